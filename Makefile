@@ -1,0 +1,43 @@
+# Two commands matter: `make run` and `make test`. Both set up .venv and the viewer once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONUTF8 = 1
+
+.PHONY: run test test-all lint unit browser setup setup-dev viewer chromium lock examples screenshots benchmark clean
+
+run: $(VENV)/.app viewer
+	$(BIN)/python app.py
+
+test: setup-dev lint
+	$(BIN)/python -m pytest -m "not slow and not browser"
+	$(BIN)/python -m pytest -m "browser and not slow" tests/browser
+
+test-all: setup-dev lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: $(VENV)/.app viewer
+setup-dev: $(VENV)/.dev viewer chromium
+
+$(BIN)/uv:
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'FibroReview needs Python 3.11 or newer.')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.app: requirements.txt | $(BIN)/uv
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode -r requirements.txt
+	touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.app
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode -r requirements-dev.txt
+	touch $@
+
+# Compiled for every platform and for Python 3.11 and 3.12 at once; no registry address is written.
+lock: $(BIN)/uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links --upgrade requirements.in -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links --upgrade -c requirements.txt requirements-dev.in -o requirements-dev.txt

@@ -1,0 +1,216 @@
+"""The vocabulary: what flows from an upload to a review. Frozen, with shapes and units; no behaviour beyond views.
+
+Physical axes are DICOM's: +x to the patient's left, +y posterior, +z superior (LPS). Every image in these types is
+oriented to LPS, so arrays are indexed (z, y, x): z runs inferior to superior, y anterior to posterior, x from the
+patient's right to the left. SimpleITK's own tuples (size, spacing) are (x, y, z): names end in ``_xyz`` or ``_zyx``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+LIVER, RIGHT_KIDNEY, LEFT_KIDNEY, SPLEEN = 1, 2, 3, 4
+"""Values of ``OrganMask.labels``; 0 is background."""
+
+ORGANS = {"liver": LIVER, "right_kidney": RIGHT_KIDNEY, "left_kidney": LEFT_KIDNEY, "spleen": SPLEEN}
+
+
+@dataclass(frozen=True)
+class CaseWarning:
+    """Something a reader should know about a case that was analysed all the same.
+
+    ``code`` is stable and machine-readable (``not_t2``, ``few_slices``); ``message`` is one sentence for people.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A series (or group of files) of an upload that cannot be analysed, and why, in one sentence."""
+
+    description: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """One row of the series picker. Holds allow-listed words and numbers only, never free text from a header."""
+
+    key: str
+    """Opaque; given back to ``read_series`` to choose this series."""
+    plane: str
+    """``axial``, ``coronal``, ``sagittal`` or ``oblique``."""
+    slices: int
+    spacing_mm_xyz: tuple[float, float, float]
+    """In-plane column and row spacing, then distance between slices, as acquired."""
+    echo_time_ms: float | None
+    weighting: str
+    """``T2``, ``T1``, ``DWI``, ... from allow-listed words and times; ``unknown`` where nothing says it."""
+    likely: bool
+    """Whether this looks like the axial T2 series of the liver that the models want."""
+    why: str
+    """One sentence: why it is or is not a likely axial T2."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What one upload holds: the series that can be analysed, the best first, and what was left out."""
+
+    kind: str
+    """``nifti`` or ``dicom``."""
+    folder: Path
+    """Our own folder with our own file names; nothing in it is named by the upload."""
+    series: tuple[Series, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a volume came from, without anything that identifies the patient."""
+
+    kind: str
+    """``nifti`` or ``dicom``."""
+    case_id: str
+    """Keyed hash (HMAC) of the DICOM UIDs, or of the voxels and geometry for NIfTI."""
+    native_orientation: str = "LPS"
+    """ITK axis code of the input's own grid; ``sitk.DICOMOrient(mask, native_orientation)`` goes back to it."""
+    plane: str = "axial"
+    """Acquisition plane: ``axial``, ``coronal``, ``sagittal`` or ``oblique``."""
+    weighting: str = "unknown"
+    echo_time_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One MR series on a regular grid, oriented to LPS.
+
+    ``image`` is 3-D float32. Its origin, spacing (x, y, z in mm) and direction are the input's; only axes were
+    permuted or flipped, no voxel was resampled.
+    """
+
+    image: sitk.Image
+    source: Source
+    warnings: tuple[CaseWarning, ...] = ()
+
+    @property
+    def voxels(self) -> np.ndarray:
+        """(z, y, x) float32, arbitrary MR units. A read-only view; copy before writing."""
+        return sitk.GetArrayViewFromImage(self.image)
+
+    @property
+    def spacing_mm_xyz(self) -> tuple[float, float, float]:
+        x, y, z = self.image.GetSpacing()
+        return (x, y, z)
+
+    def __repr__(self) -> str:
+        spacing = " x ".join(f"{s:.2f}" for s in self.spacing_mm_xyz)
+        size = " x ".join(str(n) for n in self.image.GetSize())
+        return f"Volume({self.source.kind}, {size} voxels of {spacing} mm, LPS)"
+
+
+@dataclass(frozen=True)
+class OrganMask:
+    """Organs on the volume's grid, after the liver was reduced to its largest component and its holes were filled."""
+
+    labels: sitk.Image
+    """uint8: 0 background, 1 liver, 2 right kidney, 3 left kidney, 4 spleen, as far as the model knows them."""
+    liver_ml: float
+    spleen_ml: float | None
+    """None where the model does not know the spleen."""
+    components: int
+    """Liver components before cleaning."""
+    largest_component_share: float
+    """Share of the liver voxels kept, 0-1."""
+    touches_edge: bool
+    """Whether the liver meets the first or last slice or the side of the image."""
+    ensemble_dice: float | None = None
+    """Mean pairwise liver Dice of the ensemble's members; None with a single member."""
+
+    @property
+    def liver(self) -> np.ndarray:
+        """(z, y, x) bool, a new array."""
+        return sitk.GetArrayViewFromImage(self.labels) == LIVER
+
+
+@dataclass(frozen=True)
+class SliceWeight:
+    """How much one axial slice counted in the classifier: ``z`` indexes the volume's first array axis."""
+
+    z: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Fibrosis:
+    """The classifier's answer for one case."""
+
+    positive_class: str
+    """What the probability is a probability of, from ``model.json``."""
+    probability: float
+    """Mean of the ensemble, 0-1."""
+    ensemble_range: tuple[float, float]
+    """Lowest and highest member. A range, not a confidence interval."""
+    threshold: float
+    """Operating point of the ensemble, from ``model.json``."""
+    slices: tuple[SliceWeight, ...]
+
+    @property
+    def advanced(self) -> bool:
+        return self.probability >= self.threshold
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Grad-CAM of the classifier on the volume's grid."""
+
+    image: sitk.Image
+    """float32, 0-1 on a scale that is the same for every case; 0 outside the dilated liver."""
+    heat_outside_liver: float | None
+    """Share of the heat outside the liver before the map was cut; None where there was no heat."""
+
+    @property
+    def empty(self) -> bool:
+        """No positive evidence anywhere."""
+        return self.heat_outside_liver is None
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model as it is named beside a result; every word is from its ``model.json``."""
+
+    name: str
+    sha256: str
+    trained_on: str
+    note: str = ""
+    """Shown wherever the model's result is shown, e.g. that a probability has no clinical meaning."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that one run of ``analyze`` found."""
+
+    volume: Volume
+    organs: OrganMask
+    fibrosis: Fibrosis
+    heatmap: HeatMap
+    segmenter: ModelInfo
+    classifier: ModelInfo
+    warnings: tuple[CaseWarning, ...] = ()
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by stage: read, segment, classify, explain, write, total."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress of a run: ``share`` of the whole work done, 0-1; the last step carries the analysis."""
+
+    name: str
+    share: float
+    analysis: Analysis | None = None
