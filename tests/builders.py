@@ -68,7 +68,7 @@ def make_analysis(
     """
     rng = np.random.default_rng(seed)
     labels = make_labels(size_xyz)
-    nz, ny, nx = labels.shape
+    ny, nx = labels.shape[1:]
     y, x = np.meshgrid(np.linspace(-1, 1, ny), np.linspace(-1, 1, nx), indexing="ij")
     body = (y / 0.85) ** 2 + (x / 0.95) ** 2 < 1
     brightness = np.array([160, 220, 380, 380, 320], np.float32)[labels] * body[None]

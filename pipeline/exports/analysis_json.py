@@ -1,0 +1,59 @@
+"""An analysis as plain data, schema 1: the form that other programs read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline import __version__
+from pipeline.case import Analysis, ModelInfo
+
+SCHEMA = 1
+
+
+def analysis_json(analysis: Analysis) -> dict[str, Any]:
+    """The analysis as JSON types only.
+
+    Sizes and spacings are (x, y, z) of the volume in LPS, volumes in mL, times in seconds; ``z`` of a slice counts from
+    0 at the most inferior one. A value that does not apply to the case is null; one that this version does not compute
+    is absent.
+    """
+    volume, organs, fibrosis = analysis.volume, analysis.organs, analysis.fibrosis
+    return {
+        "schema": SCHEMA,
+        "app_version": __version__,
+        "input": {
+            "case_id": volume.source.case_id,
+            "kind": volume.source.kind,
+            "size_xyz": [int(n) for n in volume.image.GetSize()],
+            "spacing_mm_xyz": [float(s) for s in volume.spacing_mm_xyz],
+            "orientation": "LPS",
+        },
+        "liver": {
+            "volume_ml": float(organs.liver_ml),
+            "components": int(organs.components),
+            "largest_component_share": float(organs.largest_component_share),
+            "touches_edge": bool(organs.touches_edge),
+        },
+        "spleen": None if organs.spleen_ml is None else {"volume_ml": float(organs.spleen_ml)},
+        "segmentation_quality": {"ensemble_dice": _number(organs.ensemble_dice)},
+        "fibrosis": {
+            "positive_class": fibrosis.positive_class,
+            "probability": float(fibrosis.probability),
+            "ensemble_range": [float(p) for p in fibrosis.ensemble_range],
+            "threshold": float(fibrosis.threshold),
+            "advanced": bool(fibrosis.advanced),
+            "heat_outside_liver": _number(analysis.heatmap.heat_outside_liver),
+            "slices": [{"z": int(s.z), "weight": float(s.weight)} for s in fibrosis.slices],
+        },
+        "models": {"segmenter": _model(analysis.segmenter), "classifier": _model(analysis.classifier)},
+        "warnings": [{"code": w.code, "message": w.message} for w in analysis.warnings],
+        "timings_s": {stage: round(float(seconds), 3) for stage, seconds in analysis.timings_s.items()},
+    }
+
+
+def _model(model: ModelInfo) -> dict[str, str]:
+    return {"name": model.name, "sha256": model.sha256, "trained_on": model.trained_on}
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,229 @@
+"""The report: one A4 page that a hepatologist takes in at a glance.
+
+Measured in inches from the top left corner of the page, as one lays out on paper.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import SimpleITK as sitk
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+
+from pipeline import __version__
+from pipeline.case import SPLEEN, Analysis, Fibrosis
+from pipeline.exports import pictures
+from pipeline.exports.layout import AMBER, AMBER_DARK, INK, LINE, MUTED, PAGE, RULE, Page
+
+PNG_DPI = 150
+NOTICE = "Research use only. Not a medical device."
+NEIGHBOUR_MM = 20.0
+"""Distance of the neighbouring slices shown beside the one with the largest liver."""
+SHORT_HASH = 12
+TOP_AXIAL, TOP_HEAT, PICTURE = 3.56, 6.32, 2.38
+COLUMNS = (0.5, 2.945, 5.39)
+
+
+def draw_report(analysis: Analysis, *, made_at: datetime | None = None) -> Figure:
+    """One A4 page, portrait. Drawn without pyplot, so that it is safe beside a running server.
+
+    Args:
+        made_at: time printed on the page, with its zone; now where it is not given.
+    """
+    figure = Figure(figsize=PAGE, dpi=PNG_DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    page = Page(figure)
+    _header(page, analysis, made_at or datetime.now(UTC))
+    _result(page, analysis)
+    _axial_row(page, analysis)
+    _heat_row(page, analysis)
+    _measurements(page, analysis)
+    _notes(page, analysis)
+    _footer(page)
+    return figure
+
+
+def _header(page: Page, analysis: Analysis, made_at: datetime) -> None:
+    volume = analysis.volume
+    page.box(0, 0, PAGE[0], 0.98, INK)
+    page.text(0.5, 0.30, "Liver MRI: segmentation and fibrosis", size=15, colour="white", bold=True)
+    size = " × ".join(str(n) for n in volume.image.GetSize())
+    spacing = " × ".join(f"{s:.2f}" for s in volume.spacing_mm_xyz)
+    weighting = "" if volume.source.weighting == "unknown" else f"{volume.source.weighting}, "
+    page.text(
+        0.5, 0.65, f"{weighting}acquired {volume.source.plane}, {size} voxels of {spacing} mm", size=8, colour="#b9c8d3"
+    )
+    page.text(7.77, 0.33, f"Case {_short(volume.source.case_id, 24)}", size=8.5, colour="white", right=True)
+    page.text(7.77, 0.65, made_at.strftime("%d %B %Y, %H:%M %Z"), size=8, colour="#b9c8d3", right=True)
+    page.box(0, 0.98, PAGE[0], 0.27, AMBER)
+    page.text(0.5, 1.115, NOTICE, size=8.5, colour=AMBER_DARK, bold=True)
+
+
+def _result(page: Page, analysis: Analysis) -> None:
+    fibrosis, note = analysis.fibrosis, analysis.classifier.note
+    page.paragraph(0.5, 1.50, f"Probability of {fibrosis.positive_class}", width=7.27, size=10, bold=True, lines=1)
+    page.text(0.5, 1.98, f"{fibrosis.probability:.2f}", size=34, bold=True)
+    page.text(1.95, 1.86, "Positive" if fibrosis.advanced else "Negative", size=13, bold=True)
+    side = "at or above" if fibrosis.advanced else "below"
+    page.text(1.95, 2.11, f"{side} the operating point", size=8, colour=MUTED)
+    _scale(page, fibrosis)
+    bottom = page.paragraph(0.5, 2.49, range_words(fibrosis), width=7.27, size=7.5, colour=MUTED, lines=2)
+    if note:
+        end = page.paragraph(0.66, bottom + 0.12, note, width=7.1, size=8, colour=AMBER_DARK, bold=True, lines=2)
+        page.box(0.5, bottom + 0.03, 0.05, end - bottom - 0.06, AMBER)
+
+
+def range_words(fibrosis: Fibrosis) -> str:
+    """What the scale shows, in words, and whether the ensemble's members fall on both sides of the operating point."""
+    low, high = fibrosis.ensemble_range
+    words = f"The ensemble's members range from {low:.2f} to {high:.2f} (a range, not a confidence interval)."
+    split = low < fibrosis.threshold <= high
+    return f"{words} They fall on both sides of the operating point." if split else words
+
+
+def _scale(page: Page, fibrosis: Fibrosis) -> None:
+    """Probability on 0-1: ensemble range as a bar, probability as a dot, operating point as a line."""
+    axes = page.axes(4.0, 1.62, 3.77, 0.72)
+    axes.set(xlim=(-0.03, 1.03), ylim=(0, 1))
+    axes.axis("off")
+    axes.plot([0, 1], [0.45, 0.45], color=LINE, linewidth=7, solid_capstyle="round")
+    axes.plot(fibrosis.ensemble_range, [0.45, 0.45], color="#5b9bb5", linewidth=7, solid_capstyle="butt")
+    axes.plot([fibrosis.threshold] * 2, [0.22, 0.70], color=AMBER_DARK, linewidth=1.6)
+    axes.plot([fibrosis.probability], [0.45], "o", color=INK, markersize=9, markeredgecolor="white")
+    # The label stays on the page when the operating point is near an end.
+    axes.text(min(max(fibrosis.threshold, 0.16), 0.84), 0.78, f"operating point {fibrosis.threshold:.2f}", fontsize=7,
+              color=AMBER_DARK, ha="center", va="bottom")  # fmt: skip
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        axes.text(tick, 0.10, f"{tick:g}", fontsize=7, color=MUTED, ha="center", va="center")
+
+
+def _axial_row(page: Page, analysis: Analysis) -> None:
+    liver, voxels = analysis.organs.liver, analysis.volume.voxels
+    spleen = sitk.GetArrayViewFromImage(analysis.organs.labels) == SPLEEN
+    sx, sy, sz = analysis.volume.spacing_mm_xyz
+    limits = pictures.window(voxels)
+    page.heading(COLUMNS[0], TOP_AXIAL - 0.14, "Segmentation", "slice with the largest liver in the middle")
+    drawn = [("liver", pictures.LIVER_COLOUR), ("spleen", pictures.SPLEEN_COLOUR)]
+    page.legend(7.77, TOP_AXIAL - 0.14, drawn if spleen.any() else drawn[:1])
+    for left, z in zip(COLUMNS, shown_slices(liver, sz), strict=True):
+        axes = page.axes(left, TOP_AXIAL, PICTURE, PICTURE)
+        pictures.show_slice(axes, voxels[z], spacing_mm=(sy, sx), limits=limits)
+        pictures.outline(axes, spleen[z], pictures.SPLEEN_COLOUR, 0.8)
+        pictures.outline(axes, liver[z], pictures.LIVER_COLOUR, 1.1)
+        pictures.mark_sides(axes)
+        pictures.caption(axes, f"axial, slice {z + 1} / {len(voxels)}")
+
+
+def shown_slices(liver: np.ndarray, spacing_z_mm: float) -> tuple[int, int, int]:
+    """Indices z of the slice with the largest liver area and of its neighbours, lower and upper.
+
+    The neighbours lie about 20 mm away, at least one slice, and never beyond the liver's or the volume's ends.
+    """
+    area = liver.sum(axis=(1, 2))
+    middle = int(area.argmax())
+    inside = np.flatnonzero(area)
+    step = max(1, round(NEIGHBOUR_MM / spacing_z_mm))
+    lowest, highest = (int(inside[0]), int(inside[-1])) if len(inside) else (0, len(area) - 1)
+    return max(middle - step, lowest), middle, min(middle + step, highest)
+
+
+def _heat_row(page: Page, analysis: Analysis) -> None:
+    heat, voxels, liver = (
+        sitk.GetArrayViewFromImage(analysis.heatmap.image),
+        analysis.volume.voxels,
+        analysis.organs.liver,
+    )
+    sx, sy, sz = analysis.volume.spacing_mm_xyz
+    limits = pictures.window(voxels)
+    by_slice = heat.sum(axis=(1, 2)) if not analysis.heatmap.empty else liver.sum(axis=(1, 2))
+    z = int(by_slice.argmax())
+    y = int((heat if not analysis.heatmap.empty else liver).sum(axis=(0, 2)).argmax())
+    page.heading(
+        COLUMNS[0],
+        TOP_HEAT - 0.14,
+        "Heat map",
+        "Grad-CAM of the classifier, one scale for every case",
+    )
+    axial = page.axes(COLUMNS[0], TOP_HEAT, PICTURE, PICTURE)
+    pictures.show_slice(axial, voxels[z], spacing_mm=(sy, sx), limits=limits)
+    coronal = page.axes(COLUMNS[1], TOP_HEAT, PICTURE, PICTURE)
+    pictures.show_slice(coronal, voxels[::-1, y], spacing_mm=(sz, sx), limits=limits)  # head on top
+    for axes, hot, mask in ((axial, heat[z], liver[z]), (coronal, heat[::-1, y], liver[::-1, y])):
+        if not analysis.heatmap.empty:
+            pictures.show_heat(axes, hot)
+        pictures.outline(axes, mask, pictures.LIVER_COLOUR, 0.9)
+        pictures.mark_sides(axes)
+    pictures.caption(axial, f"axial, slice {z + 1} / {voxels.shape[0]}")
+    pictures.caption(coronal, f"coronal, row {y + 1} / {voxels.shape[1]}")
+    if analysis.heatmap.empty:
+        pictures.say(axial, "no positive evidence")
+    _heat_bar(page, page.axes(COLUMNS[0], TOP_HEAT + PICTURE + 0.08, 2 * PICTURE + 0.065, 0.08))
+
+
+def _heat_bar(page: Page, axes: Axes) -> None:
+    bar = page.figure.colorbar(
+        ScalarMappable(norm=pictures.HEAT_SCALE, cmap=pictures.HEAT_COLOURS), cax=axes, orientation="horizontal"
+    )
+    bar.set_ticks([0.0, 0.25, 0.5, 0.75, 1.0], labels=["0", "0.25", "0.5", "0.75", "1"])
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    axes.tick_params(labelsize=6.5, length=0, pad=3, colors=MUTED)
+    first, *_, last = axes.get_xticklabels()
+    first.set_horizontalalignment("left")
+    last.set_horizontalalignment("right")
+
+
+def _measurements(page: Page, analysis: Analysis) -> None:
+    organs, heat = analysis.organs, analysis.heatmap.heat_outside_liver
+    left, top = COLUMNS[2] + 0.06, TOP_HEAT - 0.14
+    rows = [
+        ("Liver volume", f"{organs.liver_ml:,.0f} mL"),
+        ("Spleen volume", "not segmented" if organs.spleen_ml is None else f"{organs.spleen_ml:,.0f} mL"),
+        ("Ensemble agreement", "one member" if organs.ensemble_dice is None else f"Dice {organs.ensemble_dice:.3f}"),
+        ("Liver parts found", _parts(organs.components, organs.largest_component_share)),
+        ("Liver meets image edge", "yes" if organs.touches_edge else "no"),
+        ("Slices classified", str(len(analysis.fibrosis.slices))),
+        ("Heat outside liver", "no heat" if heat is None else f"{heat:.0%}"),
+    ]
+    page.heading(left, top, "Measurements")
+    for number, (name, value) in enumerate(rows):
+        y = TOP_HEAT + 0.17 + number * 0.345
+        page.text(left, y, name, size=7.5, colour=MUTED)
+        page.text(7.77, y, value, size=8.5, colour=INK, bold=True, right=True)
+        page.rule(left, 7.77, y + 0.165, RULE)
+
+
+def _parts(components: int, kept: float) -> str:
+    return "1" if components == 1 else f"{components}, largest {kept:.1%}"
+
+
+def _notes(page: Page, analysis: Analysis) -> None:
+    top = TOP_HEAT + PICTURE + 0.62
+    page.rule(0.5, 7.77, top - 0.2, LINE)
+    page.heading(0.5, top, "Warnings")
+    messages = [warning.message for warning in analysis.warnings] or ["None."]
+    page.paragraphs(0.5, top + 0.24, messages, width=4.35, size=7.5, bottom=11.15)
+    left, y = COLUMNS[2] - 0.25, top + 0.24
+    page.heading(left, top, "Models")
+    # The classifier's note stands beside the probability already.
+    for role, model, note in (
+        ("Segmentation", analysis.segmenter, analysis.segmenter.note),
+        ("Classification", analysis.classifier, ""),
+    ):
+        page.paragraph(left, y, f"{role}: {model.name}", width=7.77 - left, size=8, bold=True, lines=1)
+        page.text(left, y + 0.16, f"sha256 {model.sha256[:SHORT_HASH]}", size=7, colour=MUTED, mono=True)
+        y = page.paragraph(left, y + 0.31, f"Trained on: {model.trained_on}", width=7.77 - left, size=7, lines=2)
+        y = page.paragraph(left, y, note, width=7.77 - left, size=7, colour=MUTED, lines=2) + 0.09
+
+
+def _footer(page: Page) -> None:
+    page.rule(0.5, 7.77, 11.30, LINE)
+    page.text(0.5, 11.46, "R, L: patient's right and left (radiological display). " + NOTICE, size=7, colour=MUTED)
+    page.text(7.77, 11.46, f"FibroReview {__version__}", size=7, colour=MUTED, right=True)
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
