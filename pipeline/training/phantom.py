@@ -1,0 +1,81 @@
+"""A phantom that looks like a fat-suppressed axial T2 series of the upper abdomen, with its true organ labels.
+
+Everything is drawn from smooth implicit shapes and random numbers; nothing comes from a real volume. Intensities are
+relative to the bright end of such series (kidney about 1, liver 0.45, muscle 0.2, fat 0.13, lung 0.05) until the end.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from pipeline.training.phantom_painter import Painter
+from pipeline.training.phantom_shapes import Array, smooth_noise
+from pipeline.training.phantom_subject import Subject, make_grid
+
+OVERSAMPLING_Z = 2
+"""Slices are drawn at half their thickness and averaged, which gives them the partial volume of a thick slice."""
+BRIGHT = 800.0
+"""Voxel value of relative intensity 1, about the 99th percentile."""
+
+
+def make_phantom(
+    seed: int,
+    *,
+    size_xyz: tuple[int, int, int] = (256, 256, 36),
+    spacing_mm_xyz: tuple[float, float, float] = (1.25, 1.25, 7.7),
+    liver_scale: float = 1.0,
+    spleen_scale: float = 1.0,
+) -> tuple[sitk.Image, sitk.Image]:
+    """Make one subject's T2 series and its organ labels.
+
+    Args:
+        seed: the same seed, size and spacing give the same voxels.
+        size_xyz: voxels along x, y, z; a field of view of about 320 x 320 x 240 mm holds the whole abdomen.
+        spacing_mm_xyz: in SimpleITK order.
+        liver_scale, spleen_scale: factors on the volumes drawn (before the limits of a normal liver).
+
+    Returns:
+        image (float32, LPS, at least 0) and labels (uint8: 0 background, 1 liver, 2 right kidney, 3 left kidney,
+        4 spleen) on the same grid.
+    """
+    rng = np.random.default_rng(seed)
+    subject = Subject.draw(rng, liver_scale=liver_scale, spleen_scale=spleen_scale)
+    nx, ny, nz = size_xyz
+    step = (spacing_mm_xyz[0], spacing_mm_xyz[1], spacing_mm_xyz[2] / OVERSAMPLING_Z)
+    spare = nz * spacing_mm_xyz[2] - subject.height
+    above = float(np.clip(rng.uniform(25, 50), 8, max(8.0, 0.4 * spare)))
+    grid = make_grid(rng, subject, (nx, ny, nz * OVERSAMPLING_Z), step, above)
+    canvas, organs = Painter(grid, subject, rng).paint()
+    signal = canvas.reshape(nz, OVERSAMPLING_Z, ny, nx).mean(1)
+    fractions = {value: organ.reshape(nz, OVERSAMPLING_Z, ny, nx).mean(1) for value, organ in organs.items()}
+    labels = np.zeros((nz, ny, nx), np.uint8)
+    for value, fraction in fractions.items():
+        labels[fraction >= 0.5] = value
+    voxels = acquire(signal, spacing_mm_xyz, rng)
+    origin = tuple(-s * (n - 1) / 2 for s, n in zip(spacing_mm_xyz, size_xyz, strict=True))
+    return _image(voxels, spacing_mm_xyz, origin), _image(labels, spacing_mm_xyz, origin)
+
+
+def _image(array: Array, spacing_mm_xyz: tuple[float, float, float], origin_xyz: tuple[float, ...]) -> sitk.Image:
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(spacing_mm_xyz)
+    image.SetOrigin(origin_xyz)
+    return image
+
+
+def acquire(signal: Array, spacing_mm_xyz: tuple[float, float, float], rng: np.random.Generator) -> Array:
+    """Coil shading, blur of the acquired matrix, Rician noise. (z, y, x) relative intensities in, voxel values out."""
+    steps = np.array(spacing_mm_xyz[::-1])
+    shading = np.exp(0.16 * smooth_noise(rng, signal.shape, steps, 150))
+    up = np.linspace(0, 1, signal.shape[0], dtype=np.float32)[:, None, None]
+    shading = shading * (1 - 0.35 * np.clip((up - 0.75) / 0.25, 0, 1) ** 2)
+    signal = signal * shading
+    sigma = rng.uniform(0.45, 0.7) / np.array(spacing_mm_xyz)[:2]
+    signal = ndimage.gaussian_filter(signal, (0, sigma[1] * 1.25, sigma[0] * 1.25))
+    noise = rng.standard_normal((2, *signal.shape), np.float32)
+    noise = ndimage.gaussian_filter(noise, (0, 0, 0.55, 0.55)) * np.float32(rng.uniform(0.02, 0.034))
+    measured = np.hypot(signal + noise[0], noise[1])
+    # Scanners blank what holds no signal.
+    return (measured * BRIGHT * np.clip(signal / 0.03, 0.15, 1)).astype(np.float32)

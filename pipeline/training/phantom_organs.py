@@ -1,0 +1,110 @@
+"""The labelled organs of the phantom as levels: liver, spleen, kidneys, moulded by one another and by the body."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.training.phantom_shapes import Array, Grid, cut, ellipse, ellipsoid, join, smooth_noise
+from pipeline.training.phantom_subject import Outline, Subject
+
+
+def liver_level(g: Grid, s: Subject, o: Outline, fossa: Array, rng: np.random.Generator) -> Array:
+    """Liver: a right lobe under its dome, cut by a plane that runs outwards as it goes down, and a left lobe."""
+    f, v = -g.z / np.float32(s.height), g.y / np.float32(s.depth / 2)
+    edge = (
+        -4
+        - 168 * np.maximum(f - rng.uniform(0.3, 0.38), 0)
+        - 70 * np.maximum(v, 0)
+        + 18 * np.maximum(-v, 0)
+        + 4 * smooth_noise(rng, g.shape, np.array(g.step_mm[::-1]), 40)
+    )
+    right = cut(o.right_dome, (edge - g.x) * np.float32(0.78), 16)
+    right = cut(right, 0.6 * s.height * (1.05 - f), 14)
+    left = _left_lobe(g, s)
+    caudate = ellipsoid(g.x, g.y, g.z, np.array([-12, s.y(0.02), s.z(0.36)]), np.array([17, 13, 26]))
+    level = join(join(right, left, 18), caudate, 8)
+    hilum = ellipsoid(g.x, g.y, g.z, np.array([s.x(-0.2), s.y(-0.08), s.z(0.5)]), np.array([24, 10, 13]))
+    level = cut(level, -hilum, 6) + 1.5 * smooth_noise(rng, g.shape, np.array(g.step_mm[::-1]), 24)
+    inside = cut(cut(cut(o.cavity - 2.5, o.abdomen - 1, 6), -o.spine, 8), -fossa, 10)
+    level = grown_inside(level, inside, g.step_mm, s.liver_ml)
+    return level.astype(np.float32)
+
+
+def _left_lobe(g: Grid, s: Subject) -> Array:
+    """A wedge in front, thinning towards the patient's left and sliding forwards as it goes down."""
+    centre = np.array([-18.0, s.y(-0.42), s.z(0.32)])
+    reach = s.left_reach + 18
+    thin = 1 - 0.55 * np.clip((g.x - centre[0]) / reach, 0, 1)
+    y = (g.y - centre[1] + 0.3 * (centre[2] - g.z)) / thin + centre[1]
+    z = (g.z - centre[2]) / thin + centre[2]
+    return ellipsoid(g.x, y, z, centre, np.array([reach, 40.0, 46.0]), 2.2)
+
+
+def grown_inside(level: Array, inside: Array, step_mm: tuple[float, float, float], wanted_ml: float) -> Array:
+    """Grow or shrink a shape (by 14 mm at most) until it has the wanted volume inside its limits."""
+    voxel_ml = float(np.prod(step_mm)) / 1000
+    low, high = -14.0, 14.0
+    for _ in range(9):
+        shift = (low + high) / 2
+        if np.count_nonzero((level > shift) & (inside > 0)) * voxel_ml > wanted_ml:
+            low = shift
+        else:
+            high = shift
+    return cut(level - np.float32((low + high) / 2), inside, 4)
+
+
+def spleen_level(g: Grid, s: Subject, o: Outline, fossa: Array, rng: np.random.Generator) -> Array:
+    """Spleen: a crescent along the left posterolateral wall, thickest in its middle."""
+    angle = np.arctan2((g.y - s.y(0.0)) / s.depth, g.x / s.width)
+    middle, spread = np.float32(rng.uniform(0.48, 0.62)), np.float32(rng.uniform(0.62, 0.74))
+    tall = rng.uniform(50, 60) * (s.spleen_ml / 205) ** (1 / 3)
+    centre_z = s.z(rng.uniform(0.36, 0.46)) - 6
+    t = ((angle - middle) / spread) ** 2 + ((g.z - centre_z) / np.float32(tall)) ** 2
+    thick = 37 * np.sqrt(np.maximum(1 - t, 0)) - 14 * np.maximum(t - 1, 0)
+    level = (thick - np.maximum(o.cavity - 3, 0)) * np.float32(0.8)
+    level = level + 2.0 * smooth_noise(rng, g.shape, np.array(g.step_mm[::-1]), 22)
+    away = ellipse(g.x, g.y, (0.0, s.y(0.2)), (34, 60))
+    inside = cut(cut(cut(o.cavity - 2, o.abdomen + 4, 8), -away, 8), -fossa, 8)
+    level[g.x < 0] = -50
+    return grown_inside(level, inside, g.step_mm, s.spleen_ml).astype(np.float32)
+
+
+def kidney_centres(s: Subject, rng: np.random.Generator) -> dict[str, Array]:
+    """Centres (x, y, z) mm; the right one lower, pushed down by the liver, in most people."""
+    down = rng.uniform(0.78, 0.92)
+    v = s.canal_v - rng.uniform(0.13, 0.21)
+    return {
+        "right": np.array([s.x(-rng.uniform(0.41, 0.47)), s.y(v), s.z(down)]),
+        "left": np.array([s.x(rng.uniform(0.38, 0.46)), s.y(v + 0.01), s.z(down - rng.uniform(-0.02, 0.12))]),
+    }
+
+
+def kidney_frame(g: Grid, centre: Array) -> tuple[Array, Array, Array]:
+    """Kidney coordinates (lateral, backward, up) in mm: upper pole tilted to the spine and backwards, hilum turned
+    forwards."""
+    side = np.sign(centre[0])
+    dz = g.z - centre[2]
+    lateral = (g.x - centre[0]) * side + 0.22 * dz
+    back = g.y - centre[1] + 0.12 * dz
+    turn = np.deg2rad(28)
+    return (
+        (lateral * np.cos(turn) + back * np.sin(turn)).astype(np.float32),
+        (-lateral * np.sin(turn) + back * np.cos(turn)).astype(np.float32),
+        dz.astype(np.float32),
+    )
+
+
+def renal_fossa(g: Grid, s: Subject, centre: Array) -> Array:
+    """Where the kidney and the fat around it lie, open towards the spine: liver and spleen are moulded by it."""
+    side = np.sign(centre[0])
+    half = kidney_half(s) + 5
+    lateral, back, up = (g.x - centre[0]) * side + 0.22 * (g.z - centre[2]), g.y - centre[1], g.z - centre[2]
+    # Inwards and backwards the fossa is much wider than the kidney.
+    lateral = np.where(lateral < 0, lateral * 0.55, lateral)
+    back = np.where(back > 0, back * 0.6, back)
+    return ellipsoid(lateral, back, up, np.zeros(3), half)
+
+
+def kidney_half(s: Subject) -> Array:
+    scale = (s.kidney_ml / (4 / 3 * np.pi * 29 * 24 * 54 / 1000)) ** (1 / 3)
+    return np.array([29.0, 24.0, 54.0]) * scale

@@ -1,0 +1,128 @@
+"""Smooth implicit shapes in patient space, the building blocks of the phantom.
+
+A shape is a *level* array in mm: positive inside, zero on the surface, negative outside, and close to the distance
+where it matters, near the surface. Arrays are indexed (z, y, x), float32. Points and half axes are (x, y, z) in mm in
+patient axes (LPS): +x to the patient's left, +y posterior, +z superior; the origin is the body's centre line at the top
+of the liver's dome.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular grid and, for every voxel, where it lies in the phantom's own (undeformed) space."""
+
+    x: Array
+    """(z, y, x) mm, as ``y`` and ``z``; already bent by the subject's own smooth deformation."""
+    y: Array
+    z: Array
+    first_mm: tuple[float, float, float]
+    """Position (x, y, z) of voxel [0, 0, 0] before bending."""
+    step_mm: tuple[float, float, float]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        nz, ny, nx = self.x.shape
+        return (nz, ny, nx)
+
+    def box(self, centre: Array, half: Array, margin_mm: float = 14.0) -> Box:
+        """The part of the grid that can hold a shape of these half axes (mm), bending included."""
+        first, step = np.array(self.first_mm), np.array(self.step_mm)
+        low = np.floor((np.asarray(centre) - half - margin_mm - first) / step).astype(int)
+        high = np.ceil((np.asarray(centre) + half + margin_mm - first) / step).astype(int) + 1
+        limits = np.array(self.shape[::-1])
+        low, high = np.clip(low, 0, limits), np.clip(high, 0, limits)
+        return (slice(low[2], high[2]), slice(low[1], high[1]), slice(low[0], high[0]))
+
+
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], step_mm_zyx: Array, length_mm: float) -> Array:
+    """A smooth random field (z, y, x) of about zero mean and unit deviation with the given correlation length."""
+    coarse = [max(4, int(np.ceil(n * s / length_mm)) + 3) for n, s in zip(shape, step_mm_zyx, strict=True)]
+    field = rng.standard_normal(coarse).astype(np.float32)
+    for axis, (n, step) in enumerate(zip(shape, step_mm_zyx, strict=True)):
+        field = _stretch(field, axis, 1.0 + np.arange(n) * step / length_mm)
+    return field * np.float32(3.0)  # the spline averages neighbours, which takes about two thirds of the deviation
+
+
+def _stretch(field: Array, axis: int, at: Array) -> Array:
+    """Cubic B-spline interpolation along one axis, as a small matrix product."""
+    base = np.floor(at).astype(int)
+    t = (at - base)[:, None]
+    weights = np.concatenate(
+        [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1
+    ) / np.float32(6)
+    matrix = np.zeros((len(at), field.shape[axis]), np.float32)
+    for k in range(4):
+        np.add.at(matrix, (np.arange(len(at)), np.clip(base - 1 + k, 0, field.shape[axis] - 1)), weights[:, k])
+    return np.moveaxis(np.tensordot(matrix, field, axes=(1, axis)), 0, axis)
+
+
+def ellipsoid(x: Array, y: Array, z: Array, centre: Array, half: Array, power: float = 2.0) -> Array:
+    """Level of a superellipsoid: ``power`` 2 is an ellipsoid, more is boxier. Distance is measured along the radius."""
+    dx, dy, dz = x - centre[0], y - centre[1], z - centre[2]
+    if power == 2.0:
+        r = np.sqrt((dx / half[0]) ** 2 + (dy / half[1]) ** 2 + (dz / half[2]) ** 2)
+    else:
+        r = (np.abs(dx / half[0]) ** power + np.abs(dy / half[1]) ** power + np.abs(dz / half[2]) ** power) ** (
+            1 / power
+        )
+    length = np.sqrt(dx**2 + dy**2 + dz**2)
+    return (length / np.maximum(r, 1e-3) * (1 - r)).astype(np.float32)
+
+
+def ellipse(x: Array, y: Array, centre: tuple[float, float], half: tuple[Any, Any], power: float = 2.0) -> Array:
+    """Level of a superelliptic cylinder along z, distance measured along the radius. Half axes may vary by voxel."""
+    dx, dy = x - centre[0], y - centre[1]
+    r = (np.abs(dx / half[0]) ** power + np.abs(dy / half[1]) ** power) ** (1 / power)
+    length = np.sqrt(dx**2 + dy**2)
+    return (length / np.maximum(r, 1e-3) * (1 - r)).astype(np.float32)
+
+
+def join(a: Array, b: Array, blend_mm: float) -> Array:
+    """Union of two shapes with a fillet of about ``blend_mm``."""
+    h = np.maximum(blend_mm - np.abs(a - b), 0) / blend_mm
+    return np.maximum(a, b) + h * h * (blend_mm / 4)
+
+
+def cut(a: Array, b: Array, blend_mm: float) -> Array:
+    """Intersection of two shapes with an edge rounded by about ``blend_mm``."""
+    return -join(-a, -b, blend_mm)
+
+
+def cover(level: Array, softness_mm: float = 1.2) -> Array:
+    """How much of each voxel a shape fills, 0-1: a linear ramp across the surface, as partial volume makes it."""
+    return np.clip(level / softness_mm + np.float32(0.5), 0, 1)
+
+
+def tube(grid: Grid, points: Array, radii: Array) -> tuple[Box, Array]:
+    """Level of a string of balls at ``points`` (n, 3) in mm, of ``radii`` (n,) mm, and the box it lives in.
+
+    Tubes are drawn on the grid as it is, not bent: they follow points that were found in the bent anatomy.
+    """
+    reach = float(radii.max()) + 2.5
+    box = grid.box((points.min(0) + points.max(0)) / 2, (points.max(0) - points.min(0)) / 2, margin_mm=reach)
+    axes = [
+        np.float32(grid.first_mm[a]) + np.arange(s.start, s.stop, dtype=np.float32) * np.float32(grid.step_mm[a])
+        for a, s in zip((2, 1, 0), box, strict=True)
+    ]
+    level = np.full([len(a) for a in axes], -2.5, np.float32)
+    if level.size == 0:
+        return box, level
+    first, step = np.array([a[0] for a in axes]), np.array(grid.step_mm[::-1])
+    for point, radius in zip(points[:, ::-1].astype(np.float32), radii.astype(np.float32), strict=True):
+        low = np.clip(((point - radius - 2.5 - first) // step).astype(int), 0, level.shape)
+        high = np.clip(((point + radius + 2.5 - first) // step).astype(int) + 2, 0, level.shape)
+        z, y, x = (a[i:j] - p for a, i, j, p in zip(axes, low, high, point, strict=True))
+        ball = radius - np.sqrt(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2)
+        part = level[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
+        np.maximum(part, ball, out=part)
+    return box, level
