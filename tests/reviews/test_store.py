@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ReviewError
+from pipeline.reviews import COLUMNS, Review, ReviewStore
+
+
+def make_review(**changes: object) -> Review:
+    full = Review(
+        reader="R1", case_id="0f3a9c27", advanced_fibrosis="no", confidence=4, agreement="agree", segmentation_quality=1
+    )
+    return replace(full, **changes)  # type: ignore[arg-type]
+
+
+def append_many(folder: Path, count: int) -> list[str]:
+    store = ReviewStore(folder)
+    return [store.append(make_review()) for _ in range(count)]
+
+
+def test_a_saved_review_is_read_back(tmp_path):
+    before = datetime.now(UTC)
+    review_id = ReviewStore(tmp_path).append(make_review(comment='Line, one\n"two"', probability=0.25))
+    table = ReviewStore(tmp_path).rows()
+    assert list(table.columns) == list(COLUMNS)
+    row = table.iloc[0]
+    assert row["review_id"] == review_id
+    assert row["comment"] == 'Line, one\n"two"'
+    assert row["probability"] == "0.25"
+    assert row["revises"] == ""
+    assert abs((datetime.fromisoformat(row["saved_at"]) - before).total_seconds()) < 30
+
+
+def test_no_reviews_is_an_empty_table(tmp_path):
+    table = ReviewStore(tmp_path / "none").rows()
+    assert list(table.columns) == list(COLUMNS)
+    assert len(table) == 0
+
+
+def test_the_file_has_one_header_and_any_csv_reader_takes_it(tmp_path):
+    store = ReviewStore(tmp_path)
+    for _ in range(3):
+        store.append(make_review())
+    (file,) = tmp_path.glob("*.csv")
+    with open(file, newline="", encoding="utf-8") as lines:
+        rows = list(csv.reader(lines))
+    assert rows[0] == list(COLUMNS)
+    assert [len(row) for row in rows] == [len(COLUMNS)] * 4
+
+
+def test_every_process_writes_a_file_of_its_own(tmp_path):
+    first, second = ReviewStore(tmp_path), ReviewStore(tmp_path)
+    first.append(make_review())
+    second.append(make_review())
+    assert len(list(tmp_path.glob("reviews-*.csv"))) == 2
+    assert len(first.rows()) == 2
+
+
+def test_the_row_is_on_disk_before_append_returns(tmp_path, monkeypatch):
+    synced: list[int] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_size) or real(fd))
+    store = ReviewStore(tmp_path)
+    store.append(make_review())
+    assert synced[0] == store.file.stat().st_size > 0
+
+
+def test_a_double_click_is_one_row(tmp_path):
+    store = ReviewStore(tmp_path)
+    review = make_review()
+    assert store.append(review) == store.append(review) == review.review_id
+    assert ReviewStore(tmp_path).append(replace(review, active_seconds=9.0)) == review.review_id
+    assert len(store.rows()) == 1
+
+
+def test_simultaneous_clicks_are_one_row(tmp_path):
+    review = make_review()
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(ReviewStore(tmp_path).append, [review] * 8)) == {review.review_id}
+    assert len(ReviewStore(tmp_path).rows()) == 1
+
+
+def test_changed_answers_under_the_same_id_are_not_lost_in_silence(tmp_path):
+    store = ReviewStore(tmp_path)
+    review = make_review()
+    store.append(review)
+    with pytest.raises(ReviewError, match="correction"):
+        store.append(replace(review, agreement="disagree"))
+
+
+def test_a_correction_is_a_new_row_that_names_the_old_one(tmp_path):
+    old = ReviewStore(tmp_path).append(make_review())
+    new = ReviewStore(tmp_path).append(make_review(agreement="unsure", revises=old))
+    table = ReviewStore(tmp_path).rows()
+    assert list(table["review_id"]) == [old, new]
+    assert list(table["agreement"]) == ["agree", "unsure"]
+    assert list(table["revises"]) == ["", old]
+
+
+@pytest.mark.parametrize("change", [{"revises": "unknown"}, {"reader": "R2"}, {"case_id": "other"}])
+def test_a_correction_of_nothing_or_of_anothers_review_is_refused(tmp_path, change):
+    store = ReviewStore(tmp_path)
+    old = store.append(make_review())
+    with pytest.raises(ReviewError, match="correct"):
+        store.append(make_review(**{"revises": old, **change}))
+    assert len(store.rows()) == 1
+
+
+def test_an_incomplete_review_is_not_stored(tmp_path):
+    store = ReviewStore(tmp_path)
+    with pytest.raises(ReviewError):
+        store.append(make_review(agreement=""))
+    assert len(store.rows()) == 0
+
+
+def test_a_row_cut_short_by_a_crash_is_left_out_and_the_others_stay(tmp_path):
+    store = ReviewStore(tmp_path)
+    kept = store.append(make_review())
+    store.append(make_review(comment="cut\nhere"))
+    whole = store.file.read_bytes()
+    for cut in (1, 2, 30, 60):
+        store.file.write_bytes(whole[:-cut])
+        assert list(ReviewStore(tmp_path).rows()["review_id"]) == [kept]
+
+
+def test_a_full_disk_is_told_and_leaves_no_half_row(tmp_path, monkeypatch):
+    store = ReviewStore(tmp_path)
+    store.append(make_review())
+    whole = store.file.read_bytes()
+
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(ReviewError, match="could not be saved"):
+            store.append(make_review())
+    assert store.file.read_bytes() == whole
+    store.append(make_review())
+    assert len(store.rows()) == 2
+
+
+def test_threads_and_processes_at_once_lose_no_row(tmp_path):
+    store = ReviewStore(tmp_path)
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=fresh) as processes, ThreadPoolExecutor(4) as threads:
+        others = [processes.submit(append_many, tmp_path, 10) for _ in range(2)]
+        mine = list(threads.map(store.append, [make_review(reader=f"T{n}") for n in range(20)]))
+        ids = mine + [review_id for future in others for review_id in future.result()]
+    table = store.rows()
+    assert len(ids) == 40
+    assert set(table["review_id"]) == set(ids)
