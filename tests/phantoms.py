@@ -118,7 +118,7 @@ def write_enhanced(image: sitk.Image, file: Path, **tags: Any) -> Path:
         frame.PlanePositionSequence, frame.FrameContentSequence = [position], [content]
         frame.MREchoSequence = [echo]
         frames.append(frame)
-    content = {
+    multi: dict[str, Any] = {
         "SharedFunctionalGroupsSequence": [shared],
         "PerFrameFunctionalGroupsSequence": frames,
         "NumberOfFrames": len(order),
@@ -126,7 +126,7 @@ def write_enhanced(image: sitk.Image, file: Path, **tags: Any) -> Path:
     }
     pixels = sitk.GetArrayFromImage(image)[order]
     header = {k: v for k, v in _header(EnhancedMRImageStorage).items() if k not in ("EchoTime", "RepetitionTime")}
-    _dataset(header | geometry | content | tags, pixels).save_as(file, enforce_file_format=True)
+    _dataset(header | geometry | multi | tags, pixels).save_as(file, enforce_file_format=True)
     return file
 
 

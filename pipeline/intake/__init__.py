@@ -1,0 +1,34 @@
+"""From untrusted bytes to a checked volume: what an upload holds, which series to take, its voxels in LPS."""
+
+import logging
+import warnings
+
+import gdcm
+import pydicom
+import SimpleITK as sitk
+
+from pipeline.intake.archive import BUDGET, Budget
+from pipeline.intake.checks import check_contrast
+from pipeline.intake.identity import case_id, case_key, data_folder
+from pipeline.intake.study import open_upload, preselected, read_series
+
+__all__ = [
+    "BUDGET",
+    "Budget",
+    "case_id",
+    "case_key",
+    "check_contrast",
+    "data_folder",
+    "open_upload",
+    "preselected",
+    "read_series",
+]
+
+# These libraries quote headers and paths in what they print; a log must hold neither.
+sitk.ProcessObject.SetGlobalWarningDisplay(False)
+gdcm.Trace.WarningOff()
+gdcm.Trace.ErrorOff()
+for _name in ("pydicom", "highdicom"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module=rf"{_name}(\.|$)")
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE

@@ -1,0 +1,157 @@
+"""From an upload (file, zip, folder) to copies under our own names. Kinds are told by content, never by name."""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from pipeline.errors import InputError
+
+CHUNK = 1 << 20
+HEAD = 4096
+GZIP, ZIP, DICOM = b"\x1f\x8b", b"PK\x03\x04", b"DICM"
+
+ADVICE = "upload the T2 series as NIfTI (.nii, .nii.gz) or as a .zip of its DICOM files"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one upload may unfold to; a whole abdominal MRI study stays well below."""
+
+    max_bytes: int = 3 << 30
+    max_members: int = 20_000
+
+
+BUDGET = Budget()
+
+
+@dataclass
+class Gathered:
+    """Copies in our folder, by kind."""
+
+    dicom: list[Path] = field(default_factory=list)
+    nifti: list[Path] = field(default_factory=list)
+    archives: int = 0
+    """Zips inside the zip: never opened."""
+    headers_only: int = 0
+    """Analyze files and halves of NIfTI pairs (.hdr)."""
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One file of the upload; its name was dropped on the way."""
+
+    open: Callable[[], IO[bytes]]
+    size: int
+
+
+def sniff(head: bytes) -> str | None:
+    """What the first bytes say: dicom, nifti, nifti.gz, pair (Analyze or half a NIfTI pair), zip, or None."""
+    if head[128:132] == DICOM:
+        return "dicom"
+    if head.startswith(ZIP):
+        return "zip"
+    if head.startswith(GZIP):
+        try:
+            inner = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, 1024)
+        except zlib.error:
+            return None
+        kind = sniff(inner)
+        return {"nifti": "nifti.gz", "pair": "pair"}.get(kind or "")
+    if 540 in (int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")):
+        return {b"n+2": "nifti", b"ni2": "pair"}.get(head[4:7])
+    if 348 in (int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")):
+        return "nifti" if head[344:347] == b"n+1" else "pair"
+    return None
+
+
+def gather(path: Path, into: Path, *, budget: Budget = BUDGET) -> Gathered:
+    """Copy what can be an image from the upload into ``into``, as 00000.dcm, 00001.nii.gz and so on.
+
+    Raises:
+        InputError: not readable, a damaged, encrypted or oversized zip, a zip with links.
+    """
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        with _members(path, budget) as members:
+            return _copy(members, into, budget)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError) as error:
+        raise InputError("The zip is damaged or uses an unusual compression; zip the files again.") from error
+    except OSError as error:
+        raise InputError("The upload cannot be read or stored; check that it is there and try again.") from error
+
+
+@contextmanager
+def _members(path: Path, budget: Budget) -> Iterator[Iterator[_Member]]:
+    if path.is_dir():
+        yield _folder_members(path)
+        return
+    with path.open("rb") as file:
+        kind = sniff(file.read(HEAD))
+        plain = kind not in (None, "zip") or (kind is None and not zipfile.is_zipfile(file))
+    if plain:
+        yield iter([_Member(lambda: path.open("rb"), path.stat().st_size)])
+        return
+    with zipfile.ZipFile(path) as archive:
+        yield iter(_zip_members(archive, budget))
+
+
+def _folder_members(folder: Path) -> Iterator[_Member]:
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        for file in (Path(parent, name) for name in sorted(names)):
+            if file.is_file():
+                yield _Member(lambda file=file: file.open("rb"), file.stat().st_size)  # type: ignore[misc]
+
+
+def _zip_members(archive: zipfile.ZipFile, budget: Budget) -> list[_Member]:
+    """The members to look at; the archive's promises are checked here, its actual size while it is read."""
+    infos = [info for info in archive.infolist() if not info.is_dir()]
+    if len(infos) > budget.max_members:
+        raise InputError(f"The zip holds more than {budget.max_members:,} files; export a single study.")
+    if any(info.flag_bits & 1 for info in infos):
+        raise InputError("The zip is protected by a password; export it again without one.")
+    if any(stat.S_ISLNK(info.external_attr >> 16) for info in infos):
+        raise InputError("The zip holds links instead of files; zip the files themselves.")
+    return [_Member(lambda info=info: archive.open(info), info.file_size) for info in infos]  # type: ignore[misc]
+
+
+def _copy(members: Iterator[_Member], into: Path, budget: Budget) -> Gathered:
+    gathered, left = Gathered(), budget.max_bytes
+    for number, member in enumerate(members):
+        if number >= budget.max_members:
+            raise InputError(f"The folder holds more than {budget.max_members:,} files; choose a single study.")
+        with member.open() as source:
+            head = source.read(HEAD)
+            kind = sniff(head)
+            if kind == "zip":
+                gathered.archives += 1
+            elif kind == "pair":
+                gathered.headers_only += 1
+            elif kind is not None:
+                suffix = {"dicom": ".dcm", "nifti": ".nii", "nifti.gz": ".nii.gz"}[kind]
+                copy = into / f"{number:05d}{suffix}"
+                left -= _write(head, source, copy, left)
+                (gathered.dicom if kind == "dicom" else gathered.nifti).append(copy)
+    return gathered
+
+
+def _write(head: bytes, source: IO[bytes], copy: Path, left: int) -> int:
+    """Copy in chunks and stop at the budget, so that a bomb costs a chunk of memory and no more disk than allowed."""
+    written = 0
+    with copy.open("xb") as target:
+        chunk = head
+        while chunk:
+            written += len(chunk)
+            if written > left:
+                raise InputError("The upload unfolds to more than this page takes; export only the T2 series.")
+            target.write(chunk)
+            chunk = source.read(CHUNK)
+    return written

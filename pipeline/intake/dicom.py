@@ -1,0 +1,154 @@
+"""DICOM: list the stacks of an upload, then read one of them into a volume. highdicom stacks and checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.pixels import iter_pixels
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+from pipeline.case import LeftOut
+from pipeline.errors import SeriesError
+from pipeline.intake.headers import DAMAGE, Frame, read_frames
+from pipeline.intake.series import JITTER, ORIENTATION_TOLERANCE, PERPENDICULAR, Stack, group
+
+PIXEL_TAGS = [
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "Modality",
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PresentationLUTShape",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "RescaleType",
+    "ModalityLUTSequence",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+    "NumberOfFrames",
+    "PixelData",
+]
+"""All that stacking needs of a slice."""
+
+
+def list_stacks(files: Iterable[Path]) -> tuple[list[Stack], list[LeftOut]]:
+    """Headers only: the stacks that can be analysed, and what is left out with its reason."""
+    frames: list[Frame] = []
+    damaged = empty = 0
+    for file in files:
+        try:
+            found = read_frames(file)
+        except DAMAGE:
+            damaged += 1
+            continue
+        frames += found
+        empty += not found
+    stacks, left_out = group(frames)
+    if damaged:
+        left_out.append(LeftOut(_count(damaged, "DICOM file"), "their headers are damaged or cannot be read"))
+    if empty and not frames:
+        left_out.append(LeftOut(_count(empty, "DICOM file"), "they hold no images"))
+    return stacks, left_out
+
+
+def read_stack(frames: Sequence[Frame]) -> sitk.Image:
+    """Stack slices, given in any order, into one float32 image on their own grid: x along rows, y along columns.
+
+    Rescale slope and intercept are applied.
+
+    Raises:
+        SeriesError: pixels that cannot be decoded, or slices that highdicom does not take for one regular stack.
+    """
+    try:
+        datasets = list(_datasets(frames))
+    except DAMAGE as error:
+        raise SeriesError(
+            "The pixels of the series are damaged, missing or compressed in a way that cannot be read; export it again."
+        ) from error
+    try:
+        stack = hd.get_volume_from_series(
+            datasets,
+            dtype=np.float64,
+            apply_real_world_transform=False,
+            rtol=JITTER,
+            perpendicular_tol=PERPENDICULAR,
+            orientation_tol=ORIENTATION_TOLERANCE,
+        )
+    except DAMAGE as error:
+        raise SeriesError("The slices do not form one regular volume; export the series again.") from error
+    if stack.array.ndim != 3:
+        raise SeriesError("The series holds colour images; choose an MR series.")
+    # highdicom indexes (slice, row, column); ITK wants x = column first.
+    return sitk.Cast(stack.permute_spatial_axes([2, 1, 0]).to_simpleitk(), sitk.sitkFloat32)
+
+
+def _datasets(frames: Sequence[Frame]) -> Iterable[Dataset]:
+    """Each frame as a classic single-frame data set that says only what stacking needs.
+
+    Frame of reference and spacing were compared before; one value for all spares highdicom a missing one.
+    """
+    reference = generate_uid()
+    for dataset, frame in _slices(frames):
+        _ = dataset.pixel_array  # decoded here and kept, so that what fails later is the geometry
+        assert frames[0].spacing_mm_yx is not None  # a usable stack has one
+        dataset.FrameOfReferenceUID = reference
+        dataset.SeriesInstanceUID = frames[0].series_uid or reference
+        dataset.PixelSpacing = [float(mm) for mm in frames[0].spacing_mm_yx]
+        dataset.ImagePositionPatient = list(frame.position or ())
+        dataset.ImageOrientationPatient = list(frame.orientation or ())
+        yield dataset
+
+
+def _slices(frames: Sequence[Frame]) -> Iterable[tuple[Dataset, Frame]]:
+    enhanced: dict[Path, list[Frame]] = {}
+    for frame in frames:
+        if frame.index is None:
+            yield pydicom.dcmread(frame.file, specific_tags=list(PIXEL_TAGS)), frame
+        else:
+            enhanced.setdefault(frame.file, []).append(frame)
+    for file, members in enhanced.items():
+        header = pydicom.dcmread(file, stop_before_pixels=True)
+        indices = [frame.index for frame in members if frame.index is not None]
+        for frame, pixels in zip(members, iter_pixels(file, indices=indices, raw=True), strict=True):
+            yield _classic(header, frame, np.asarray(pixels)), frame
+
+
+def _classic(header: Dataset, frame: Frame, pixels: np.ndarray) -> Dataset:
+    """A decoded frame of an enhanced file, (y, x), as a classic MR slice with the frame's own rescale."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    for keyword in ("PhotometricInterpretation", "PresentationLUTShape"):
+        if header.get(keyword):
+            setattr(dataset, keyword, header.get(keyword))
+    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.Modality = MRImageStorage, generate_uid(), "MR"
+    bits = 8 * pixels.dtype.itemsize
+    dataset.SamplesPerPixel, dataset.Rows, dataset.Columns = 1, *pixels.shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = bits, bits, bits - 1
+    dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
+    own, shared = header.PerFrameFunctionalGroupsSequence, header.get("SharedFunctionalGroupsSequence") or []
+    for item in (own[frame.index or 0], *shared):
+        if item.get("PixelValueTransformationSequence"):
+            dataset.RescaleSlope = item.PixelValueTransformationSequence[0].RescaleSlope
+            dataset.RescaleIntercept = item.PixelValueTransformationSequence[0].RescaleIntercept
+            dataset.RescaleType = "US"
+            break
+    dataset.PixelData = np.ascontiguousarray(pixels).astype(pixels.dtype.newbyteorder("<")).tobytes()
+    return dataset
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -1,0 +1,172 @@
+"""NIfTI-1 and NIfTI-2 by nibabel, since SimpleITK reads no NIfTI-2 and prints paths where it fails."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import SimpleITK as sitk
+
+from pipeline.case import CaseWarning, Series
+from pipeline.errors import InputError
+from pipeline.intake import words
+from pipeline.intake.series import MAX_VOXELS, MIN_SIDE, MIN_SLICES
+
+logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it prints what it finds in headers
+
+DAMAGE = (
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+    ValueError,
+    TypeError,
+    KeyError,
+    ArithmeticError,
+    OSError,
+    EOFError,
+    zlib.error,
+    struct.error,
+)
+"""What nibabel raises on damaged or hostile bytes."""
+
+SHEAR = 1e-3
+"""Axes this far from a right angle (cosine) are rounding of the header; more is a sheared grid."""
+MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
+
+_DAMAGED = "The NIfTI file is damaged or incomplete; convert or download it again."
+_EMPTY_LIMIT = 0.5
+MAX_OFFSET = 16 << 20
+"""Header extensions in bytes: real ones hold kilobytes."""
+
+
+def list_series(file: Path) -> Series:
+    """The one series of a NIfTI file, from its header alone.
+
+    Raises:
+        InputError: damaged, not 3-D, several volumes, colour or complex voxels, too small or large, sheared.
+    """
+    image = _open(file)
+    size = image.shape[:3]
+    direction, spacing, _ = _grid(image)
+    # The acquired stacking axis is not stored: it is taken to be the coarsest, and the third where all are alike.
+    coarsest = int(np.argmax(spacing)) if spacing.max() > 2 * np.median(spacing) else 2
+    plane = words.plane_of(direction[:, coarsest])
+    first, second = (axis for axis in range(3) if axis != coarsest)
+    likely = plane == "axial"
+    return Series(
+        key="nifti",
+        plane=plane,
+        slices=int(size[coarsest]),
+        spacing_mm_xyz=(float(spacing[first]), float(spacing[second]), float(spacing[coarsest])),
+        echo_time_ms=None,
+        weighting="unknown",
+        likely=likely,
+        why=f"The only image of the file: {plane} slices; NIfTI does not say how it is weighted.",
+    )
+
+
+def read_image(file: Path) -> tuple[sitk.Image, tuple[CaseWarning, ...]]:
+    """The file's voxels, scaled by its slope, float32, on the file's own grid (in ITK's LPS world).
+
+    Raises:
+        InputError: as ``list_series``, or voxels that cannot be read.
+    """
+    image = _open(file)
+    direction, spacing, origin = _grid(image)
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            voxels = np.asanyarray(image.dataobj, dtype=np.float64).astype(np.float32)
+    except DAMAGE as error:
+        raise InputError(_DAMAGED) from error
+    voxels, warnings = _finite(voxels.reshape(voxels.shape[:3]))
+    result = sitk.GetImageFromArray(np.ascontiguousarray(voxels.transpose(2, 1, 0)))
+    result.SetSpacing(spacing.tolist())
+    result.SetDirection(direction.ravel().tolist())
+    result.SetOrigin(origin.tolist())
+    return result, warnings + _header_warnings(image)
+
+
+def _open(file: Path) -> Any:
+    """A single-file NIfTI image whose header says that it is one 3-D MR volume."""
+    try:
+        _check_offset(file)
+        image: Any = nib.load(file)
+    except DAMAGE as error:
+        raise InputError(_DAMAGED) from error
+    if type(image) not in (nib.Nifti1Image, nib.Nifti2Image):
+        raise InputError("This is not a single NIfTI file; convert it to .nii.gz.")
+    shape = tuple(int(n) for n in image.shape)
+    if len(shape) < 3 or min(shape) < 1 or sorted(shape[:3])[0] < MIN_SLICES:
+        raise InputError("The file holds no 3-D volume of three slices or more; upload the whole T2 series.")
+    if int(np.prod(shape[3:], dtype=float)) > 1:
+        raise InputError(f"The file holds {np.prod(shape[3:])} volumes; upload the T2 volume alone, as 3-D NIfTI.")
+    if image.get_data_dtype().kind not in "iuf":
+        raise InputError("The voxels are colours or complex numbers; upload the magnitude MR image.")
+    if sorted(shape[:3])[1] < MIN_SIDE:
+        raise InputError("The volume is too small to be an MR series of the liver; upload the T2 series.")
+    if np.prod(shape, dtype=float) > MAX_VOXELS:
+        raise InputError("The volume is too large for an MR series of the liver; upload the T2 series alone.")
+    return image
+
+
+def _check_offset(file: Path) -> None:
+    """Refuse a header whose voxels begin far behind it: nibabel would read all that lies between into memory."""
+    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as source:
+        head = source.read(540)
+    for order in "<>":
+        if struct.unpack_from(f"{order}i", head)[0] == 348:
+            offset = struct.unpack_from(f"{order}f", head, 108)[0]
+        elif struct.unpack_from(f"{order}i", head)[0] == 540:
+            offset = struct.unpack_from(f"{order}q", head, 168)[0]
+        else:
+            continue
+        if not 0 <= offset <= MAX_OFFSET:
+            raise ValueError("voxel offset")
+
+
+def _grid(image: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Direction cosines (columns are the array's axes), spacing and origin in mm, in LPS instead of NIfTI's RAS.
+
+    Raises:
+        InputError: no usable spacing, or axes that are not at right angles.
+    """
+    scale = MM_PER_UNIT.get(image.header.get_xyzt_units()[0], 1.0)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(image.affine, float)
+    axes = affine[:3, :3] * scale
+    spacing = np.linalg.norm(axes, axis=0)
+    if not np.isfinite(affine).all() or spacing.min() < 1e-3 or spacing.max() > 1e3:
+        raise InputError("The file does not say how large its voxels are; convert it again from DICOM.")
+    left, _, right = np.linalg.svd(axes / spacing)
+    direction = left @ right  # the nearest exactly orthonormal axes
+    if np.abs((axes / spacing).T @ (axes / spacing) - np.eye(3)).max() > SHEAR:
+        raise InputError("The axes of the volume are not at right angles; resample it to a regular grid first.")
+    return direction, spacing, affine[:3, 3] * scale
+
+
+def _finite(voxels: np.ndarray) -> tuple[np.ndarray, tuple[CaseWarning, ...]]:
+    """Voxels without a value (NaN, infinite) get the lowest value there is, and a warning."""
+    bad = ~np.isfinite(voxels)
+    share = float(bad.mean())
+    if share > _EMPTY_LIMIT:
+        raise InputError("Most voxels have no value; convert the volume again from DICOM.")
+    if not share:
+        return voxels, ()
+    text = f"{max(share, 1e-4):.2%} of the voxels have no value (NaN or infinite) and count as background."
+    return np.where(bad, voxels[~bad].min(), voxels), (CaseWarning("non_finite", text),)
+
+
+def _header_warnings(image: Any) -> tuple[CaseWarning, ...]:
+    """Whether left and right can be relied on."""
+    sform, qform = (image.get_sform(coded=True), image.get_qform(coded=True))
+    if not sform[1] and not qform[1]:
+        text = "The file does not say how the volume lies in the patient; left and right may be swapped."
+        return (CaseWarning("orientation_unknown", text),)
+    if sform[1] and qform[1] and nib.aff2axcodes(sform[0]) != nib.aff2axcodes(qform[0]):
+        text = "The file gives two orientations that disagree; left and right may be swapped."
+        return (CaseWarning("orientation_conflict", text),)
+    return ()
