@@ -7,12 +7,15 @@ patient's right to the left. SimpleITK's own tuples (size, spacing) are (x, y, z
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import SimpleITK as sitk
+
+Answer = TypeVar("Answer")
 
 LIVER, RIGHT_KIDNEY, LEFT_KIDNEY, SPLEEN = 1, 2, 3, 4
 """Values of ``OrganMask.labels``; 0 is background."""
@@ -87,6 +90,14 @@ class Source:
     echo_time_ms: float | None = None
 
 
+class _Held:
+    """Lets numpy look into an image and keep it alive: SimpleITK's own view outlives its image and then crashes."""
+
+    def __init__(self, image: sitk.Image) -> None:
+        self.image = image
+        self.__array_interface__ = sitk.GetArrayViewFromImage(image).__array_interface__
+
+
 @dataclass(frozen=True)
 class Volume:
     """One MR series on a regular grid, oriented to LPS.
@@ -102,7 +113,7 @@ class Volume:
     @property
     def voxels(self) -> np.ndarray:
         """(z, y, x) float32, arbitrary MR units. A read-only view; copy before writing."""
-        return sitk.GetArrayViewFromImage(self.image)
+        return np.asarray(_Held(self.image))
 
     @property
     def spacing_mm_xyz(self) -> tuple[float, float, float]:
@@ -214,3 +225,12 @@ class Step:
     name: str
     share: float
     analysis: Analysis | None = None
+
+
+def run_to_end(steps: Generator[Step, None, Answer]) -> Answer:
+    """The return value of a generator of steps, for callers that show no progress."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
