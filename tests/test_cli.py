@@ -9,8 +9,10 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import create_autospec
 
 import pytest
 import SimpleITK as sitk
@@ -222,7 +224,7 @@ def test_the_bar_moves_with_the_steps(models, nifti, monkeypatch):
                 seen.append(completed)
             super().update(*arguments, completed=completed, **options)
 
-    monkeypatch.setattr(cli, "_progress", lambda: Watched(console=Console(file=io.StringIO())))
+    monkeypatch.setattr("pipeline.commands.analyze.progress_bar", lambda: Watched(console=Console(file=io.StringIO())))
     run("analyze", nifti, "--json")
     assert seen == [*SHARES, 1.0]
 
@@ -236,15 +238,28 @@ def test_help_loads_no_heavy_library():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout.strip() == ""
 
 
-def test_a_wrong_manifest_names_every_row_and_exits_2(monkeypatch, tmp_path):
-    def train_classifier(manifest, out, **options):
-        raise ManifestError("row 2: no image.\nrow 5: no label.")
-
-    stand_in = ModuleType("pipeline.training.classifier")
-    stand_in.train_classifier = train_classifier  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pipeline.training.classifier", stand_in)
-    monkeypatch.setattr("pipeline.training.classifier", stand_in, raising=False)
-    result = run("train-classifier", tmp_path / "manifest.csv", "-o", tmp_path / "model")
+@pytest.mark.parametrize(
+    ("command", "function", "given"),
+    [
+        (["simulate", "-o", "out", "--cases", "3"], "simulation.simulate", {"cases": 3, "workers": 2}),
+        (["train-segmenter", "data", "-o", "out", "--fold", "1", "--no-resume"], "segmenter.train_segmenter",
+         {"fold": 1, "resume": False}),
+        (["evaluate-segmenter", "data", "--device", "cpu"], "segmenter_evaluation.evaluate_segmenter",
+         {"device": "cpu"}),
+        (["convert-segmenter", "result", "-o", "out", "--trained-on", "ours"], "segmenter_export.convert",
+         {"trained_on": "ours"}),
+        (["train-classifier", "cohort.csv", "-o", "out", "--mask", "none"], "classifier.train_classifier",
+         {"mask": "none", "folds": 3}),
+    ],
+)  # fmt: skip
+def test_training_commands_pass_their_options_on(monkeypatch, command, function, given):
+    """The stand-in takes only what the real function takes. A wrong manifest names its rows, and exits with 2."""
+    module, name = f"pipeline.training.{function}".rsplit(".", 1)
+    stand_in = create_autospec(getattr(import_module(module), name))
+    stand_in.side_effect = ManifestError("row 2: no image.\nrow 5: no label.")
+    monkeypatch.setattr(f"{module}.{name}", stand_in)
+    result = run(*command)
+    assert given.items() <= stand_in.call_args.kwargs.items()
     assert result.exit_code == 2
     assert result.stderr == "row 2: no image.\nrow 5: no label.\n"
 

@@ -1,0 +1,142 @@
+"""``analyze``: one MRI in, masks, heat map and report out."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+import tempfile
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import Progress
+from rich.table import Table
+
+from pipeline.commands.shared import NOTICE, Device, answer_console, faults_in_one_line, progress_bar
+from pipeline.errors import InputError, SeriesError
+
+if TYPE_CHECKING:
+    from pipeline.case import Analysis, Study, Volume
+
+
+def analyze(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help=".nii, .nii.gz, DICOM .zip, DICOM file or folder.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write into.")] = None,
+    series: Annotated[str | None, typer.Option(help="Number or key of the series, from --list.")] = None,
+    device: Device = "auto",
+    segmenter: Annotated[str, typer.Option(help="Name or folder; liver_t2/fold1 for one member.")] = "liver_t2",
+    classifier: Annotated[str, typer.Option(help="Name or folder; fibrosis_t2/fold1 for one member.")] = "fibrosis_t2",
+    as_json: Annotated[bool, typer.Option("--json", help="Print analysis.json and nothing else.")] = False,
+    only_list: Annotated[bool, typer.Option("--list", help="List the series of INPUT and stop.")] = False,
+) -> None:
+    """Segment the liver of one MRI, estimate fibrosis, and write masks, heat map and report."""
+    if out is None and not as_json and not only_list:
+        raise typer.BadParameter("name a folder for the results with -o.")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries warn on standard error, which is kept for one line of ours
+    with faults_in_one_line(), tempfile.TemporaryDirectory(prefix="fibroreview-") as folder:
+        if out is not None and out.exists() and not out.is_dir():
+            raise InputError("The output is a file; name a folder with -o.")
+        if only_list:
+            study = _open(source, Path(folder))
+            _print_series(study)
+            return
+        with progress_bar() as progress:
+            analysis = _run(source, Path(folder), series, (segmenter, classifier, device), progress)
+            text = _written(analysis, out)
+        if as_json:
+            sys.stdout.write(text)
+        else:
+            _print_summary(analysis)
+
+
+def _open(source: Path, folder: Path) -> Study:
+    from pipeline.intake import open_upload
+
+    if not source.exists():
+        raise InputError("There is no such file or folder; name a .nii, .nii.gz, DICOM .zip, DICOM file or folder.")
+    return open_upload(source, folder)
+
+
+def _read(source: Path, folder: Path, wanted: str | None) -> Volume:
+    from pipeline.intake import preselected, read_series
+
+    study = _open(source, folder)
+    if wanted is None:
+        return read_series(study, preselected(study).key)
+    numbered = {str(number): series for number, series in enumerate(study.series, start=1)}
+    chosen = {series.key: series for series in study.series}.get(wanted) or numbered.get(wanted)
+    if chosen is None:
+        raise SeriesError("There is no such series; show them with --list and take a number or key from it.")
+    return read_series(study, chosen.key)
+
+
+def _run(source: Path, folder: Path, wanted: str | None, models: tuple[str, str, str], progress: Progress) -> Analysis:
+    """Read, load the models, analyse. The input is read first: its faults show before seconds go into imports."""
+    task = progress.add_task("Reading the images", total=1.0)
+    started = time.perf_counter()
+    volume = _read(source, folder, wanted)
+    read_s = time.perf_counter() - started
+    progress.update(task, description="Loading the models")
+    with contextlib.redirect_stdout(io.StringIO()):  # nnU-Net prints; standard output is for our answer
+        from pipeline.analysis import analyze_steps, load_models
+
+        analysis = None
+        for step in analyze_steps(volume, load_models(*models)):
+            progress.update(task, completed=step.share, description=step.name)
+            analysis = step.analysis
+    assert analysis is not None
+    stages = analysis.timings_s
+    return replace(analysis, timings_s={"read": read_s, **stages, "total": read_s + stages.get("total", 0.0)})
+
+
+def _written(analysis: Analysis, out: Path | None) -> str:
+    """Write the files, where a folder is given; returns the text of ``analysis.json``."""
+    from pipeline.exports import analysis_json, write_analysis
+
+    if out is None:
+        return json.dumps(analysis_json(analysis), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        write_analysis(analysis, out)
+    except OSError as error:
+        raise InputError(
+            "The output folder cannot be written; free some disk space or name another with -o."
+        ) from error
+    return (out / "analysis.json").read_text(encoding="utf-8")
+
+
+def _print_series(study: Study) -> None:
+    table = Table(box=None, header_style="bold")
+    for heading in ("no.", "key", "plane", "slices", "spacing in mm", "TE in ms", "weighting", ""):
+        table.add_column(heading, no_wrap=bool(heading))
+    for number, series in enumerate(study.series, start=1):
+        spacing = " x ".join(f"{s:.2f}" for s in series.spacing_mm_xyz)
+        echo = "" if series.echo_time_ms is None else f"{series.echo_time_ms:.0f}"
+        table.add_row(
+            str(number), series.key, series.plane, str(series.slices), spacing, echo, series.weighting, series.why
+        )
+    console = answer_console()
+    console.print(table)
+    for left_out in study.left_out:
+        console.print(f"Left out: {left_out.description}: {left_out.reason}", markup=False, highlight=False)
+
+
+def _print_summary(analysis: Analysis) -> None:
+    fibrosis, organs, console = analysis.fibrosis, analysis.organs, answer_console()
+    low, high = fibrosis.ensemble_range
+    side = "at or above" if fibrosis.advanced else "below"
+    lines = [
+        f"Probability of {fibrosis.positive_class}: {fibrosis.probability:.2f} (members {low:.2f} to {high:.2f}), "
+        f"{side} the operating point {fibrosis.threshold:.2f}",
+        f"Liver {organs.liver_ml:.0f} mL" + ("" if organs.spleen_ml is None else f", spleen {organs.spleen_ml:.0f} mL"),
+        *(f"Warning: {warning.message}" for warning in analysis.warnings),
+        *(note for note in (analysis.segmenter.note, analysis.classifier.note) if note),
+        NOTICE,
+    ]
+    for line in lines:
+        console.print(line, markup=False, highlight=False)

@@ -1,0 +1,59 @@
+"""What the commands have in common: options, one-line faults, log, progress."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from pipeline.errors import PipelineError
+
+NOTICE = "Research use only. Not a medical device."
+WRONG_INPUT = 2
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write into.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Seed = Annotated[int, typer.Option(help="Equal seeds give equal results.")]
+
+
+@contextlib.contextmanager
+def faults_in_one_line() -> Iterator[None]:
+    """What is wrong with the input, as one line (a manifest: one a row) on standard error, and exit code 2."""
+    try:
+        yield
+    except PipelineError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(WRONG_INPUT) from error
+
+
+@contextlib.contextmanager
+def log_shown() -> Iterator[None]:
+    """The rooms' log on standard error, with times."""
+    handler = RichHandler(console=Console(stderr=True), show_path=False, show_level=False, log_time_format="%H:%M:%S")
+    logger = logging.getLogger("pipeline")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def progress_bar() -> Progress:
+    """A bar on standard error, gone when it ends; nothing where nobody looks."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def answer_console() -> Console:
+    """Standard output; lines are not broken where it is a file."""
+    return Console() if sys.stdout.isatty() else Console(width=400)
