@@ -26,8 +26,8 @@ SECRET = "Geheim^Patientin"
 
 
 def make_volume_image(
-    size_xyz: Sequence[int] = (48, 40, 12),
-    spacing_mm_xyz: Sequence[float] = (6.5, 6.0, 20.0),
+    size_xyz: Sequence[int] = (48, 40, 20),
+    spacing_mm_xyz: Sequence[float] = (6.5, 6.0, 12.0),
     *,
     orientation: str = "LPS",
     tilt_degrees: float = 0.0,

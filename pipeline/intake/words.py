@@ -82,7 +82,7 @@ def weighting_from_times(echo_ms: float | None, repetition_ms: float | None, seq
 
 
 def plane_of(normal_lps: Sequence[float] | np.ndarray) -> str:
-    """``axial``, ``coronal`` or ``sagittal`` where the slice normal is within 26 degrees of an axis; ``oblique`` else."""
+    """``axial``, ``coronal`` or ``sagittal`` where the slice normal is within 26 degrees of an axis, or ``oblique``."""
     size = np.abs(np.asarray(normal_lps, float))
     axis = int(size.argmax())
     return ("sagittal", "coronal", "axial")[axis] if size[axis] >= 0.9 else "oblique"
