@@ -1,0 +1,100 @@
+"""What differs between scanners and patients and says nothing about fibrosis: fat, iron, coil, contrast, noise.
+
+All of it is drawn independently of the stage. Arrays are (z, y, x) float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from pipeline.case import LIVER, SPLEEN
+from pipeline.training.phantom_shapes import Array, smooth_noise
+
+
+@dataclass(frozen=True)
+class Site:
+    """Ranges (low, high) from which one site's acquisitions are drawn."""
+
+    name: str
+    in_plane_mm: tuple[float, float]
+    slice_mm: tuple[float, float]
+    gamma: tuple[float, float]
+    noise: tuple[float, float]
+    """Standard deviation relative to the 99th percentile."""
+    shading: tuple[float, float]
+    """Amplitude of the coil's bias field, natural logarithm."""
+    blur_mm: tuple[float, float]
+    ghosts: tuple[float, float]
+    """Breathing ghosts relative to the image."""
+    bright: tuple[float, float]
+    """Voxel value of the 99th percentile."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One acquisition: the values drawn from a site's ranges."""
+
+    in_plane_mm: float
+    slice_mm: float
+    gamma: float
+    noise: float
+    shading: float
+    blur_mm: float
+    ghosts: float
+    bright: float
+
+    @staticmethod
+    def draw(site: Site, rng: np.random.Generator) -> Scan:
+        return Scan(
+            in_plane_mm=rng.uniform(*site.in_plane_mm),
+            slice_mm=rng.uniform(*site.slice_mm),
+            gamma=rng.uniform(*site.gamma),
+            noise=rng.uniform(*site.noise),
+            shading=rng.uniform(*site.shading),
+            blur_mm=rng.uniform(*site.blur_mm),
+            ghosts=rng.uniform(*site.ghosts) * float(rng.uniform() < 0.4),
+            bright=rng.uniform(*site.bright),
+        )
+
+
+@dataclass(frozen=True)
+class Background:
+    """What the liver and spleen look like apart from fibrosis, as factors on their signal."""
+
+    steatosis: float
+    iron: float
+    """1 is none; 0.4 a liver that is nearly black."""
+    oedema: float
+
+
+def apply_background(image: Array, labels: Array, background: Background) -> None:
+    """Scale liver tissue (and the spleen, half as much, by iron), in place; bright vessels keep their signal."""
+    for organ, factor in (
+        (LIVER, background.steatosis * background.iron * background.oedema),
+        (SPLEEN, background.iron**0.5),
+    ):
+        mask = labels == organ
+        if not mask.any() or factor == 1:
+            continue
+        normal = np.median(image[mask])
+        weight = ndimage.gaussian_filter(mask.astype(np.float32), (0, 0.7, 0.7))
+        tissue = np.clip(1.7 - (image / normal - 1) / 0.3, 0.25, 1)
+        image *= 1 + weight * tissue * np.float32(factor - 1)
+
+
+def acquire(image: Array, scan: Scan, spacing_zyx: Array, rng: np.random.Generator) -> Array:
+    """Contrast, coil shading, blur, ghosts and Rician noise; returns int16 voxels."""
+    top = np.float32(np.percentile(image, 99))
+    image = (np.maximum(image, 0) / top) ** np.float32(scan.gamma)
+    image *= np.exp(np.float32(scan.shading) * smooth_noise(rng, image.shape, spacing_zyx, 130))
+    sigma = scan.blur_mm / spacing_zyx
+    image = ndimage.gaussian_filter(image, (0, sigma[1], sigma[2]))
+    if scan.ghosts:
+        step = int(image.shape[1] * rng.uniform(0.15, 0.35))
+        image += np.float32(scan.ghosts / 2) * (np.roll(image, step, 1) + np.roll(image, -step, 1))
+    noise = rng.standard_normal((2, *image.shape), np.float32) * np.float32(scan.noise)
+    image = np.hypot(image + noise[0], noise[1])
+    return np.clip(image * scan.bright, 0, 32000).astype(np.int16)
