@@ -1,0 +1,193 @@
+"""The classifier's network: torch modules only, no files and no medical images.
+
+Several axial slices of one case go in, one logit comes out. A liver mask steers it in three places, softly: features of
+the liver are added on top of each stage (``MaskedAttention``), pooling averages over the liver only (``Focus``), and
+slices count by their liver area times a learned weight (``SliceAttention``). ``mask="none"`` runs the same code with a
+mask of ones: that is the network of the direct, unmasked approach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pipeline.errors import ModelError, SegmentationError
+
+MaskUse = Literal["attention", "none", "mask_only", "background_only"]
+"""``attention``: the method. ``none``: no mask at all. The last two are ablations: what the outline alone, and what
+everything but the liver, tells."""
+
+BACKBONES: dict[str, tuple[str, tuple[int, ...]]] = {
+    "resnet18": ("resnet18", (1, 2, 3)),
+    "resnet50": ("resnet50", (1, 2, 3)),
+    "densenet121": ("densenet121", (1, 2, 3)),
+    "swin_tiny": ("swin_tiny_patch4_window7_224", (0, 1, 2)),
+}
+"""Our name -> timm's name and the stages kept. The last stage is left out: texture sits in the earlier ones, and the
+heat map's cells stay at 16 pixels instead of 32."""
+
+
+class MaskedAttention(nn.Module):
+    """Add liver-weighted features to a stage's output; starts as the identity (gamma = 0)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(channels, channels, kernel_size=1)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        share = liver_share(mask, x)  # (B, 1, H, W) -> (B, 1, h, w)
+        return x + self.gamma * (self.project(x) * share)  # (B, C, h, w)
+
+
+class Focus(nn.Module):
+    """Features times the liver's share of each cell: what the masked pooling sums up.
+
+    A module of its own, because Grad-CAM looks here: at what the logit is made of, and at nothing else.
+    """
+
+    def forward(self, x: Tensor, share: Tensor) -> Tensor:
+        return x * share  # (B, C, h, w)
+
+
+class SliceAttention(nn.Module):
+    """Weights of the slices of one case: their liver area times a learned factor, summing to 1.
+
+    The learned factor starts near 1, so the first guess is the average over the liver's volume. A slice without liver
+    has weight 0.
+    """
+
+    def __init__(self, channels: int, hidden: int = 64) -> None:
+        super().__init__()
+        self.what = nn.Linear(channels, hidden)
+        self.gate = nn.Linear(channels, hidden)
+        self.score = nn.Linear(hidden, 1)
+        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.score.bias)
+
+    def forward(self, features: Tensor, area: Tensor) -> Tensor:
+        """features (slices, C), area (slices,) -> weights (slices,)."""
+        score = self.score(torch.tanh(self.what(features)) * torch.sigmoid(self.gate(features)))[:, 0]
+        return torch.softmax(score.float() + area.log(), dim=0)
+
+
+class MaskedAttentionNet(nn.Module):
+    """Slices and masks of one or several cases -> one logit per case.
+
+    Args:
+        backbone: a name of ``BACKBONES``.
+        mask: how the mask is used, see ``MaskUse``.
+        stages: which of timm's feature stages get mask attention; the last of them is pooled, what follows is cut off.
+        drop: dropout before the logit.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "resnet18",
+        mask: MaskUse = "attention",
+        stages: Sequence[int] | None = None,
+        drop: float = 0.2,
+    ) -> None:
+        super().__init__()
+        if backbone not in BACKBONES:
+            raise ModelError(f"The backbone must be one of {', '.join(BACKBONES)}.")
+        if mask not in get_args(MaskUse):
+            raise ModelError(f"The use of the mask must be one of {', '.join(get_args(MaskUse))}.")
+        timm_name, all_stages = BACKBONES[backbone]
+        # Swin wants to be told that other sizes than 224 x 224 will come; the others do not know the argument.
+        sizes: dict[str, Any] = {"strict_img_size": False} if backbone.startswith("swin") else {}
+        self.mask_use = mask
+        backbone_net: Any = timm.create_model(
+            timm_name,
+            pretrained=False,
+            features_only=True,
+            out_indices=tuple(stages or all_stages),
+            in_chans=1,
+            **sizes,
+        )
+        self.backbone = backbone_net
+        self.channels_last = str(backbone_net.output_fmt).endswith("NHWC")
+        channels = backbone_net.feature_info.channels()
+        names = list(backbone_net.return_layers)
+        self.attend = nn.ModuleDict({name: MaskedAttention(c) for name, c in zip(names, channels, strict=True)})
+        self.last_stage = names[-1]
+        self.cell_pixels = backbone_net.feature_info.reduction()[-1] ** 2
+        self.focus = Focus()
+        self.slice_attention = SliceAttention(channels[-1])
+        self.drop = nn.Dropout(drop)
+        self.head = nn.Linear(channels[-1], 1)
+
+    def forward(self, x: Tensor, slices_per_case: int | Sequence[int] | None = None) -> Tensor:
+        """Logits (cases, 1); one case if ``slices_per_case`` is not given. Arguments as ``read``."""
+        return self.read(x, slices_per_case)[0]
+
+    def read(self, x: Tensor, slices_per_case: int | Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+        """Logits and how much each slice counted.
+
+        Args:
+            x: (slices of all cases, 2, y, x): the image, and the soft liver mask 0-1.
+            slices_per_case: one number for all cases, or one for each.
+
+        Returns:
+            logits (cases, 1), weights (slices,) that sum to 1 in each case.
+
+        Raises:
+            SegmentationError: a case has no liver in any of its slices.
+        """
+        image, mask = self.split(x)
+        features, area = self.pool(self.encode(image, mask), mask)  # (slices, C), (slices,)
+        counts = slices_per_case or len(x)
+        weights, cases = [], []
+        for case, case_area in zip(features.split(counts), area.split(counts), strict=True):  # type: ignore[arg-type]
+            if not bool((case_area > 0).any()):
+                raise SegmentationError("No liver was found in the slices, so fibrosis cannot be estimated.")
+            weights.append(self.slice_attention(case, case_area))
+            cases.append(weights[-1] @ case)  # (C,)
+        return self.head(self.drop(torch.stack(cases))), torch.cat(weights)
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(slices, 2, y, x) -> image and mask, (slices, 1, y, x) each, as ``mask_use`` wants them."""
+        image, mask = x[:, :1], x[:, 1:]
+        if self.mask_use == "none":
+            return image, torch.ones_like(mask)
+        if self.mask_use == "mask_only":
+            return mask, mask
+        if self.mask_use == "background_only":
+            return image * (1 - mask), torch.ones_like(mask)
+        return image, mask
+
+    def encode(self, image: Tensor, mask: Tensor) -> Tensor:
+        """(slices, 1, y, x) twice -> (slices, C, h, w), the last stage after its mask attention."""
+        x = image
+        for name, layer in self.backbone.named_children():
+            x = layer(x)
+            if name in self.attend:
+                x = self.attend[name](self.channels_first(x), mask)
+                x = x if name == self.last_stage else self.as_backbone_wants(x)
+        return x
+
+    def channels_first(self, x: Tensor) -> Tensor:
+        """Swin's features are (batch, y, x, channel): turn them into (batch, channel, y, x)."""
+        return x.permute(0, 3, 1, 2) if self.channels_last else x
+
+    def as_backbone_wants(self, x: Tensor) -> Tensor:
+        """The way back, before the next stage."""
+        return x.permute(0, 2, 3, 1) if self.channels_last else x
+
+    def pool(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean over the liver, sum(f * m) / sum(m): features (slices, C) and liver area as share of the slice."""
+        share = liver_share(mask, x)
+        total = share.sum(dim=(2, 3))  # (slices, 1)
+        focused = self.focus(x.float(), share)
+        features = focused.sum(dim=(2, 3)) / total.clamp_min(1e-6)  # 0 where a slice has no liver; its weight is 0 too
+        return features, total[:, 0] / share[0, 0].numel()
+
+
+def liver_share(mask: Tensor, x: Tensor) -> Tensor:
+    """How much of each cell of ``x`` is liver: (B, 1, H, W) -> (B, 1, h, w), 0-1, by area."""
+    return F.adaptive_avg_pool2d(mask.float(), (x.shape[-2], x.shape[-1]))

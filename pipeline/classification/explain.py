@@ -1,0 +1,111 @@
+"""Where in the liver the classifier found evidence: Grad-CAM on the volume's grid, on one scale for all cases."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+import torch.nn.functional as F
+from pytorch_grad_cam import GradCAM
+
+from models.masked_attention import MaskedAttentionNet
+from pipeline.case import HeatMap, OrganMask, Step, Volume
+from pipeline.classification.predict import Classifier, result_of
+from pipeline.classification.slices import take_slices, to_volume
+
+VISIBLE = 0.02
+"""Heat that stays below this share of the scale is nothing that anyone could see: no positive evidence."""
+
+CUT_MM = 5.0
+"""The map is cut this far outside the liver: its cells are coarser than the liver's edge."""
+
+
+class FixedScaleGradCAM(GradCAM):
+    """Grad-CAM without the package's scaling of every slice to its own maximum, so that slices can be compared."""
+
+    def compute_cam_per_layer(
+        self, input_tensor: torch.Tensor, targets: Sequence, eigen_smooth: bool
+    ) -> list[np.ndarray]:
+        """One (slices, y, x) map for the one target layer, in units of the logit."""
+        activations = self.activations_and_grads.activations[0].numpy()  # (slices, C, h, w)
+        gradients = self.activations_and_grads.gradients[0].numpy()  # (slices, C, h, w)
+        layer = self.target_layers[0]
+        cam = np.maximum(self.get_cam_image(input_tensor, layer, targets, activations, gradients, eigen_smooth), 0)
+        maps = torch.from_numpy(np.ascontiguousarray(cam, np.float32))[:, None]  # (slices, 1, h, w)
+        size = input_tensor.shape[-2:]
+        return [F.interpolate(maps, size, mode="bilinear", align_corners=False)[:, 0].numpy()]
+
+    def aggregate_multi_layers(self, cam_per_target_layer: list[np.ndarray]) -> np.ndarray:
+        return cam_per_target_layer[0]
+
+
+def logit_sum(output: torch.Tensor) -> torch.Tensor:
+    """What is explained: the logit itself, so that the map shows evidence for the positive class only."""
+    return output.sum()
+
+
+def member_heat(net: MaskedAttentionNet, x: torch.Tensor) -> np.ndarray:
+    """Grad-CAM of one network on one case: (slices, 2, y, x) -> (slices, y, x) float32, 0 or more, in logits.
+
+    It looks at the last stage's features times the liver's share (``Focus``): at what the logit is pooled from. A cell
+    of a large liver in many slices has a smaller part in the logit than one of a small liver, so the map is multiplied
+    by the number of liver cells: it says what the logit would gain if the whole liver looked like this place.
+    """
+    _, mask = net.split(x)
+    cells = float(mask.sum()) / net.cell_pixels
+    cam = FixedScaleGradCAM(net, [net.focus])
+    try:
+        with torch.enable_grad():
+            return cells * cam(input_tensor=x, targets=[logit_sum])
+    finally:
+        cam.activations_and_grads.release()  # as a context manager the package would swallow an IndexError
+        net.zero_grad(set_to_none=True)
+
+
+def explain_steps(volume: Volume, organs: OrganMask, classifier: Classifier) -> Generator[Step, None, HeatMap]:
+    """``explain``, one step per member; the generator's return value is the map.
+
+    Raises:
+        SegmentationError: the liver mask is empty.
+    """
+    liver = organs.liver
+    case = take_slices(volume, liver, classifier.spec)
+    x = case.tensor(classifier.spec).to(classifier.device)
+    members = len(classifier.networks)
+    heat = np.zeros(case.images.shape, np.float32)
+    for number, net in enumerate(classifier.networks, start=1):
+        heat += member_heat(net, x) / members
+        yield Step(f"Explaining, model {number} of {members}", number / members)
+    return heat_map(to_volume(heat / classifier.heat_scale, case, volume), liver)
+
+
+def explain(volume: Volume, organs: OrganMask, classifier: Classifier) -> HeatMap:
+    """Grad-CAM of the ensemble (mean of its members) on the volume's grid. Raises as ``explain_steps``."""
+    return result_of(explain_steps(volume, organs, classifier))
+
+
+def heat_map(scaled: sitk.Image, liver: np.ndarray) -> HeatMap:
+    """Measure the heat outside the liver, then cut the map to the dilated liver and to 0-1.
+
+    Args:
+        scaled: float32 on the volume's grid; 1 is the classifier's ``heat_scale``.
+        liver: (z, y, x) bool on the same grid.
+    """
+    heat = sitk.GetArrayFromImage(scaled)
+    if heat.shape != liver.shape:
+        raise AssertionError(f"The heat map is {heat.shape}, the volume {liver.shape}.")
+    visible = float(heat.max()) >= VISIBLE
+    outside = float(heat[~liver].sum(dtype=float) / heat.sum(dtype=float)) if visible else None
+    cut = np.where(dilated(liver, scaled.GetSpacing()), np.clip(heat, 0, 1), 0) if visible else np.zeros_like(heat)
+    image = sitk.GetImageFromArray(cut.astype(np.float32))
+    image.CopyInformation(scaled)
+    return HeatMap(image, outside)
+
+
+def dilated(liver: np.ndarray, spacing_mm_xyz: Sequence[float]) -> np.ndarray:
+    """(z, y, x) bool, grown by ``CUT_MM`` in plane; slices are too thick to grow along z."""
+    radius = [max(1, round(CUT_MM / spacing_mm_xyz[axis])) for axis in (0, 1)]
+    grown = sitk.BinaryDilate(sitk.GetImageFromArray(liver.astype(np.uint8)), [*radius, 0])
+    return sitk.GetArrayFromImage(grown).astype(bool)

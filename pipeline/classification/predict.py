@@ -1,0 +1,109 @@
+"""The ensemble's answer for one case: a probability, the members' range, and how much each slice counted."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from models.masked_attention import MaskedAttentionNet
+from models.registry import ModelFolder, load_into
+from pipeline.case import Fibrosis, ModelInfo, OrganMask, SliceWeight, Step, Volume
+from pipeline.classification.slices import InputSpec, take_slices
+from pipeline.errors import ModelError
+
+Answer = TypeVar("Answer")
+
+
+class Classifier:
+    """The networks of one classifier folder, loaded once and ready on a device.
+
+    ``model.json`` says what they are: ``network`` (arguments of ``MaskedAttentionNet``), ``input`` (``InputSpec``),
+    ``positive_class``, ``threshold`` and ``heat_scale``. Not re-entrant, since Grad-CAM hooks into the networks: one
+    case at a time per classifier.
+
+    Raises:
+        ModelError: ``model.json`` or the weights do not fit this software.
+    """
+
+    def __init__(self, folder: ModelFolder, device: torch.device) -> None:
+        self.device = device
+        self.info: ModelInfo = folder.model_info()
+        self.spec = InputSpec.from_json(folder.info.get("input", {}))
+        try:
+            self.positive_class = str(folder.info["positive_class"])
+            self.threshold = float(folder.info["threshold"])
+            self.heat_scale = float(folder.info["heat_scale"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError("The classifier's model.json lacks its class, threshold or heat scale.") from error
+        self.networks = tuple(
+            build_network(folder.info.get("network", {}), folder.state(member)).to(device) for member in folder.members
+        )
+
+
+def build_network(network: Mapping[str, Any], state: dict[str, torch.Tensor]) -> MaskedAttentionNet:
+    """A network with its weights, ready to read cases."""
+    try:
+        net = MaskedAttentionNet(**network)
+    except TypeError as error:
+        raise ModelError("The classifier's model.json describes a network that this version does not know.") from error
+    load_into(net, state)
+    return for_reading(net)
+
+
+def for_reading(net: MaskedAttentionNet) -> MaskedAttentionNet:
+    """Set a network up to read cases, not to learn.
+
+    Gradients are kept for nothing but the last stage's attention: enough for Grad-CAM to reach the last stage, and no
+    backward pass through the backbone is paid for.
+    """
+    net.eval().requires_grad_(False)
+    net.attend[net.last_stage].requires_grad_(True)
+    return net
+
+
+def classify_steps(volume: Volume, organs: OrganMask, classifier: Classifier) -> Generator[Step, None, Fibrosis]:
+    """``classify``, one step per member; the generator's return value is the answer.
+
+    Raises:
+        SegmentationError: the liver mask is empty.
+    """
+    case = take_slices(volume, organs.liver, classifier.spec)
+    x = case.tensor(classifier.spec).to(classifier.device)
+    members = len(classifier.networks)
+    probabilities, weights = [], []
+    for number, net in enumerate(classifier.networks, start=1):
+        logit, weight = read_member(net, x)
+        probabilities.append(1 / (1 + np.exp(-logit)))
+        weights.append(weight)
+        yield Step(f"Estimating fibrosis, model {number} of {members}", number / members)
+    return Fibrosis(
+        positive_class=classifier.positive_class,
+        probability=float(np.mean(probabilities)),
+        ensemble_range=(float(min(probabilities)), float(max(probabilities))),
+        threshold=classifier.threshold,
+        slices=tuple(SliceWeight(z, float(w)) for z, w in zip(case.z, np.mean(weights, axis=0), strict=True)),
+    )
+
+
+def classify(volume: Volume, organs: OrganMask, classifier: Classifier) -> Fibrosis:
+    """The probability of the classifier's positive class for one case. Raises as ``classify_steps``."""
+    return result_of(classify_steps(volume, organs, classifier))
+
+
+def result_of(steps: Generator[Step, None, Answer]) -> Answer:
+    """Run steps to their end and give what they return."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value
+
+
+@torch.inference_mode()
+def read_member(net: MaskedAttentionNet, x: torch.Tensor) -> tuple[float, np.ndarray]:
+    """One network on one case, (slices, 2, y, x): logit, and weights (slices,) that sum to 1."""
+    logits, weights = net.read(x)
+    return float(logits[0, 0]), weights.cpu().numpy()

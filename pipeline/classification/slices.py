@@ -1,0 +1,181 @@
+"""Volume and liver mask -> what the network sees, and back from the network's grid to the volume's.
+
+Axial slices through the liver (LPS z), resampled in plane to one spacing for every case so that a septum is as many
+pixels wide in each of them, cropped around the liver, in units of the liver's own brightness. Slices are not resampled
+along z: thick slices stay what they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from scipy import ndimage
+
+from pipeline.case import Volume
+from pipeline.errors import ModelError, SegmentationError
+
+SIZE_STEP = 32
+"""Crops are multiples of this many pixels, so that every stage of every backbone halves them evenly."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How slices are prepared; stored as ``input`` in ``model.json``, since a network knows only what it was fed."""
+
+    spacing_mm: float = 1.5
+    """In plane, both ways."""
+    size_yx: tuple[int, int] = (128, 160)
+    """Crop around the liver in pixels; a larger liver gets a larger crop, never a cut."""
+    max_slices: int = 24
+    """More slices than this are thinned out evenly."""
+    min_area_cm2: float = 4.0
+    """Slices with less liver than this are left out, as long as others remain."""
+    dilation_mm: float = 3.0
+    softness_mm: float = 6.0
+    """The mask falls from 1 to 0 over this width, centred ``dilation_mm`` outside the liver's edge."""
+    clip: tuple[float, float] = (-1.0, 3.0)
+    """Brightness range kept, where 0 is the liver's median and -1 is no signal."""
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> InputSpec:
+        """Raises ModelError on an unknown key, which would mean a model made for another version of this code."""
+        unknown = set(stored) - {f.name for f in fields(cls)}
+        if unknown:
+            raise ModelError("The classifier's model.json describes an input that this version does not know.")
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()
+        }
+        return cls(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class CaseSlices:
+    """The slices of one case on the network's grid."""
+
+    images: np.ndarray
+    """(slices, y, x) float32; 0 is the liver's median, -1 no signal."""
+    distance_mm: np.ndarray
+    """(slices, y, x) float32: in-plane distance to the liver's edge, negative inside. Masks are made from it, so that
+    training can move the edge by millimetres."""
+    z: tuple[int, ...]
+    """Index of each slice in the volume."""
+    grid: sitk.Image
+    """An empty image with the geometry of the crop and all slices of the volume; shows the way back."""
+
+    def tensor(self, spec: InputSpec) -> torch.Tensor:
+        """(slices, 2, y, x) float32: image and soft mask."""
+        return torch.from_numpy(np.stack([self.images, soft_mask(self.distance_mm, spec)], axis=1))
+
+
+def take_slices(volume: Volume, liver: np.ndarray, spec: InputSpec) -> CaseSlices:
+    """Choose, resample, crop and normalise.
+
+    Args:
+        volume: in LPS.
+        liver: (z, y, x) bool on the volume's grid.
+
+    Raises:
+        SegmentationError: the mask is empty.
+    """
+    z = choose_slices(liver, volume.spacing_mm_xyz, spec)
+    grid = crop_grid(volume.image, liver, spec)
+    low, unit = brightness(volume.voxels, liver)
+    image = sitk.Resample(smoothed(volume.image, spec), grid, sitk.Transform(), sitk.sitkLinear, low, sitk.sitkFloat32)
+    mask = sitk.GetImageFromArray(liver.astype(np.float32))
+    mask.CopyInformation(volume.image)
+    mask = sitk.Resample(mask, grid, sitk.Transform(), sitk.sitkLinear, 0.0)
+    images = np.clip((sitk.GetArrayViewFromImage(image)[list(z)] - low) / unit - 1.0, *spec.clip)
+    inside = sitk.GetArrayViewFromImage(mask)[list(z)] >= 0.5
+    distance = np.stack([signed_distance(plane) for plane in inside]) * spec.spacing_mm
+    return CaseSlices(images.astype(np.float32), distance.astype(np.float32), z, grid)
+
+
+def choose_slices(liver: np.ndarray, spacing_mm_xyz: tuple[float, float, float], spec: InputSpec) -> tuple[int, ...]:
+    """Indices of the slices with enough liver, at most ``max_slices``, evenly thinned out."""
+    area_cm2 = liver.sum(axis=(1, 2)) * spacing_mm_xyz[0] * spacing_mm_xyz[1] / 100
+    if not area_cm2.any():
+        raise SegmentationError("No liver was found in this series; choose a series that shows the liver.")
+    z = np.flatnonzero(area_cm2 >= min(spec.min_area_cm2, area_cm2.max()))
+    if len(z) > spec.max_slices:
+        z = z[np.linspace(0, len(z) - 1, spec.max_slices).round().astype(int)]
+    return tuple(int(i) for i in z)
+
+
+def crop_grid(image: sitk.Image, liver: np.ndarray, spec: InputSpec) -> sitk.Image:
+    """An empty image: the crop's pixels in plane, centred on the liver's box, and every slice of the volume."""
+    _, y, x = np.nonzero(liver)
+    spacing = image.GetSpacing()
+    size_xy, start_xy = [], []
+    for index, voxel_mm, least in ((x, spacing[0], spec.size_yx[1]), (y, spacing[1], spec.size_yx[0])):
+        extent_mm = (index.max() - index.min() + 1) * voxel_mm + 2 * (spec.dilation_mm + spec.softness_mm)
+        size = max(least, SIZE_STEP * int(np.ceil(extent_mm / spec.spacing_mm / SIZE_STEP)))
+        middle = (index.max() + index.min()) / 2
+        size_xy.append(size)
+        start_xy.append(middle - (size - 1) / 2 * spec.spacing_mm / voxel_mm)
+    grid = sitk.Image([*size_xy, image.GetSize()[2]], sitk.sitkUInt8)
+    grid.SetSpacing((spec.spacing_mm, spec.spacing_mm, spacing[2]))
+    grid.SetDirection(image.GetDirection())
+    grid.SetOrigin(image.TransformContinuousIndexToPhysicalPoint((*start_xy, 0.0)))
+    return grid
+
+
+def brightness(voxels: np.ndarray, liver: np.ndarray) -> tuple[float, float]:
+    """What counts as no signal, and how much above it the liver's median lies.
+
+    MR has no unit of its own, so the liver is the unit: septa and nodules then keep their contrast to the liver
+    whatever the scanner's gain. Zero is no signal, unless the file was shifted below zero.
+    """
+    lowest, highest = np.percentile(voxels[:, ::2, ::2], [1.0, 99.0])
+    low = min(0.0, float(lowest))
+    unit = float(np.median(voxels[liver])) - low
+    if unit > 0.02 * (highest - low):
+        return low, unit
+    return low, float(highest - low) or 1.0  # a liver without signal: iron, or a mask on air
+
+
+def smoothed(image: sitk.Image, spec: InputSpec) -> sitk.Image:
+    """Blur in plane where the volume is finer than the network's grid, so that resampling does not alias."""
+    for axis in (0, 1):
+        voxel_mm = image.GetSpacing()[axis]
+        if voxel_mm < 0.9 * spec.spacing_mm and image.GetSize()[axis] >= 4:
+            sigma_mm = 0.4 * float(np.sqrt(spec.spacing_mm**2 - voxel_mm**2))
+            image = sitk.RecursiveGaussian(image, sigma_mm, False, sitk.RecursiveGaussianImageFilter.ZeroOrder, axis)
+    return image
+
+
+def signed_distance(inside: np.ndarray) -> np.ndarray:
+    """Distance to the edge in pixels, (y, x) bool -> float: negative inside, positive outside, far where empty."""
+    if not inside.any():
+        return np.full(inside.shape, float(max(inside.shape)))
+    outside = ndimage.distance_transform_edt(~inside)
+    within = ndimage.distance_transform_edt(inside)
+    return np.where(inside, 0.5 - within, outside - 0.5)
+
+
+def soft_mask(distance_mm: np.ndarray, spec: InputSpec) -> np.ndarray:
+    """1 inside the liver, 0 outside, with a soft edge just outside it; same shape, float32."""
+    return np.clip(0.5 + (spec.dilation_mm - distance_mm) / spec.softness_mm, 0.0, 1.0).astype(np.float32)
+
+
+def to_volume(maps: np.ndarray, case: CaseSlices, volume: Volume) -> sitk.Image:
+    """Maps on the network's grid, (slices, y, x), back onto the volume's grid as float32.
+
+    Between slices that were thinned out the map is interpolated; outside the crop and beyond the last slice it is 0.
+    """
+    stack = np.zeros(case.grid.GetSize()[::-1], np.float32)
+    stack[list(case.z)] = maps
+    for lower, upper in zip(range(len(case.z) - 1), range(1, len(case.z)), strict=True):
+        for z in range(case.z[lower] + 1, case.z[upper]):
+            share = (z - case.z[lower]) / (case.z[upper] - case.z[lower])
+            stack[z] = (1 - share) * maps[lower] + share * maps[upper]
+    image = sitk.GetImageFromArray(stack)
+    image.CopyInformation(case.grid)
+    return sitk.Resample(image, volume.image, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)

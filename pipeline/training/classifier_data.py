@@ -1,0 +1,146 @@
+"""Cases for the classifier's training: slices prepared once and cached, then varied anew each time they are drawn."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import SimpleITK as sitk
+import torch
+import torch.nn.functional as F
+
+from pipeline.case import LIVER, Source, Volume
+from pipeline.classification.slices import CaseSlices, InputSpec, soft_mask, take_slices
+from pipeline.errors import ManifestError, SegmentationError
+
+
+@dataclass(frozen=True)
+class CachedCase:
+    """One case of the cohort, its slices on disk exactly as prediction would prepare them."""
+
+    case_id: str
+    anatomy: str
+    """Whose anatomy it is: cases that share it never stand on both sides of a fold."""
+    label: bool
+    file: Path
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images and signed liver distances in mm, (slices, y, x) float32 each."""
+        with np.load(self.file) as stored:
+            return stored["images"].astype(np.float32), stored["distance_mm"].astype(np.float32)
+
+    def tensor(self, spec: InputSpec) -> torch.Tensor:
+        """(slices, 2, y, x) float32, every slice and no variation: what the network sees when it predicts."""
+        images, distance = self.arrays()
+        return torch.from_numpy(np.stack([images, soft_mask(distance, spec)], axis=1))
+
+
+def cache_case(index: int, row: pd.Series, folder: Path, spec: InputSpec) -> CachedCase:
+    """Prepare one row of the manifest, unless it was prepared already from the same files in the same way.
+
+    Raises:
+        ManifestError: image and mask do not fit each other, or the mask holds no liver.
+    """
+    stamps = [[name, Path(name).stat().st_size, Path(name).stat().st_mtime_ns] for name in (row["image"], row["mask"])]
+    key = hashlib.sha256(json.dumps([spec.to_json(), stamps]).encode()).hexdigest()[:16]
+    file = folder / f"{key}.npz"
+    if not file.is_file():
+        try:
+            case = prepare(Path(row["image"]), Path(row["mask"]), spec)
+        except (ManifestError, SegmentationError) as error:
+            raise ManifestError(f"Line {index + 2}: {error}") from error
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".part.npz")
+        np.savez(partial, images=case.images.astype(np.float16), distance_mm=case.distance_mm.astype(np.float16))
+        partial.replace(file)
+    return CachedCase(row["patient_id"], row["source_anatomy"] or row["patient_id"], bool(row["label"]), file)
+
+
+def prepare(image_file: Path, mask_file: Path, spec: InputSpec) -> CaseSlices:
+    """Read an image and its organ labels (1 is liver) and take the slices."""
+    try:
+        image = sitk.DICOMOrient(sitk.ReadImage(str(image_file), sitk.sitkFloat32), "LPS")
+        labels = sitk.DICOMOrient(sitk.ReadImage(str(mask_file), sitk.sitkUInt8), "LPS")
+    except RuntimeError as error:
+        raise ManifestError("the image or mask cannot be read as a 3-D image.") from error
+    if image.GetSize() != labels.GetSize():
+        raise ManifestError("image and mask have different sizes.")
+    liver = sitk.GetArrayViewFromImage(labels) == LIVER
+    return take_slices(Volume(image, Source("nifti", "training")), liver, spec)
+
+
+def draw_training_input(case: CachedCase, spec: InputSpec, slices: int, random: np.random.Generator) -> torch.Tensor:
+    """A new view of a case, (slices, 2, y, x) float32: other slices, geometry, contrast, and a less perfect mask."""
+    images, distance = case.arrays()
+    picks = draw_slices(len(images), slices, random)
+    pair = torch.from_numpy(np.stack([images[picks], distance[picks]], axis=1))  # (slices, 2, Y, X)
+    image, distance_mm = vary_geometry(pair, spec, random).split(1, dim=1)  # (slices, 1, y, x) each
+    return torch.cat([vary_contrast(image, spec, random), vary_mask(distance_mm, spec, random)], dim=1)
+
+
+def draw_slices(available: int, wanted: int, random: np.random.Generator) -> np.ndarray:
+    """Sorted indices, spread evenly through the liver, one at random from each part; some twice where there are few."""
+    edges = np.linspace(0, available, wanted + 1)
+    return np.minimum((edges[:-1] + random.random(wanted) * np.diff(edges)).astype(int), available - 1)
+
+
+def vary_geometry(pair: torch.Tensor, spec: InputSpec, random: np.random.Generator) -> torch.Tensor:
+    """Rotate, stretch, shear and shift in plane, alike in all slices, onto a crop of ``size_yx``.
+
+    (slices, 2, Y, X) -> (slices, 2, y, x). Left and right are not exchanged: a liver has sides.
+    """
+    height, width = pair.shape[-2:]
+    size_y, size_x = spec.size_yx
+    turn, shear = np.deg2rad(random.uniform(-12, 12)), random.uniform(-0.08, 0.08)
+    stretch = np.exp(random.uniform(-0.14, 0.14, size=2))
+    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    matrix = matrix @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag(stretch)  # in pixels, (x, y)
+    shift = random.uniform(-8, 8, size=2)
+    # affine_grid counts in half widths: of the crop on the way in, of the cached picture on the way out.
+    matrix = matrix * np.array([[size_x / width, size_y / width], [size_x / height, size_y / height]])
+    affine = np.column_stack([matrix, 2 * shift / [width, height]]).astype(np.float32)  # (2, 3)
+    theta = torch.from_numpy(affine).expand(len(pair), -1, -1)
+    grid = F.affine_grid(theta, [len(pair), 2, size_y, size_x], align_corners=False)
+    return F.grid_sample(pair, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def vary_contrast(image: torch.Tensor, spec: InputSpec, random: np.random.Generator) -> torch.Tensor:
+    """Gain, gamma, coil shading, resolution and noise, none of which says anything about fibrosis."""
+    signal = (image + 1).clamp_min(0)  # 0 is no signal, 1 the liver's median
+    signal = signal ** float(np.exp(random.uniform(-0.25, 0.25))) * float(np.exp(random.uniform(-0.15, 0.15)))
+    shading = torch.from_numpy(random.normal(0, 0.15, size=(1, 1, 3, 4)).astype(np.float32))
+    signal = signal * F.interpolate(shading, image.shape[-2:], mode="bicubic", align_corners=True).exp()
+    if random.random() < 0.3:  # coarser, as from a smaller matrix
+        coarse = F.interpolate(signal, scale_factor=float(random.uniform(0.55, 0.9)), mode="bilinear", antialias=True)
+        signal = F.interpolate(coarse, image.shape[-2:], mode="bilinear")
+    sigma = random.uniform(0, 0.06)
+    noise = torch.from_numpy(random.standard_normal(signal.shape, dtype=np.float32))
+    return (signal + float(sigma) * noise - 1).clamp(*spec.clip)
+
+
+def vary_mask(distance_mm: torch.Tensor, spec: InputSpec, random: np.random.Generator) -> torch.Tensor:
+    """A soft mask as segmenters draw it: edge moved and wavy; now and then a part missing, or no mask at all."""
+    if random.random() < 0.1:
+        return torch.ones_like(distance_mm)
+    waves = torch.from_numpy(random.normal(0, 3.0, size=(len(distance_mm), 1, 6, 8)).astype(np.float32))
+    waves = F.interpolate(waves, distance_mm.shape[-2:], mode="bicubic", align_corners=True)
+    edge_mm = distance_mm + waves + float(random.uniform(-4, 4))
+    mask = torch.from_numpy(soft_mask(edge_mm.numpy(), spec))
+    if random.random() < 0.2:
+        cut = without_a_side(mask, random)
+        mask = cut if bool((cut > 0.5).any()) else mask
+    # Never quite empty: a small liver and an unlucky edge must not stop a training.
+    return mask if bool((mask > 0).any()) else torch.from_numpy(soft_mask(distance_mm.numpy(), spec))
+
+
+def without_a_side(mask: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
+    """The mask cut along a random line, alike in all slices."""
+    height, width = mask.shape[-2:]
+    angle, offset = random.uniform(0, 2 * np.pi), random.uniform(0, 0.25) * width
+    y = torch.arange(height)[:, None] - height / 2
+    x = torch.arange(width)[None] - width / 2
+    return mask * (x * float(np.cos(angle)) + y * float(np.sin(angle)) < offset)

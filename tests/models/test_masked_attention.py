@@ -1,0 +1,127 @@
+"""The network: what the mask does, and that cases do not mix."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from models.masked_attention import MaskedAttention, MaskedAttentionNet, liver_share
+from pipeline.errors import ModelError, SegmentationError
+
+
+@pytest.fixture
+def x() -> torch.Tensor:
+    """Five slices, 64 x 96: noise, and a square of liver that is another one in each slice."""
+    torch.manual_seed(1)
+    x = torch.randn(5, 2, 64, 96)
+    x[:, 1] = 0
+    for i in range(5):
+        x[i, 1, 8 + 4 * i : 40, 10 : 40 + 6 * i] = 1
+    return x
+
+
+def network(backbone: str = "resnet18", **arguments) -> MaskedAttentionNet:
+    """In evaluation mode, with gates opened a little, so that the mask matters."""
+    torch.manual_seed(0)
+    net = MaskedAttentionNet(backbone, **arguments).eval()
+    for layer in net.attend.values():
+        torch.nn.init.constant_(layer.gamma, 0.7)
+    torch.nn.init.normal_(net.slice_attention.score.weight)
+    return net
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet50", "densenet121", "swin_tiny"])
+@torch.no_grad()
+def test_every_backbone_starts_as_itself_and_gives_one_logit(backbone, x):
+    net = MaskedAttentionNet(backbone).eval()
+    image, mask = net.split(x[:2])
+    expected = net.channels_first(net.backbone(image)[-1])
+    torch.testing.assert_close(net.encode(image, mask), expected)
+    assert net(x[:2]).shape == (1, 1)
+
+
+@torch.no_grad()
+def test_attention_adds_projected_features_weighted_by_the_liver_share():
+    layer = MaskedAttention(3)
+    layer.gamma.fill_(2.0)
+    x = torch.randn(1, 3, 2, 2)
+    mask = torch.zeros(1, 1, 4, 4)
+    mask[..., :2, :2] = 1  # one cell full
+    mask[..., 2, 2] = 1  # one cell a quarter full
+    share = torch.tensor([[[[1.0, 0.0], [0.0, 0.25]]]])
+    torch.testing.assert_close(layer(x, mask), x + 2 * layer.project(x) * share)
+
+
+@torch.no_grad()
+def test_pooling_is_the_mean_over_the_liver(x):
+    net = network()
+    features = torch.randn(5, 256, 4, 6)
+    pooled, area = net.pool(features, x[:, 1:])
+    share = liver_share(x[:, 1:], features)
+    torch.testing.assert_close(pooled[2], (features[2] * share[2]).sum((1, 2)) / share[2].sum())
+    torch.testing.assert_close(area, x[:, 1].mean((1, 2)))
+
+
+@torch.no_grad()
+def test_cases_of_a_batch_do_not_mix(x):
+    net = network()
+    together = net(x, [3, 2])
+    torch.testing.assert_close(together, torch.cat([net(x[:3]), net(x[3:])]))
+    assert not torch.isclose(together[0], together[1])
+    torch.testing.assert_close(net(x[:4], 2), net(x[:4], [2, 2]))
+
+
+@torch.no_grad()
+def test_weights_sum_to_one_and_a_slice_without_liver_counts_nothing(x):
+    x[1, 1] = 0
+    _, weights = network().read(x, [3, 2])
+    torch.testing.assert_close(torch.stack([weights[:3].sum(), weights[3:].sum()]), torch.ones(2))
+    assert weights[1] == 0
+    assert (weights[[0, 2, 3, 4]] > 0).all()
+
+
+@torch.no_grad()
+def test_fresh_weights_follow_the_liver_area(x):
+    _, weights = MaskedAttentionNet().eval().read(x)
+    area = x[:, 1].sum((1, 2))
+    torch.testing.assert_close(weights, area / area.sum())
+
+
+def test_gradients_are_finite_with_an_empty_slice(x):
+    x[0, 1] = 0
+    net = network().train()
+    net(x).sum().backward()
+    assert all(bool(torch.isfinite(p.grad).all()) for p in net.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("counts", [None, [3, 2]])
+def test_a_case_without_liver_is_refused(x, counts):
+    x[3:] = 0
+    x = x if counts else x[3:]
+    with pytest.raises(SegmentationError, match="No liver"):
+        network()(x, counts)
+
+
+@torch.no_grad()
+def test_mask_counts_with_attention_and_not_without(x):
+    other = x.clone()
+    other[:, 1] = other[:, 1].flip(-1)
+    assert not torch.isclose(network()(x), network()(other))
+    assert torch.equal(network(mask="none")(x), network(mask="none")(other))
+
+
+@torch.no_grad()
+def test_ablations_see_the_outline_only_or_everything_but_the_liver(x):
+    other_image, other_liver = x.clone(), x.clone()
+    other_image[:, 0] += 1
+    other_liver[:, 0] += x[:, 1]
+    outline, background = network(mask="mask_only"), network(mask="background_only")
+    assert torch.equal(outline(x), outline(other_image))
+    assert torch.equal(background(x), background(other_liver))
+    assert not torch.isclose(background(x), background(other_image))
+
+
+@pytest.mark.parametrize("arguments", [{"backbone": "vgg"}, {"mask": "hard"}])
+def test_unknown_names_are_refused(arguments):
+    with pytest.raises(ModelError, match="must be one of"):
+        MaskedAttentionNet(**arguments)
