@@ -1,0 +1,1 @@
+"""Everything Gradio: the page on which a case is opened, analysed, browsed and reviewed."""

@@ -1,0 +1,29 @@
+"""The page's entry, on a workstation and as a Hugging Face Space: settings from the environment, build, launch."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+# Before gradio is imported: no usage statistics leave the machine.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from pipeline.page.layout import build_page
+from pipeline.page.settings import settings_from
+
+log = logging.getLogger("fibroreview")
+
+
+def main() -> None:
+    """Serve the page until it is stopped."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    settings = settings_from(os.environ)
+    page, arguments = build_page(settings)
+    # Gradio prints the address once it answers.
+    page.launch(**arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,508 @@
+// The viewer: one set of controls over two ways to draw, NiiVue in this browser or slices from the server.
+//
+// Voxels are counted as on the server: x from the patient's right to the left, y from front to back, z from the feet
+// up, from 0. Slices are shown from 1. Display is radiological: the patient's right is on the left of the screen.
+
+const PLANES = {
+  axial: { axis: 2, title: "Axial", sides: { left: "R", right: "L", top: "A", bottom: "P" } },
+  coronal: { axis: 1, title: "Coronal", sides: { left: "R", right: "L", top: "S", bottom: "I" } },
+  sagittal: { axis: 0, title: "Sagittal", sides: { left: "A", right: "P", top: "S", bottom: "I" } },
+  render: { axis: null, title: "3-D", sides: {} },
+};
+const OUTLINE_BITS = { axial: 1, coronal: 2, sagittal: 4 };
+const LIVER_RGB = [46, 230, 197];
+const SIDE_WORDS = { R: "patient's right", L: "patient's left", A: "front", P: "back", S: "head", I: "feet" };
+
+let viewer = null;
+let waiting = null;
+
+// Called once, when the page has made the element that we fill.
+export function mount(element, server) {
+  viewer = new Viewer(element, server);
+  window.fibroViewer = viewer; // the save button asks it what was looked at
+  if (waiting) viewer.show(waiting);
+}
+
+// Called with every value from the server; null closes the case.
+export function show(value) {
+  waiting = value || null;
+  if (viewer) viewer.show(waiting);
+}
+
+class Viewer {
+  constructor(element, server) {
+    this.element = element;
+    this.server = server;
+    this.value = null;
+    this.canvasDrawing = null;
+    this.build();
+    this.reset(null);
+    document.addEventListener("visibilitychange", () => this.countTime());
+  }
+
+  // ---- case
+
+  reset(value) {
+    this.value = value;
+    this.state = {
+      plane: "axial",
+      xyz: value ? [...value.start_xyz] : [0, 0, 0],
+      window: value ? [...value.windows.full] : [0, 1],
+      preset: "full",
+      inverted: false,
+      mask: { on: true, style: "outline", opacity: 1.0 },
+      heat: { on: true, opacity: 0.5 },
+    };
+    this.seen = { slices: new Set(), overlays: new Set(), seconds: 0, pauses: 0, since: performance.now() };
+  }
+
+  async show(value) {
+    if (!value) {
+      if (this.value) this.reset(null);
+      this.element.dataset.state = "empty";
+      this.sync();
+      return;
+    }
+    const sameCase = this.value && this.value.case === value.case;
+    if (sameCase && !this.value.overlays && value.overlays) {
+      this.value = value;
+      this.state.xyz = [...value.start_xyz];
+    } else if (sameCase) {
+      return;
+    } else {
+      this.reset(value);
+    }
+    this.element.dataset.state = "loading";
+    this.sync();
+    try {
+      this.drawing = await this.chooseDrawing();
+      if (this.value !== value) return; // another case came meanwhile
+      await this.drawing.load(value);
+    } catch (error) {
+      if (this.value !== value) return;
+      this.element.dataset.state = "failed";
+      this.message.textContent = "The images could not be loaded: open the case again.";
+      console.warn("viewer:", error);
+      return;
+    }
+    if (this.value !== value) return;
+    this.element.dataset.state = "ready";
+    this.refresh();
+  }
+
+  async chooseDrawing() {
+    if (this.drawing) return this.drawing;
+    const forced = new URLSearchParams(location.search).get("viewer") === "server";
+    if (!forced && this.element.dataset.library === "yes" && hasWebGL2()) {
+      try {
+        return await NiivueDrawing.start(this.stage, this);
+      } catch (error) {
+        console.warn("viewer: drawing on the server instead:", error);
+      }
+    }
+    this.planeButtons.render.disabled = true;
+    this.planeButtons.render.title = "3-D needs WebGL2, which this browser does not offer";
+    return new ServerDrawing(this.stage, this);
+  }
+
+  // ---- what the reader does
+
+  setPlane(plane) {
+    if (!this.value || this.planeButtons[plane].disabled) return;
+    this.state.plane = plane;
+    this.refresh();
+  }
+
+  get slices() {
+    const axis = PLANES[this.state.plane].axis;
+    return axis === null || !this.value ? 0 : this.value.size_xyz[axis];
+  }
+
+  get index() {
+    const axis = PLANES[this.state.plane].axis;
+    return axis === null ? 0 : this.state.xyz[axis];
+  }
+
+  goTo(index) {
+    const axis = PLANES[this.state.plane].axis;
+    if (axis === null || !this.value) return;
+    const next = Math.min(Math.max(Math.round(index), 0), this.slices - 1);
+    if (next === this.state.xyz[axis]) return;
+    this.state.xyz[axis] = next;
+    this.refresh();
+  }
+
+  setWindow(low, high, preset) {
+    this.state.window = [low, Math.max(high, low + 1e-6)];
+    this.state.preset = preset;
+    this.refresh();
+  }
+
+  usePreset(name) {
+    const window = this.value && this.value.windows[name];
+    if (window) this.setWindow(window[0], window[1], name);
+  }
+
+  // What one overlay's controls ask for now, 0-1.
+  opacity(name) {
+    const { mask, heat } = this.state;
+    if (!this.value || !this.value.overlays) return 0;
+    if (name === "heat") return heat.on ? heat.opacity : 0;
+    if (!mask.on) return 0;
+    // There is no outline of a volume: in 3-D the liver itself is shown.
+    const style = this.state.plane === "render" ? "fill" : mask.style;
+    if (name === "outline") return style === "outline" ? mask.opacity : 0;
+    return style === "fill" ? mask.opacity * 0.5 : 0;
+  }
+
+  // What was looked at, for the review's row.
+  stats() {
+    this.countTime();
+    return JSON.stringify({
+      slices_viewed: [...this.seen.slices].sort((a, b) => a - b),
+      overlays_opened: [...this.seen.overlays].sort(),
+      active_seconds: Math.round(this.seen.seconds),
+      pauses: this.seen.pauses,
+    });
+  }
+
+  countTime() {
+    const now = performance.now();
+    if (this.seen.since !== null) this.seen.seconds += (now - this.seen.since) / 1000;
+    const hidden = document.visibilityState === "hidden";
+    if (hidden && this.seen.since !== null) this.seen.pauses += 1;
+    this.seen.since = hidden ? null : now;
+  }
+
+  note() {
+    if (!this.value || this.element.dataset.state !== "ready") return;
+    if (this.state.plane === "axial") this.seen.slices.add(this.index);
+    for (const name of ["outline", "liver", "heat"]) {
+      if (this.opacity(name) > 0) this.seen.overlays.add(name === "heat" ? "heat" : "mask");
+    }
+  }
+
+  // ---- drawing and controls in step
+
+  refresh() {
+    this.sync();
+    this.note();
+    if (this.drawing && this.element.dataset.state === "ready") this.drawing.draw(this.state);
+  }
+
+  sync() {
+    const { plane, window, preset, inverted, mask, heat } = this.state;
+    const has = Boolean(this.value);
+    const overlays = Boolean(this.value && this.value.overlays);
+    if (!has) this.element.dataset.state = "empty";
+    this.element.dataset.plane = plane;
+    for (const [name, button] of Object.entries(this.planeButtons)) {
+      button.setAttribute("aria-pressed", String(name === plane));
+    }
+    for (const [name, button] of Object.entries(this.presetButtons)) {
+      button.setAttribute("aria-pressed", String(name === preset));
+      button.disabled = !has || !this.value.windows[name];
+    }
+    this.invert.setAttribute("aria-pressed", String(inverted));
+    this.invert.disabled = !has;
+    for (const [edge, mark] of Object.entries(this.marks)) {
+      const side = has ? PLANES[plane].sides[edge] || "" : "";
+      mark.textContent = side;
+      mark.setAttribute("aria-label", SIDE_WORDS[side] || "");
+    }
+    this.slider.max = String(Math.max(this.slices - 1, 0));
+    this.slider.value = String(this.index);
+    this.slider.disabled = !this.slices;
+    const text = this.slices ? `slice ${this.index + 1} / ${this.slices}` : plane === "render" && has ? "3-D: drag to turn" : "";
+    this.counter.textContent = text;
+    this.slider.setAttribute("aria-valuetext", text);
+    const [low, high] = window;
+    this.caption.textContent = has
+      ? `${PLANES[plane].title}   W ${number(high - low)}  L ${number((high + low) / 2)}${inverted ? "  inverted" : ""}`
+      : "";
+    this.overlayRow.hidden = !overlays;
+    this.maskOn.checked = mask.on;
+    this.maskStyle.value = mask.style;
+    this.maskOpacity.value = String(mask.opacity);
+    this.heatOn.checked = heat.on;
+    this.heatOpacity.value = String(heat.opacity);
+    this.heatEmpty.hidden = !(overlays && this.value.heat_empty);
+    this.glass.hidden = plane === "render";
+  }
+
+  // ---- the page's elements
+
+  build() {
+    this.element.innerHTML = `
+      <div class="frv-bar" role="toolbar" aria-label="Planes and window">
+        <div class="frv-group frv-planes" role="group" aria-label="Plane"></div>
+        <div class="frv-group frv-presets" role="group" aria-label="Window"></div>
+      </div>
+      <div class="frv-stage" tabindex="0" role="application"
+           aria-label="Slices. Wheel, arrow keys, page keys, home and end step through them; drag sets the window.">
+        <div class="frv-picture"></div>
+        <div class="frv-glass"></div>
+        <span class="frv-mark frv-left"></span><span class="frv-mark frv-right"></span>
+        <span class="frv-mark frv-top"></span><span class="frv-mark frv-bottom"></span>
+        <span class="frv-caption"></span>
+        <p class="frv-message" role="status"></p>
+      </div>
+      <div class="frv-slices">
+        <input class="frv-slider" type="range" min="0" max="0" step="1" aria-label="Slice">
+        <output class="frv-counter" aria-live="polite"></output>
+      </div>
+      <div class="frv-overlays" role="group" aria-label="Overlays" hidden>
+        <label class="frv-switch"><input type="checkbox" class="frv-mask-on"><span class="frv-swatch frv-liver"></span>Liver mask</label>
+        <select class="frv-mask-style" aria-label="Liver mask as">
+          <option value="outline">outline</option><option value="fill">fill</option></select>
+        <input type="range" class="frv-mask-opacity" min="0" max="1" step="0.05" aria-label="Opacity of the liver mask">
+        <label class="frv-switch"><input type="checkbox" class="frv-heat-on"><span class="frv-swatch frv-heat"></span>Heat map</label>
+        <input type="range" class="frv-heat-opacity" min="0" max="1" step="0.05" aria-label="Opacity of the heat map">
+        <span class="frv-heat-empty" hidden>no positive evidence</span>
+      </div>`;
+    const find = (name) => this.element.querySelector(`.${name}`);
+    this.stage = find("frv-stage");
+    this.glass = find("frv-glass");
+    this.slider = find("frv-slider");
+    this.counter = find("frv-counter");
+    this.caption = find("frv-caption");
+    this.message = find("frv-message");
+    this.overlayRow = find("frv-overlays");
+    this.heatEmpty = find("frv-heat-empty");
+    this.marks = Object.fromEntries(["left", "right", "top", "bottom"].map((edge) => [edge, find(`frv-${edge}`)]));
+    this.planeButtons = this.buttons(find("frv-planes"), { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal", render: "3-D" }, (name) => this.setPlane(name));
+    this.presetButtons = this.buttons(find("frv-presets"), { full: "1–99 %", liver: "Liver" }, (name) => this.usePreset(name));
+    this.presetButtons.full.title = "From the 1st to the 99th percentile of the volume";
+    this.presetButtons.liver.title = "Centred on the liver";
+    this.invert = this.buttons(find("frv-presets"), { inverted: "Invert" }, () => {
+      this.state.inverted = !this.state.inverted;
+      this.refresh();
+    }).inverted;
+    this.bindOverlays(find);
+    this.bindBrowsing();
+  }
+
+  buttons(parent, labels, press) {
+    const made = {};
+    for (const [name, label] of Object.entries(labels)) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = `frv-button frv-${name}-button`;
+      button.textContent = label;
+      button.setAttribute("aria-pressed", "false");
+      button.addEventListener("click", () => press(name));
+      parent.append(button);
+      made[name] = button;
+    }
+    return made;
+  }
+
+  bindOverlays(find) {
+    this.maskOn = find("frv-mask-on");
+    this.maskStyle = find("frv-mask-style");
+    this.maskOpacity = find("frv-mask-opacity");
+    this.heatOn = find("frv-heat-on");
+    this.heatOpacity = find("frv-heat-opacity");
+    const changed = () => {
+      const { mask, heat } = this.state;
+      mask.on = this.maskOn.checked;
+      mask.style = this.maskStyle.value;
+      mask.opacity = Number(this.maskOpacity.value);
+      heat.on = this.heatOn.checked;
+      heat.opacity = Number(this.heatOpacity.value);
+      this.refresh();
+    };
+    for (const input of [this.maskOn, this.maskStyle, this.maskOpacity, this.heatOn, this.heatOpacity]) {
+      input.addEventListener("input", changed);
+    }
+  }
+
+  bindBrowsing() {
+    this.slider.addEventListener("input", () => this.goTo(Number(this.slider.value)));
+    let rolled = 0;
+    this.glass.addEventListener("wheel", (event) => {
+      if (!this.value) return;
+      event.preventDefault();
+      // A mouse's notch is one slice; a touchpad's small deltas add up to one.
+      rolled += event.deltaMode === 0 ? event.deltaY : event.deltaY * 40;
+      const steps = Math.abs(event.deltaY) >= 60 ? Math.sign(rolled) : Math.trunc(rolled / 30);
+      if (steps === 0) return;
+      rolled = 0;
+      this.goTo(this.index - steps); // towards the reader: to the feet
+    }, { passive: false });
+    this.stage.addEventListener("keydown", (event) => {
+      const step = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 5, PageDown: -5 }[event.key];
+      if (step) this.goTo(this.index + step);
+      else if (event.key === "Home") this.goTo(0);
+      else if (event.key === "End") this.goTo(this.slices - 1);
+      else return;
+      event.preventDefault();
+    });
+    this.bindDrag();
+  }
+
+  bindDrag() {
+    let from = null;
+    this.glass.addEventListener("pointerdown", (event) => {
+      if (!this.value || event.button > 0) return;
+      this.stage.focus({ preventScroll: true });
+      this.glass.setPointerCapture(event.pointerId);
+      from = { x: event.clientX, y: event.clientY, window: this.state.window };
+    });
+    this.glass.addEventListener("pointermove", (event) => {
+      if (!from) return;
+      const [low, high] = from.window;
+      // The whole width of the picture changes the window by twice its full range.
+      const [fullLow, fullHigh] = this.value.windows.full;
+      const unit = (2 * (fullHigh - fullLow)) / Math.max(this.glass.clientWidth, 1);
+      const width = Math.max(high - low + unit * (event.clientX - from.x), 0.01 * (fullHigh - fullLow));
+      const level = (high + low) / 2 + unit * (event.clientY - from.y);
+      this.setWindow(level - width / 2, level + width / 2, null);
+    });
+    const end = () => { from = null; };
+    this.glass.addEventListener("pointerup", end);
+    this.glass.addEventListener("pointercancel", end);
+    this.glass.addEventListener("dblclick", () => this.usePreset("full"));
+  }
+}
+
+// Draws with NiiVue on a canvas in this page. Nothing is asked of the server after the files are loaded.
+class NiivueDrawing {
+  static async start(stage, owner) {
+    const { Niivue } = await import(new URL("viewer/niivue.js", document.baseURI).href);
+    const drawing = new NiivueDrawing();
+    const holder = stage.querySelector(".frv-picture");
+    const canvas = document.createElement("canvas");
+    holder.replaceChildren(canvas);
+    drawing.owner = owner;
+    drawing.nv = new Niivue({
+      isRadiologicalConvention: true,
+      sagittalNoseLeft: true,
+      isOrientationTextVisible: false, // ours are text of the page, readable by everyone
+      crosshairWidth: 0,
+      show3Dcrosshair: false,
+      dragAndDropEnabled: false,
+      isResizeCanvas: true,
+      backColor: [0, 0, 0, 1],
+      loadingText: "",
+      logLevel: "error",
+      // Bits and labels are codes, not amounts: mixing them at borders would invent others.
+      isNearestInterpolation: false,
+    });
+    await drawing.nv.attachToCanvas(canvas, false);
+    drawing.nv.addColormap("fr-heat", HEAT_COLOURS);
+    drawing.nv.addColormap("fr-inverted", { R: [255, 0], G: [255, 0], B: [255, 0], A: [255, 255], I: [0, 255] });
+    return drawing;
+  }
+
+  async load(value) {
+    const address = (file) => new URL(value.base + file, document.baseURI).href;
+    if (this.loaded !== value.case) {
+      await this.nv.loadVolumes([{ url: address(value.volume), name: value.volume, colormap: "gray" }]);
+      this.loaded = value.case;
+      this.look = null;
+      this.overlays = {};
+    }
+    if (!value.overlays || Object.keys(this.overlays).length) return;
+    for (const name of ["liver", "heat", "outline"]) {
+      const file = value.overlays[name];
+      const heat = name === "heat" ? { colormap: "fr-heat", cal_min: 0, cal_max: 255 } : { colormap: "gray" };
+      const overlay = await this.nv.addVolumeFromUrl({ url: address(file), name: file, opacity: 0, ...heat });
+      if (name !== "heat") overlay.setColormapLabel(labels(name === "liver" ? [1] : []));
+      this.overlays[name] = overlay;
+    }
+    this.bit = null;
+    this.look = null;
+  }
+
+  draw(state) {
+    const { nv } = this;
+    const volume = nv.volumes[0];
+    const type = { axial: nv.sliceTypeAxial, coronal: nv.sliceTypeCoronal, sagittal: nv.sliceTypeSagittal, render: nv.sliceTypeRender };
+    const look = JSON.stringify([state.window, state.inverted, state.plane, state.mask, state.heat, Object.keys(this.overlays)]);
+    if (look !== this.look) {
+      volume.colormap = state.inverted ? "fr-inverted" : "gray"; // sets a window of its own, so ours comes after
+      [volume.cal_min, volume.cal_max] = state.window;
+      const bit = OUTLINE_BITS[state.plane];
+      if (this.overlays.outline && bit && bit !== this.bit) {
+        this.overlays.outline.setColormapLabel(labels([1, 2, 3, 4, 5, 6, 7].filter((code) => code & bit)));
+        this.bit = bit;
+      }
+      for (const [name, overlay] of Object.entries(this.overlays)) overlay.opacity = this.owner.opacity(name);
+      nv.updateGLVolume();
+      this.look = look;
+    }
+    if (nv.opts.sliceType !== type[state.plane]) nv.setSliceType(type[state.plane]);
+    // NiiVue counts from the patient's left, back and feet; we count from the right, front and feet.
+    const [x, y, z] = state.xyz.map((index, axis) => (index + 0.5) / this.owner.value.size_xyz[axis]);
+    nv.scene.crosshairPos = [1 - x, 1 - y, z];
+    nv.drawScene();
+  }
+}
+
+// Asks the server for each slice; while one is on its way only the latest wish is kept.
+class ServerDrawing {
+  constructor(stage, owner) {
+    this.owner = owner;
+    this.image = document.createElement("img");
+    this.image.alt = "";
+    stage.querySelector(".frv-picture").replaceChildren(this.image);
+  }
+
+  async load() {}
+
+  draw(state) {
+    this.wish = {
+      case: this.owner.value.case,
+      plane: state.plane,
+      index: this.owner.index,
+      window: state.window,
+      inverted: state.inverted,
+      outline: this.owner.opacity("outline"),
+      fill: this.owner.opacity("liver"),
+      heat: this.owner.opacity("heat"),
+    };
+    if (!this.busy) this.work();
+  }
+
+  async work() {
+    this.busy = true;
+    while (this.wish) {
+      const wish = this.wish;
+      this.wish = null;
+      try {
+        const picture = await this.owner.server.draw(wish);
+        if (picture) this.image.src = picture;
+      } catch (error) {
+        console.warn("viewer: the server did not draw the slice:", error);
+      }
+    }
+    this.busy = false;
+  }
+}
+
+// Heat: dark red to yellow-white, more transparent where weaker; one scale for every case.
+const HEAT_COLOURS = {
+  R: [0, 87, 188, 249, 252], G: [0, 16, 55, 142, 255], B: [4, 110, 84, 9, 164],
+  A: [0, 102, 204, 255, 255], I: [0, 64, 128, 192, 255],
+};
+
+// A colour table that shows only the given codes, 0-7, in the liver's colour.
+function labels(shown) {
+  const codes = [0, 1, 2, 3, 4, 5, 6, 7];
+  return {
+    R: codes.map(() => LIVER_RGB[0]), G: codes.map(() => LIVER_RGB[1]), B: codes.map(() => LIVER_RGB[2]),
+    A: codes.map((code) => (shown.includes(code) ? 255 : 0)), I: codes, labels: codes.map(String),
+  };
+}
+
+function hasWebGL2() {
+  const canvas = document.createElement("canvas");
+  const context = canvas.getContext("webgl2");
+  if (context) context.getExtension("WEBGL_lose_context")?.loseContext();
+  return Boolean(context);
+}
+
+function number(value) {
+  return Math.abs(value) >= 100 ? value.toFixed(0) : Number(value.toPrecision(3)).toString();
+}

@@ -1,0 +1,117 @@
+"""Files for the viewer in the browser: what NiiVue draws, and nothing that names the patient.
+
+All files of a case lie on one grid, the volume's own in LPS, so that a slice number means the same in each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from pipeline.case import Analysis, Volume
+
+VOLUME_FILE = "volume.nii.gz"
+LIVER_FILE = "liver.nii.gz"
+OUTLINE_FILE = "outline.nii.gz"
+HEAT_FILE = "heat.nii.gz"
+
+PLANE_BITS = {"axial": 1, "coronal": 2, "sagittal": 4}
+"""Bits of the outline volume: whether a voxel lies on the liver's border as seen in that plane."""
+PLANE_AXES = {"axial": 0, "coronal": 1, "sagittal": 2}
+"""Array axis (z, y, x) that each plane steps through."""
+
+
+def write_viewer_volume(volume: Volume, folder: Path) -> dict[str, object]:
+    """Write the volume for the viewer and describe it.
+
+    Returns:
+        ``file``, ``size_xyz``, ``spacing_mm_xyz`` and ``window``: the 1st and 99th percentile of the intensities.
+    """
+    _write(_as_small_integers(volume.image), folder / VOLUME_FILE)
+    return {
+        "file": VOLUME_FILE,
+        "size_xyz": list(volume.image.GetSize()),
+        "spacing_mm_xyz": list(volume.spacing_mm_xyz),
+        "window": percentile_window(volume.voxels),
+    }
+
+
+def write_viewer_overlays(analysis: Analysis, folder: Path) -> dict[str, object]:
+    """Write liver mask, liver outline and heat map for the viewer and describe them.
+
+    Returns:
+        ``files`` by overlay, ``liver_window`` (from the middle of the liver's intensities), and ``start_xyz``: the
+        voxel to open on, in the slices with the largest liver area of each plane.
+    """
+    liver = analysis.organs.liver
+    like = analysis.volume.image
+    _write(_on_grid(liver.astype(np.uint8), like), folder / LIVER_FILE)
+    _write(_on_grid(outline_bits(liver), like), folder / OUTLINE_FILE)
+    heat = sitk.GetArrayViewFromImage(analysis.heatmap.image)
+    _write(_on_grid(np.rint(np.clip(heat, 0, 1) * 255).astype(np.uint8), like), folder / HEAT_FILE)
+    return {
+        "files": {"outline": OUTLINE_FILE, "liver": LIVER_FILE, "heat": HEAT_FILE},
+        "liver_window": liver_window(analysis.volume.voxels, liver),
+        "start_xyz": largest_area_xyz(liver),
+        "heat_empty": analysis.heatmap.empty,
+    }
+
+
+def percentile_window(voxels: np.ndarray) -> list[float]:
+    """Darkest and brightest shown value: 1st and 99th percentile, since MR intensities have no unit."""
+    low, high = (float(p) for p in np.percentile(voxels, (1, 99)))
+    return [low, high if high > low else low + 1.0]
+
+
+def liver_window(voxels: np.ndarray, liver: np.ndarray) -> list[float]:
+    """A window around the liver's median, wide enough for three times its own spread and for the vessels in it."""
+    inside = voxels[liver]
+    if inside.size == 0:
+        return percentile_window(voxels)
+    low, middle, high = (float(p) for p in np.percentile(inside, (5, 50, 95)))
+    half = max(1.5 * (high - low), 0.1 * abs(middle), 1e-3)
+    return [middle - half, middle + half]
+
+
+def largest_area_xyz(liver: np.ndarray) -> list[int]:
+    """Voxel (x, y, z) whose sagittal, coronal and axial slice each hold the most liver; the centre without a liver."""
+    if not liver.any():
+        return [n // 2 for n in liver.shape[::-1]]
+    return [int(liver.sum(axis=other).argmax()) for other in ((0, 1), (0, 2), (1, 2))]
+
+
+def outline_bits(mask: np.ndarray) -> np.ndarray:
+    """(z, y, x) uint8: the bits of ``PLANE_BITS`` where a voxel of ``mask`` touches the outside within that plane."""
+    bits = np.zeros(mask.shape, np.uint8)
+    for plane, axis in PLANE_AXES.items():
+        cross = np.moveaxis(ndimage.generate_binary_structure(2, 1)[None], 0, axis)
+        bits[mask & ~ndimage.binary_erosion(mask, cross)] |= PLANE_BITS[plane]
+    return bits
+
+
+def overlay_files(folder: Path) -> Mapping[str, Path]:
+    """The overlays that stand in ``folder``, by name; empty while they are held back."""
+    files = {"liver": LIVER_FILE, "outline": OUTLINE_FILE, "heat": HEAT_FILE}
+    return {name: folder / file for name, file in files.items() if (folder / file).exists()}
+
+
+def _as_small_integers(image: sitk.Image) -> sitk.Image:
+    """int16 where that loses nothing, as with nearly every scanner: half the download of float32."""
+    voxels = sitk.GetArrayViewFromImage(image)
+    if np.abs(voxels).max(initial=0) > 32000 or not np.array_equal(voxels, np.rint(voxels)):
+        return image
+    return sitk.Cast(image, sitk.sitkInt16)
+
+
+def _on_grid(array: np.ndarray, like: sitk.Image) -> sitk.Image:
+    image = sitk.GetImageFromArray(array)
+    image.CopyInformation(like)
+    return image
+
+
+def _write(image: sitk.Image, path: Path) -> None:
+    sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=1)

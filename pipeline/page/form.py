@@ -1,0 +1,152 @@
+"""The review form: from what was ticked to a ``Review``, and the table of this visit's reviews."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from pipeline.page.visit import Visit
+from pipeline.reviews import COLUMNS, Review
+
+VERDICTS = [("Yes", "yes"), ("No", "no"), ("Not assessable", "not_assessable")]
+CONFIDENCES = [("1 low", 1), ("2", 2), ("3", 3), ("4", 4), ("5 high", 5)]
+AGREEMENTS = [("Agree", "agree"), ("Disagree", "disagree"), ("Unsure", "unsure")]
+QUALITIES = [("1 excellent", 1), ("2 acceptable", 2), ("3 poor", 3)]
+QUALITY_INFO = (
+    "1: usable as it is. 2: small edits wished, shape and extent right. "
+    "3: part of the liver missing or other tissue included."
+)
+SHOWN = {
+    "saved_at": "Saved (UTC)",
+    "reader": "Reader",
+    "case_id": "Case",
+    "advanced_fibrosis": "Own verdict",
+    "confidence": "Confidence",
+    "agreement": "With the model",
+    "segmentation_quality": "Segmentation",
+    "after_reveal": "After AI",
+    "review_id": "Review",
+    "revises": "Corrects",
+}
+"""Columns of the visit's table and their headings."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What stands in the form when Save is pressed. None: not answered."""
+
+    reader: str | None
+    advanced_fibrosis: str | None
+    confidence: int | None
+    agreement: str | None
+    segmentation_quality: int | None
+    comment: str | None
+    looked: str | None = None
+    """What the viewer says was looked at, as JSON; counted in the browser, so taken as a note and not as a proof."""
+
+
+def to_review(visit: Visit, answers: Answers) -> Review:
+    """The row to save for the open case. An unfinished form makes an unfinished review, which the store refuses."""
+    outcome = visit.outcome
+    if outcome is None:
+        return Review(review_id=visit.form_id, reader=(answers.reader or "").strip())
+    reader = (answers.reader or "").strip()
+    latest = visit.latest(reader)
+    looked = _looked(answers.looked)
+    return Review(
+        review_id=visit.form_id,
+        session=visit.session,
+        reader=reader,
+        case_id=outcome.case_id,
+        arm="open",
+        opened_at=outcome.opened_at,
+        active_seconds=looked.active_seconds,
+        pauses=looked.pauses,
+        advanced_fibrosis=answers.advanced_fibrosis or "",
+        confidence=answers.confidence,
+        # Held back, the form does not show these two; what a reader left in them belongs to an earlier case.
+        agreement=(answers.agreement or "") if outcome.revealed else "",
+        segmentation_quality=answers.segmentation_quality if outcome.revealed else None,
+        comment=answers.comment or "",
+        after_reveal=outcome.revealed,
+        # What the reader has not been shown is not part of what the reader judged.
+        probability=outcome.probability if outcome.revealed else None,
+        threshold=outcome.threshold if outcome.revealed else None,
+        mask_sha256=outcome.mask_sha256,
+        segmenter=outcome.segmenter,
+        classifier=outcome.classifier,
+        overlays_opened=looked.overlays_opened,
+        slices_viewed=looked.slices_viewed,
+        revises=latest.review_id if latest else "",
+    )
+
+
+def same_answers(one: Review, other: Review) -> bool:
+    """Whether two reviews of one case say the same."""
+    asked = (
+        "reader", "case_id", "advanced_fibrosis", "confidence", "agreement", "segmentation_quality", "comment",
+        "after_reveal", "mask_sha256",
+    )  # fmt: skip
+    return all(getattr(one, column) == getattr(other, column) for column in asked)
+
+
+@dataclass(frozen=True)
+class _Looked:
+    active_seconds: float | None = None
+    pauses: int | None = None
+    overlays_opened: tuple[str, ...] = ()
+    slices_viewed: tuple[int, ...] = ()
+
+
+def _looked(text: str | None) -> _Looked:
+    """What the browser counted; anything odd counts as nothing."""
+    try:
+        said = json.loads(text or "{}")
+        return _Looked(
+            active_seconds=max(float(said["active_seconds"]), 0.0),
+            pauses=max(int(said["pauses"]), 0),
+            overlays_opened=tuple(name for name in ("mask", "heat") if name in said["overlays_opened"]),
+            slices_viewed=tuple(sorted({int(z) for z in said["slices_viewed"]})),
+        )
+    except (ValueError, KeyError, TypeError):
+        return _Looked()
+
+
+def reviews_html(rows: Sequence[Mapping[str, str]]) -> str:
+    """The table of this visit's stored rows, the newest first, and a download of them.
+
+    The file travels inside the page: no other visitor can have its address.
+    """
+    if not rows:
+        return '<p class="fr-small">No review saved in this visit yet.</p>'
+    head = "".join(f"<th scope='col'>{escape(title)}</th>" for title in SHOWN.values())
+    body = "".join(_row(row) for row in reversed(rows))
+    return f"""
+<div class="fr-table-wrap" tabindex="0" role="region" aria-label="Reviews of this visit">
+  <table class="fr-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>
+<p><a class="fr-link" href="{_csv_address(rows)}" download="reviews.csv">Download these reviews (CSV)</a></p>"""
+
+
+def _row(row: Mapping[str, str]) -> str:
+    cells = {
+        **row,
+        "saved_at": row["saved_at"][:19].replace("T", " "),
+        "advanced_fibrosis": row["advanced_fibrosis"].replace("_", " "),
+        "review_id": row["review_id"][:8],
+        "case_id": row["case_id"][:8],
+        "revises": row["revises"][:8],
+    }
+    return "<tr>" + "".join(f"<td>{escape(cells[column])}</td>" for column in SHOWN) + "</tr>"
+
+
+def _csv_address(rows: Sequence[Mapping[str, str]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    return "data:text/csv;base64," + base64.b64encode(text.getvalue().encode()).decode()

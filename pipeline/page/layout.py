@@ -1,0 +1,198 @@
+"""The page: what stands where, and which event calls which handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipeline.page import form
+from pipeline.page.cases import Cases
+from pipeline.page.engine import Analyse, Engine, load_shipped
+from pipeline.page.handlers import Handlers
+from pipeline.page.niivue import ASSETS, ensure_viewer
+from pipeline.page.parts import Parts
+from pipeline.page.result import RESEARCH_USE, waiting_html
+from pipeline.page.routes import app_kwargs
+from pipeline.page.settings import Settings
+from pipeline.page.uploads import examples_in
+from pipeline.page.viewer import viewer_component
+from pipeline.page.visit import Visit
+from pipeline.reviews import ReviewStore
+
+FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
+WAITING = 16
+"""Visitors whose analysis may wait in our line at once; more wait in Gradio's."""
+HEADER = f"""
+<header class="fr-header">
+  <div><h1>FibroReview</h1><p>Liver MRI: segmentation and fibrosis estimate, reviewed by you</p></div>
+  <p class="fr-chip" role="note">{RESEARCH_USE}</p>
+</header>"""
+LOOKED = """(...values) => {
+  values[values.length - 1] = window.fibroViewer ? window.fibroViewer.stats() : '';
+  return values;
+}"""
+"""Puts what the viewer counted into the last input of the save event."""
+DELETE_CACHE_S = (3600, 6 * 3600)
+
+
+def build_page(
+    settings: Settings, *, load: Callable[[], Analyse] = load_shipped
+) -> tuple[gr.Blocks, Mapping[str, Any]]:
+    """Build the page and start loading the models beside it.
+
+    Args:
+        settings: see ``Settings``.
+        load: gives the analysis function; runs once in a thread of its own.
+
+    Returns:
+        The page and the arguments for its ``launch``.
+    """
+    library = ensure_viewer()
+    cases = Cases(keep_s=settings.keep_case_s)
+    cases.sweep_in_background()
+    engine = Engine(load)
+    with gr.Blocks(title="FibroReview", analytics_enabled=False, delete_cache=DELETE_CACHE_S) as page:
+        parts, examples = _place(settings, cases, library is not None)
+        store = ReviewStore(settings.reviews)
+        handlers = Handlers(parts, public=settings.public, cases=cases, engine=engine, store=store)
+        _wire(page, parts, handlers, examples)
+    engine.start()
+    return page, _launch_arguments(settings, cases, library)
+
+
+def _place(settings: Settings, cases: Cases, has_library: bool) -> tuple[Parts, Mapping[str, Path]]:
+    """Lay the components out: input on the left, viewer in the middle, result and review on the right."""
+    examples = examples_in(settings.examples)
+    made: dict[str, Any] = {"visit": gr.State(Visit())}
+    gr.HTML(HEADER, apply_default_css=False)
+    with gr.Row(elem_id="fr-main"):
+        with gr.Column(elem_id="fr-input", min_width=220):
+            _input_column(made, settings.public, list(examples))
+        with gr.Column(elem_id="fr-middle", min_width=320):
+            made["viewer"] = viewer_component(cases, library=has_library)
+        with gr.Column(elem_id="fr-answer", min_width=300):
+            made["result"] = gr.HTML(waiting_html(), apply_default_css=False, elem_id="fr-result")
+            _review_form(made)
+    with gr.Accordion("Reviews of this visit", open=True, elem_id="fr-reviews"):
+        made["reviews"] = gr.HTML(form.reviews_html([]), apply_default_css=False)
+    return Parts(**made), examples
+
+
+def _input_column(made: dict[str, Any], public: bool, examples: list[str]) -> None:
+    made["confirmed"] = gr.Checkbox(
+        label="The images are de-identified: they name no patient, in no header and in no picture.",
+        visible=public,
+        elem_id="fr-confirmed",
+    )
+    made["upload"] = gr.File(
+        label="MRI: NIfTI, or DICOM as .zip",
+        height=128,
+        interactive=not public,
+        elem_id="fr-upload",
+    )
+    with gr.Row(elem_id="fr-examples", visible=bool(examples)):
+        made["examples"] = tuple(gr.Button(label, size="sm", variant="secondary", min_width=90) for label in examples)
+    made["series"] = gr.Radio(label="Series", choices=[], visible=False, elem_id="fr-series")
+    made["series_note"] = gr.HTML("", apply_default_css=False)
+    made["blind"] = gr.Checkbox(
+        label="Read before the AI",
+        info="Holds result and overlays back until your own verdict is saved.",
+        elem_id="fr-blind",
+    )
+    made["analyse"] = gr.Button("Analyse", variant="primary", interactive=False, elem_id="fr-analyse")
+    made["stop"] = gr.Button("Stop", variant="stop", visible=False, elem_id="fr-stop")
+    made["status"] = gr.HTML("", apply_default_css=False, elem_id="fr-status")
+
+
+def _review_form(made: dict[str, Any]) -> None:
+    with gr.Column(visible=False, elem_id="fr-form") as made["form"]:
+        gr.HTML('<h2 class="fr-form-title">Your review</h2>', apply_default_css=False)
+        made["reader"] = gr.Textbox(
+            label="Reader code", info="Such as R1; never a name.", max_lines=1, max_length=12, elem_id="fr-reader"
+        )
+        with gr.Column(visible=False, elem_classes="fr-plain") as made["judge"]:
+            made["agreement"] = gr.Radio(form.AGREEMENTS, label="With the model I …", elem_id="fr-agreement")
+            made["quality"] = gr.Radio(
+                form.QUALITIES, label="Liver segmentation", info=form.QUALITY_INFO, elem_id="fr-quality"
+            )
+        made["advanced"] = gr.Radio(form.VERDICTS, label="My verdict: advanced fibrosis", elem_id="fr-advanced")
+        made["confidence"] = gr.Radio(form.CONFIDENCES, label="My confidence", elem_id="fr-confidence")
+        made["comment"] = gr.Textbox(
+            label="Comment (optional)", lines=2, max_length=4000, placeholder="No names, please.", elem_id="fr-comment"
+        )
+        made["looked"] = gr.Textbox(visible=False)
+        made["save"] = gr.Button("Save review", variant="primary", elem_id="fr-save")
+        made["saved"] = gr.HTML("", apply_default_css=False, elem_id="fr-saved")
+
+
+def _wire(page: gr.Blocks, parts: Parts, handlers: Handlers, examples: Mapping[str, Path]) -> None:
+    """Connect events. Opening and saving never stand in line behind an analysis."""
+    quiet: dict[str, Any] = {"outputs": parts.all(), "show_progress": "hidden", "api_visibility": "private"}
+    parts.upload.upload(
+        handlers.upload, [parts.visit, parts.upload, parts.confirmed], concurrency_limit=WAITING, **quiet
+    )
+    for button, example in zip(parts.examples, examples.values(), strict=True):
+        button.click(partial(_example, handlers, example), [parts.visit], concurrency_limit=WAITING, **quiet)
+    parts.confirmed.change(
+        lambda confirmed: gr.update(interactive=confirmed),
+        parts.confirmed,
+        parts.upload,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    parts.series.input(handlers.choose_series, [parts.visit, parts.series], concurrency_limit=WAITING, **quiet)
+    parts.analyse.click(handlers.analyse, [parts.visit, parts.blind], concurrency_limit=WAITING, **quiet)
+    parts.stop.click(handlers.stop, [parts.visit], concurrency_limit=None, **quiet)
+    answers = [parts.reader, parts.advanced, parts.confidence, parts.agreement, parts.quality, parts.comment]
+    # One at a time, so that the second of two clicks finds the first one's row.
+    parts.save.click(handlers.save, [parts.visit, *answers, parts.looked], js=LOOKED, concurrency_limit=1, **quiet)
+    page.unload(handlers.leave)
+
+
+def _example(handlers: Handlers, path: Path, visit: Visit, request: gr.Request) -> Any:
+    yield from handlers.example(visit, path, request)
+
+
+def _launch_arguments(settings: Settings, cases: Cases, library: Path | None) -> Mapping[str, Any]:
+    return {
+        "server_name": settings.server_name,
+        "server_port": settings.server_port,
+        "max_file_size": settings.max_upload,
+        # Case files only: neither the repository nor the reviews can be fetched.
+        "allowed_paths": [str(cases.served_root)],
+        "app_kwargs": app_kwargs(library=library, public=settings.public),
+        "theme": _theme(),
+        "css_paths": [ASSETS / "style.css"],
+        "footer_links": [],
+        "run_history": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "share": False,
+    }
+
+
+def _theme() -> gr.themes.Base:
+    """Teal on slate with the system's own fonts: nothing is fetched from elsewhere, and every text has contrast."""
+    theme = gr.themes.Base(primary_hue="teal", secondary_hue="slate", neutral_hue="slate", font=FONT, font_mono=MONO)
+    return theme.set(
+        body_background_fill="*neutral_50",
+        block_background_fill="white",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_400",
+        block_label_text_color="*neutral_700",
+        block_title_text_color="*neutral_700",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_text_color="white",
+        button_large_text_size="*text_md",
+        block_radius="10px",
+    )

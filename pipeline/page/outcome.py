@@ -1,0 +1,70 @@
+"""Packing an analysis for the page: its files in the case's private folder, and their way out when it is revealed."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.case import Analysis, ModelInfo
+from pipeline.exports import write_analysis
+from pipeline.exports.viewer import write_viewer_overlays
+from pipeline.page.cases import Case
+from pipeline.page.result import result_html
+from pipeline.page.viewer import file_address
+from pipeline.page.visit import Outcome
+
+DOWNLOADS = {
+    "Liver mask (NIfTI)": "liver_mask.nii.gz",
+    "Heat map (NIfTI)": "heatmap.nii.gz",
+    "All organs (NIfTI)": "organs.nii.gz",
+    "analysis.json": "analysis.json",
+    "Report (PDF)": "report.pdf",
+}
+
+
+def pack(analysis: Analysis, case: Case, opened_at: datetime) -> Outcome:
+    """Write all files of an analysis into the case's private folder and describe it. Nothing is served yet."""
+    results, overlays = case.private / "results", case.private / "overlays"
+    overlays.mkdir(exist_ok=True)
+    write_analysis(analysis, results)
+    about = write_viewer_overlays(analysis, overlays)
+    case_id = analysis.volume.source.case_id
+    links = {label: file_address(case.served / _name(case_id, name)) for label, name in DOWNLOADS.items()}
+    return Outcome(
+        case_id=case_id,
+        probability=analysis.fibrosis.probability,
+        threshold=analysis.fibrosis.threshold,
+        segmenter=_model(analysis.segmenter),
+        classifier=_model(analysis.classifier),
+        mask_sha256=hashlib.sha256((results / "liver_mask.nii.gz").read_bytes()).hexdigest(),
+        html=result_html(analysis, links),
+        overlays=about,
+        opened_at=opened_at,
+        revealed=False,
+    )
+
+
+def reveal(case: Case, outcome: Outcome) -> None:
+    """Move overlays and downloads to where the page can fetch them. Files are named by the case."""
+    for name in DOWNLOADS.values():
+        _move(case.private / "results" / name, case.served / _name(outcome.case_id, name))
+    for overlay in (case.private / "overlays").iterdir():
+        _move(overlay, case.served / overlay.name)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _move(file: Path, to: Path) -> None:
+    if file.exists():
+        file.replace(to)
+
+
+def _name(case_id: str, name: str) -> str:
+    return f"{case_id}_{name}"
+
+
+def _model(model: ModelInfo) -> str:
+    return f"{model.name}@{model.sha256}"

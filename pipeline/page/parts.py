@@ -1,0 +1,46 @@
+"""The page's components by name, so that handlers can say what changes without knowing where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import gradio as gr
+from gradio.components import Component
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that a handler reads or sets."""
+
+    visit: gr.State
+    confirmed: gr.Checkbox
+    upload: gr.File
+    examples: tuple[gr.Button, ...]
+    series: gr.Radio
+    series_note: gr.HTML
+    blind: gr.Checkbox
+    analyse: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+    viewer: gr.HTML
+    result: gr.HTML
+    form: gr.Column
+    judge: gr.Column
+    reader: gr.Textbox
+    advanced: gr.Radio
+    confidence: gr.Radio
+    agreement: gr.Radio
+    quality: gr.Radio
+    comment: gr.Textbox
+    looked: gr.Textbox
+    save: gr.Button
+    saved: gr.HTML
+    reviews: gr.HTML
+
+    def all(self) -> list[Component]:
+        """Every component, as the outputs of events that return a few of them by name."""
+        flat: list[Component] = []
+        for part in fields(self):
+            value = getattr(self, part.name)
+            flat.extend(value if isinstance(value, tuple) else (value,))
+        return flat

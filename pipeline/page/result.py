@@ -1,0 +1,141 @@
+"""The result card and the progress line, as HTML. Every text that is put in is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+
+from pipeline.case import Analysis, Fibrosis, ModelInfo
+
+RESEARCH_USE = "Research use only. Not a medical device."
+SPLEEN_RANGE = "healthy adults 107–315 mL"
+
+
+def result_html(analysis: Analysis, downloads: Mapping[str, str]) -> str:
+    """The card of one analysis. ``downloads``: address by label."""
+    return f"""
+<section class="fr-card fr-result" aria-label="Result of the models">
+  <header><h2>Result</h2><span class="fr-mono">Case {escape(analysis.volume.source.case_id)}</span></header>
+  {_verdict(analysis.fibrosis, analysis.classifier)}
+  {_facts(analysis)}
+  {_warnings(analysis)}
+  {_downloads(downloads)}
+  {_models(analysis)}
+</section>"""
+
+
+def _verdict(fibrosis: Fibrosis, classifier: ModelInfo) -> str:
+    word = "positive" if fibrosis.advanced else "negative"
+    side = "at or above" if fibrosis.advanced else "below"
+    note = f'<p class="fr-note" role="note">{escape(classifier.note)}</p>' if classifier.note else ""
+    return f"""
+  <p class="fr-verdict"><span class="fr-verdict-{word}">Model: {word}</span> for {escape(fibrosis.positive_class)}</p>
+  <p class="fr-number"><b>{_percent(fibrosis.probability)}</b> probability,
+    {side} the operating point of {_percent(fibrosis.threshold)}</p>
+  {scale_html(fibrosis)}
+  {note}
+  <p class="fr-small">{RESEARCH_USE}</p>"""
+
+
+def scale_html(fibrosis: Fibrosis) -> str:
+    """Probability on a scale from 0 to 100 %, with the operating point and the ensemble's range."""
+    low, high = (100 * share for share in fibrosis.ensemble_range)
+    label = (
+        f"Probability {_percent(fibrosis.probability)} on a scale from 0 to 100 percent; "
+        f"operating point {_percent(fibrosis.threshold)}; members of the ensemble from {low:.0f} to {high:.0f} percent"
+    )
+    return f"""
+  <div class="fr-scale" role="img" aria-label="{escape(label)}">
+    <div class="fr-track">
+      <div class="fr-over" style="left:{100 * fibrosis.threshold:.1f}%"></div>
+      <div class="fr-range" style="left:{low:.1f}%;width:{max(high - low, 0.6):.1f}%"></div>
+      <div class="fr-threshold" style="left:{100 * fibrosis.threshold:.1f}%"></div>
+      <div class="fr-probability" style="left:{100 * fibrosis.probability:.1f}%"></div>
+    </div>
+    <div class="fr-ticks"><span>0</span><span>25</span><span>50</span><span>75</span><span>100 %</span></div>
+    <div class="fr-legend"><span class="fr-key-probability">probability</span>
+      <span class="fr-key-threshold">operating point</span>
+      <span class="fr-key-range">ensemble range {low:.0f}–{high:.0f} %</span></div>
+  </div>"""
+
+
+def _facts(analysis: Analysis) -> str:
+    organs, heat = analysis.organs, analysis.heatmap
+    spleen = "not segmented by this model" if organs.spleen_ml is None else f"{organs.spleen_ml:.0f} mL"
+    dice = "one member only" if organs.ensemble_dice is None else f"Dice {organs.ensemble_dice:.3f}"
+    evidence = "no positive evidence" if heat.heat_outside_liver is None else f"{_percent(heat.heat_outside_liver)}"
+    usual = "" if organs.spleen_ml is None else f' <span class="fr-small">({SPLEEN_RANGE})</span>'
+    return f"""
+  <dl class="fr-facts">
+    <dt>Liver volume</dt><dd>{organs.liver_ml:.0f} mL</dd>
+    <dt>Spleen volume{usual}</dt><dd>{spleen}</dd>
+    <dt>Agreement of the segmenters</dt><dd>{dice}</dd>
+    <dt>Heat outside the liver</dt><dd>{evidence}</dd>
+  </dl>"""
+
+
+def _warnings(analysis: Analysis) -> str:
+    messages = dict.fromkeys(w.message for w in (*analysis.volume.warnings, *analysis.warnings))
+    if not messages:
+        return ""
+    items = "".join(f"<li>{escape(message)}</li>" for message in messages)
+    return f'<div class="fr-warnings" role="note"><h3>Please note</h3><ul>{items}</ul></div>'
+
+
+def _downloads(downloads: Mapping[str, str]) -> str:
+    links = "".join(
+        f'<a class="fr-link" href="{escape(address)}" download>{escape(label)}</a>'
+        for label, address in downloads.items()
+    )
+    return f'<nav class="fr-downloads" aria-label="Downloads"><h3>Downloads</h3><div>{links}</div></nav>'
+
+
+def _models(analysis: Analysis) -> str:
+    # The classifier's note stands beside its probability.
+    notes = {analysis.segmenter.name: analysis.segmenter.note}
+    rows = "".join(
+        f"<li><b>{escape(model.name)}</b> <span class='fr-mono'>{escape(model.sha256[:12])}</span>, "
+        f"trained on {escape(model.trained_on)}. {escape(notes.get(model.name, ''))}</li>"
+        for model in (analysis.segmenter, analysis.classifier)
+    )
+    seconds = analysis.timings_s.get("total")
+    took = f"<p class='fr-small'>Analysed in {seconds:.0f} s.</p>" if seconds is not None else ""
+    return f'<details class="fr-models"><summary>Models</summary><ul>{rows}</ul>{took}</details>'
+
+
+def waiting_html() -> str:
+    """The result card before there is a result."""
+    return _plain_card(
+        "Result", "Open a T2-weighted liver MRI and press Analyse: probability, volumes and files appear here."
+    )
+
+
+def held_back_html() -> str:
+    """The result card while the reader has not answered yet."""
+    return _plain_card(
+        "Result held back",
+        "The models have read this case. Save your own verdict below, then their result and the overlays are shown.",
+    )
+
+
+def _plain_card(title: str, text: str) -> str:
+    return f'<section class="fr-card fr-result fr-empty"><header><h2>{title}</h2></header><p>{text}</p></section>'
+
+
+def progress_html(name: str, share: float) -> str:
+    """The bar that names the stage; ``share`` is 0-1."""
+    percent = round(100 * min(max(share, 0.0), 1.0))
+    return f"""
+<div class="fr-progress" role="progressbar" aria-label="{escape(name)}" aria-valuemin="0" aria-valuemax="100"
+     aria-valuenow="{percent}"><div class="fr-progress-text"><span>{escape(name)}</span><span>{percent} %</span></div>
+  <div class="fr-progress-track"><div style="width:{percent}%"></div></div></div>"""
+
+
+def message_html(text: str, kind: str = "info") -> str:
+    """One sentence; ``kind`` is info, done or error. Errors are announced at once by screen readers."""
+    role = "alert" if kind == "error" else "status"
+    return f'<p class="fr-message fr-{kind}" role="{role}">{escape(text)}</p>' if text else ""
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

@@ -1,0 +1,40 @@
+"""What the page takes from its surroundings, read once at start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_PORT = 7860
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one instance of the page behaves."""
+
+    reviews: Path = ROOT / "reviews"
+    examples: Path = ROOT / "assets" / "examples"
+    public: bool = False
+    """On a public Space: uploads wait for the tick that the images are de-identified."""
+    server_name: str = "127.0.0.1"
+    server_port: int = DEFAULT_PORT
+    max_upload: str = "1gb"
+    keep_case_s: float = 2 * 3600.0
+    """A case that nobody touched for so long is deleted."""
+
+
+def settings_from(environment: Mapping[str, str]) -> Settings:
+    """Read ``FIBROREVIEW_REVIEWS``, ``GRADIO_SERVER_NAME``, ``GRADIO_SERVER_PORT`` and ``SPACE_ID``.
+
+    Raises:
+        ValueError: the port is not a number.
+    """
+    public = bool(environment.get("SPACE_ID"))
+    return Settings(
+        reviews=Path(environment.get("FIBROREVIEW_REVIEWS") or ROOT / "reviews"),
+        public=public,
+        server_name=environment.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if public else "127.0.0.1"),
+        server_port=int(environment.get("GRADIO_SERVER_PORT") or DEFAULT_PORT),
+    )

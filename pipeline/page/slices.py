@@ -1,0 +1,112 @@
+"""Slices drawn on the server, for browsers that cannot: the same look and the same radiological display.
+
+Arrays are (z, y, x) in LPS. The patient's right is on the left of the screen; a sagittal slice shows the front on the
+left; coronal and sagittal slices have the head on top.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from pipeline.exports.viewer import PLANE_AXES, PLANE_BITS
+
+LIVER_COLOUR = "#2ee6c5"
+HEIGHT_PX = 640
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the viewer's controls say. Opacities are 0-1, 0 hides."""
+
+    plane: str
+    index: int
+    window: tuple[float, float]
+    inverted: bool
+    outline: float
+    fill: float
+    heat: float
+
+    @classmethod
+    def from_request(cls, request: Mapping[str, Any]) -> Look:
+        """From the page's JSON; what is missing or odd falls back to the plain axial slice."""
+        plane = request.get("plane")
+        low, high = (_number(edge, 0.0) for edge in (*(request.get("window") or ()), None, None)[:2])
+        return cls(
+            plane=plane if plane in PLANE_AXES else "axial",
+            index=int(_number(request.get("index"), 0.0)),
+            window=(low, high if high > low else low + 1.0),
+            inverted=request.get("inverted") is True,
+            outline=_number(request.get("outline"), 0.0),
+            fill=_number(request.get("fill"), 0.0),
+            heat=_number(request.get("heat"), 0.0),
+        )
+
+
+def draw_slice(
+    voxels: np.ndarray,
+    spacing_mm_xyz: tuple[float, float, float],
+    overlays: Mapping[str, np.ndarray],
+    look: Look,
+) -> str:
+    """The slice as a ``data:image/png`` address.
+
+    ``overlays`` may hold ``liver`` (0 or 1), ``outline`` (bits by plane) and ``heat`` (0-255), on the volume's grid.
+    """
+    picture = _cut(voxels, look)
+    across, down = _pixel_mm(spacing_mm_xyz, look.plane)
+    height, width = picture.shape[0] * down, picture.shape[1] * across
+    figure = Figure(figsize=(HEIGHT_PX / 100 * width / height, HEIGHT_PX / 100), dpi=100, facecolor="black")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    low, high = look.window
+    grey = "gray_r" if look.inverted else "gray"
+    axes.imshow(picture, cmap=grey, vmin=low, vmax=high, interpolation="bilinear", aspect="auto")
+    _lay_mask(axes, overlays, "liver", look, look.fill)
+    if "heat" in overlays and look.heat > 0:
+        heat = _cut(overlays["heat"], look) / 255.0
+        coloured = colormaps["inferno"](heat)
+        coloured[..., 3] = np.clip(heat * 1.6, 0.0, 1.0) * min(look.heat, 1.0)
+        axes.imshow(coloured, interpolation="bilinear", aspect="auto")
+    _lay_mask(axes, overlays, "outline", look, look.outline)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _lay_mask(axes: Axes, overlays: Mapping[str, np.ndarray], name: str, look: Look, opacity: float) -> None:
+    """Lay the liver's fill or outline over the slice in the liver's colour."""
+    if name not in overlays or opacity <= 0:
+        return
+    mask = _cut(overlays[name], look)
+    shown = mask & PLANE_BITS[look.plane] if name == "outline" else mask
+    colour = ListedColormap([LIVER_COLOUR])
+    flat = np.ma.masked_equal(shown > 0, False)
+    axes.imshow(flat, cmap=colour, alpha=min(opacity, 1.0), interpolation="nearest", aspect="auto")
+
+
+def _cut(array: np.ndarray, look: Look) -> np.ndarray:
+    """(rows, columns), first row on top of the screen. x runs right to left, so no flip gives radiological display."""
+    axis = PLANE_AXES[look.plane]
+    index = min(max(look.index, 0), array.shape[axis] - 1)
+    cut = np.take(array, index, axis=axis)
+    return cut if look.plane == "axial" else cut[::-1]
+
+
+def _pixel_mm(spacing_mm_xyz: tuple[float, float, float], plane: str) -> tuple[float, float]:
+    """(across, down) in mm."""
+    x, y, z = spacing_mm_xyz
+    return {"axial": (x, y), "coronal": (x, z), "sagittal": (y, z)}[plane]
+
+
+def _number(value: object, otherwise: float) -> float:
+    return float(value) if isinstance(value, (int, float)) and np.isfinite(value) else otherwise

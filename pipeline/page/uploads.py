@@ -1,0 +1,83 @@
+"""From an uploaded file to a study in the case's own folder. Nothing of the upload stays behind."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from html import escape
+from pathlib import Path
+
+from pipeline.case import Series, Study
+from pipeline.errors import InputError
+from pipeline.intake import open_upload
+from pipeline.page.cases import Case
+
+SUFFIXES = (".nii.gz", ".nii", ".zip", ".dcm")
+"""The endings that intake tells apart; any other file is taken as DICOM without an ending."""
+
+EXAMPLES = {"Example: NIfTI": "abdomen_t2.nii.gz", "Example: DICOM zip": "abdomen_t2_dicom.zip"}
+
+
+def import_upload(upload: Path, case: Case) -> Study:
+    """Move an upload into the case under a name of ours, open it, and delete it.
+
+    Raises:
+        InputError: it cannot be read, or somebody who uploaded the same file took it first.
+    """
+    mine = case.private / f"upload{_suffix(upload)}"
+    try:
+        # The web server names an upload by its content: two visitors with the same file share one path.
+        shutil.move(upload, mine)
+    except OSError as error:
+        raise InputError("The upload did not arrive: please choose the file again.") from error
+    with suppress(OSError):  # not empty: somebody else's upload of the same content
+        upload.parent.rmdir()
+    return _open(mine, case)
+
+
+def import_example(example: Path, case: Case) -> Study:
+    """Open a copy of one of our own examples."""
+    mine = case.private / f"upload{_suffix(example)}"
+    shutil.copyfile(example, mine)
+    return _open(mine, case)
+
+
+def discard_upload(upload: Path) -> None:
+    """Delete an upload that is not wanted."""
+    upload.unlink(missing_ok=True)
+
+
+def examples_in(folder: Path) -> Mapping[str, Path]:
+    """The examples that are there, by the words on their buttons."""
+    return {label: folder / name for label, name in EXAMPLES.items() if (folder / name).exists()}
+
+
+def _open(mine: Path, case: Case) -> Study:
+    into = case.private / "study"
+    into.mkdir()
+    try:
+        return open_upload(mine, into)
+    finally:
+        mine.unlink(missing_ok=True)
+
+
+def _suffix(upload: Path) -> str:
+    name = upload.name.lower()
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+
+
+def series_label(series: Series) -> str:
+    """One line of the picker."""
+    x, y, z = series.spacing_mm_xyz
+    echo = f" · TE {series.echo_time_ms:.0f} ms" if series.echo_time_ms is not None else ""
+    weighting = series.weighting if series.weighting != "unknown" else "weighting unknown"
+    return f"{series.plane} {weighting} · {series.slices} slices · {x:.2f} × {y:.2f} × {z:.1f} mm{echo}"
+
+
+def series_note(study: Study, key: str) -> str:
+    """Why the chosen series is or is not a likely one, and what was left out, as HTML."""
+    why = next((series.why for series in study.series if series.key == key), "")
+    items = "".join(f"<li>{escape(left.description)}: {escape(left.reason)}</li>" for left in study.left_out)
+    left_out = f"<details><summary>{len(study.left_out)} left out</summary><ul>{items}</ul></details>" if items else ""
+    return f'<div class="fr-series-note"><p>{escape(why)}</p>{left_out}</div>'

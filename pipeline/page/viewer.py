@@ -1,0 +1,96 @@
+"""The viewer on the page: its component, the value that feeds it, and its slices drawn here where WebGL2 is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import SimpleITK as sitk
+
+from pipeline.case import Volume
+from pipeline.exports.viewer import VOLUME_FILE, overlay_files, write_viewer_volume
+from pipeline.page.cases import Case, Cases
+from pipeline.page.slices import Look, draw_slice
+
+# The template never changes, so Gradio never renders it anew and the canvas inside it lives on.
+TEMPLATE = '<div class="fr-viewer" data-library="{library}"></div>'
+ON_LOAD = """
+import(new URL('viewer/viewer.js', document.baseURI).href).then((viewer) => {
+  viewer.mount(element.querySelector('.fr-viewer'), server);
+  const show = () => viewer.show(props.value);
+  watch('value', show);
+  show();
+});
+"""
+
+
+def viewer_component(cases: Cases, *, library: bool) -> gr.HTML:
+    """The viewer. ``library``: whether NiiVue is installed; without it, or without WebGL2, slices come from here."""
+
+    def draw(request: dict[str, Any]) -> str:
+        return draw_for(cases, request)
+
+    return gr.HTML(
+        value=None,
+        html_template=TEMPLATE.format(library="yes" if library else "no"),
+        js_on_load=ON_LOAD,
+        server_functions=[draw],
+        apply_default_css=False,
+        elem_id="fr-viewer",
+    )
+
+
+def volume_value(volume: Volume, case: Case) -> dict[str, Any]:
+    """Write the volume into the case's served folder and return the viewer's value: an image without overlays."""
+    about = write_viewer_volume(volume, case.served)
+    return {
+        "case": case.served.name,
+        "base": file_address(case.served) + "/",
+        "volume": about["file"],
+        "size_xyz": about["size_xyz"],
+        "spacing_mm_xyz": about["spacing_mm_xyz"],
+        "windows": {"full": about["window"]},
+        "start_xyz": [n // 2 for n in volume.image.GetSize()],
+        "overlays": None,
+    }
+
+
+def with_overlays(value: Mapping[str, Any], overlays: Mapping[str, Any]) -> dict[str, Any]:
+    """The same value with what ``write_viewer_overlays`` said about the overlays beside the volume."""
+    return {
+        **value,
+        "overlays": overlays["files"],
+        "heat_empty": overlays["heat_empty"],
+        "windows": {**value["windows"], "liver": overlays["liver_window"]},
+        "start_xyz": overlays["start_xyz"],
+    }
+
+
+def file_address(path: Path) -> str:
+    """Where the page fetches a served file. Relative, so that it also holds behind a proxy's prefix."""
+    return f"gradio_api/file={path.as_posix()}"
+
+
+def draw_for(cases: Cases, request: Mapping[str, Any]) -> str:
+    """One slice as a ``data:`` address, for the visitor who knows the served name; empty once the case is gone.
+
+    Only what stands in the served folder can be drawn: overlays that are held back are not there.
+    """
+    case = cases.find_served(str(request.get("case", "")))
+    if case is None or not (case.served / VOLUME_FILE).exists():
+        return ""
+    image, spacing = _read(case.served / VOLUME_FILE)
+    overlays = {name: _read(path)[0] for name, path in overlay_files(case.served).items()}
+    return draw_slice(image, spacing, overlays, Look.from_request(request))
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """(z, y, x) voxels and (x, y, z) spacing. Names are random and never used twice, so a cached one is never stale."""
+    image = sitk.ReadImage(str(path))
+    x, y, z = image.GetSpacing()
+    return sitk.GetArrayFromImage(image), (x, y, z)

@@ -1,0 +1,37 @@
+"""The page on a port of its own, with the stand-in models or the shipped ones: ``python -m tests.browser.serve``.
+
+Ends when its standard input closes, so that no server outlives the tests that started it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from pipeline.page.engine import load_shipped
+from pipeline.page.layout import build_page
+from pipeline.page.settings import Settings
+from tests.page.fake_models import load_fake
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--reviews", type=Path, required=True)
+    parser.add_argument("--examples", type=Path, default=Settings.examples)
+    parser.add_argument("--public", action="store_true")
+    parser.add_argument("--shipped", action="store_true", help="the shipped models instead of the stand-in")
+    parser.add_argument("--seconds", type=float, default=0.05, help="of each of the stand-in's steps")
+    given = parser.parse_args()
+    settings = Settings(reviews=given.reviews, examples=given.examples, public=given.public, server_port=given.port)
+    load = load_shipped if given.shipped else load_fake(seconds=given.seconds)
+    page, arguments = build_page(settings, load=load)
+    page.launch(**arguments, prevent_thread_lock=True, quiet=True)
+    print("ready", flush=True)  # noqa: T201 - the tests wait for it
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

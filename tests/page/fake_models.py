@@ -1,0 +1,69 @@
+"""A stand-in for the models: an ellipsoid liver and a heat map put into any volume, step by step. For tests only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import SimpleITK as sitk
+
+from pipeline.case import Analysis, CaseWarning, Fibrosis, HeatMap, ModelInfo, OrganMask, SliceWeight, Step, Volume
+from pipeline.errors import Cancelled, SegmentationError
+
+NOTE = "Trained on simulated fibrosis: the probability means nothing for a patient."
+
+
+def fake_organs(volume: Volume) -> OrganMask:
+    """A liver on the patient's right (low x) that is largest two thirds of the way up, and a small spleen."""
+    nz, ny, nx = volume.voxels.shape
+    z, y, x = np.meshgrid(*(np.linspace(0, 1, n) for n in (nz, ny, nx)), indexing="ij")
+    labels = np.zeros((nz, ny, nx), np.uint8)
+    labels[((z - 0.6) / 0.2) ** 2 + ((y - 0.6) / 0.1) ** 2 + ((x - 0.8) / 0.06) ** 2 < 1] = 4
+    labels[((z - 0.65) / 0.35) ** 2 + ((y - 0.45) / 0.22) ** 2 + ((x - 0.32) / 0.18) ** 2 < 1] = 1
+    image = sitk.GetImageFromArray(labels)
+    image.CopyInformation(volume.image)
+    ml = float(np.prod(volume.spacing_mm_xyz)) / 1000
+    return OrganMask(image, float((labels == 1).sum()) * ml, float((labels == 4).sum()) * ml, 2, 0.99, False, 0.957)
+
+
+def fake_heat(organs: OrganMask) -> HeatMap:
+    """A warm spot in the middle of the liver."""
+    liver = organs.liver
+    centre = np.argwhere(liver).mean(axis=0)
+    grid = np.stack(np.meshgrid(*(np.arange(n) for n in liver.shape), indexing="ij"), axis=-1)
+    reach = np.array(liver.shape) / 8
+    heat = (0.9 * np.exp(-(((grid - centre) / reach) ** 2).sum(axis=-1)) * liver).astype(np.float32)
+    image = sitk.GetImageFromArray(heat)
+    image.CopyInformation(organs.labels)
+    return HeatMap(image, 0.12)
+
+
+def load_fake(*, probability: float = 0.62, steps: int = 4, seconds: float = 0.0) -> Callable[[], object]:
+    """For ``build_page(load=...)``. ``seconds`` is how long each step takes."""
+
+    def steps_of(volume: Volume, cancelled: Callable[[], bool]) -> Iterator[Step]:
+        for number in range(steps):
+            if cancelled():
+                raise Cancelled("Stopped.")
+            yield Step(f"Segmenting the liver: tile {number + 1} of {steps}", number / steps)
+            time.sleep(seconds)
+        if volume.voxels.max() <= 0:
+            raise SegmentationError("No liver was found: upload a T2-weighted series that shows the whole liver.")
+        organs = fake_organs(volume)
+        weights = organs.liver.sum(axis=(1, 2)) / organs.liver.sum()
+        slices = tuple(SliceWeight(int(z), float(weights[z])) for z in np.flatnonzero(weights))
+        fibrosis = Fibrosis(
+            "LSM > 12 kPa", probability, (max(probability - 0.11, 0), min(probability + 0.08, 1)), 0.48, slices
+        )
+        segmenter = ModelInfo("liver_t2", "5b1e" * 16, "CHAOS T2-SPIR, 15 healthy subjects")
+        classifier = ModelInfo("fibrosis_t2", "c07d" * 16, "simulated fibrosis", NOTE)
+        warnings = (CaseWarning("thick_slices", "The slices are far apart; the models have seen 5 to 9 mm."),)
+        timings = {"read": 0.1, "segment": 9.8, "classify": 1.2, "explain": 1.1, "total": 12.2}
+        yield Step(
+            "Done",
+            1.0,
+            Analysis(volume, organs, fibrosis, fake_heat(organs), segmenter, classifier, warnings, timings),
+        )
+
+    return lambda: steps_of
