@@ -1,0 +1,145 @@
+"""``analyze``: the one function that the page, the command line, cohorts and tests call."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from models import registry
+from pipeline.case import Analysis, Answer, CaseWarning, OrganMask, Step, Volume
+from pipeline.classification import Classifier, classify_steps, explain
+from pipeline.errors import Cancelled
+from pipeline.segmentation import Segmenter, segment_steps
+
+SEGMENT_UNTIL, CLASSIFY_UNTIL = 0.85, 0.95
+"""Shares of the progress bar, from measured timings."""
+
+_locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+"""One a device: neither nnU-Net's predictor nor Grad-CAM's hooks are re-entrant."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """A segmenter and a classifier, loaded on one device."""
+
+    segmenter: Segmenter
+    classifier: Classifier
+
+
+def load_models(segmenter: str = "liver_t2", classifier: str = "fibrosis_t2", device: str = "auto") -> Models:
+    """Load by name or path; ``liver_t2/fold1`` names one member.
+
+    Raises:
+        ModelError: a model is missing, damaged or of another kind, or there is no such device.
+    """
+    chosen = registry.choose_device(device)
+    return Models(
+        Segmenter(registry.find(segmenter, "segmenter"), chosen),
+        Classifier(registry.find(classifier, "classifier"), chosen),
+    )
+
+
+def analyze_steps(volume: Volume, models: Models, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Step]:
+    """Segment the liver, then estimate fibrosis inside it, one named step at a time; the last carries the analysis.
+
+    Waits for its turn where another analysis holds the device. Closing the iterator, or a true ``cancelled()``, ends
+    the run at the next step.
+
+    Raises:
+        SegmentationError: no usable liver.
+        Cancelled: ``cancelled()`` was true.
+    """
+    timings: dict[str, float] = {}
+    yield Step("Waiting for the device", 0.0)
+    with _turn(str(models.segmenter.device), cancelled):
+        start = time.perf_counter()
+        with _timed(timings, "segment"):
+            organs = yield from _part(segment_steps(volume, models.segmenter), 0.0, SEGMENT_UNTIL, cancelled)
+        with _timed(timings, "classify"):
+            steps = classify_steps(volume, organs, models.classifier)
+            fibrosis = yield from _part(steps, SEGMENT_UNTIL, CLASSIFY_UNTIL, cancelled)
+        yield Step("Drawing the heat map", CLASSIFY_UNTIL)
+        with _timed(timings, "explain"):
+            heatmap = explain(volume, organs, models.classifier)
+        timings["total"] = time.perf_counter() - start
+    analysis = Analysis(
+        volume=volume,
+        organs=organs,
+        fibrosis=fibrosis,
+        heatmap=heatmap,
+        segmenter=models.segmenter.model.model_info(),
+        classifier=models.classifier.info,
+        warnings=volume.warnings + mask_warnings(organs),
+        timings_s=timings,
+    )
+    yield Step("Done", 1.0, analysis)
+
+
+def analyze(volume: Volume, models: Models) -> Analysis:
+    """``analyze_steps`` run to its end. Shared by app, command line, cohort and tests."""
+    *_, last = analyze_steps(volume, models)
+    assert last.analysis is not None
+    return last.analysis
+
+
+def mask_warnings(organs: OrganMask) -> tuple[CaseWarning, ...]:
+    """What a reader should know about a mask before trusting what was computed inside it."""
+    found = []
+    if organs.ensemble_dice is not None and organs.ensemble_dice < 0.9:
+        found.append(CaseWarning(
+            "low_agreement",
+            f"The segmentation networks agree poorly (mean Dice {organs.ensemble_dice:.2f}); check the liver outline.",
+        ))  # fmt: skip
+    if organs.largest_component_share < 0.9:
+        dropped = 100 * (1 - organs.largest_component_share)
+        found.append(CaseWarning(
+            "dropped_components",
+            f"{dropped:.0f} % of what was taken for liver lay apart and was dropped; check the liver outline.",
+        ))  # fmt: skip
+    if organs.touches_edge:
+        found.append(CaseWarning(
+            "liver_at_edge", "The liver reaches the edge of the images; a part of it may lie outside."
+        ))  # fmt: skip
+    return tuple(found)
+
+
+def _part(
+    steps: Generator[Step, None, Answer], start: float, end: float, cancelled: Callable[[], bool]
+) -> Generator[Step, None, Answer]:
+    """A stage's steps with their shares fitted between ``start`` and ``end`` of the whole."""
+    try:
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as finished:
+                return finished.value
+            if cancelled():
+                raise Cancelled("The analysis was stopped.")
+            yield Step(step.name, start + (end - start) * step.share)
+    finally:
+        steps.close()
+
+
+@contextmanager
+def _turn(device: str, cancelled: Callable[[], bool]) -> Iterator[None]:
+    lock = _locks[device]
+    while not lock.acquire(timeout=0.2):
+        if cancelled():
+            raise Cancelled("The analysis was stopped.")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _timed(timings: dict[str, float], name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        timings[name] = time.perf_counter() - start

@@ -1,0 +1,69 @@
+"""From a raw prediction to a liver mask that can be measured, and first signs of how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from pipeline.case import LIVER, SPLEEN, OrganMask
+from pipeline.errors import SegmentationError
+
+SMALLEST_LIVER_ML = 200.0
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    """Dice coefficient of two bool arrays of one shape; 1 where both are empty."""
+    both = int(a.sum()) + int(b.sum())
+    return 2 * int((a & b).sum()) / both if both else 1.0
+
+
+def mean_pairwise_dice(masks: Sequence[np.ndarray]) -> float:
+    """Agreement of an ensemble: the mean Dice over all pairs of members."""
+    return float(np.mean([dice(a, b) for a, b in combinations(masks, 2)]))
+
+
+def clean(labels: sitk.Image, *, ensemble_dice: float | None, knows_spleen: bool) -> OrganMask:
+    """Keep the liver's largest component, fill its holes slice by slice, and measure.
+
+    ``labels`` is uint8 on the volume's grid. Holes are filled in-plane, where a vessel or lesion is enclosed by liver
+    and belongs to it; other organs are left as they are.
+
+    Raises:
+        SegmentationError: no liver, or less than 200 mL of it.
+    """
+    voxels = sitk.GetArrayFromImage(labels)
+    parts, count = ndimage.label(voxels == LIVER, structure=np.ones((3, 3, 3)))
+    if count == 0:
+        raise SegmentationError(
+            "No liver was found in this series; choose an axial T2 series that shows the whole liver."
+        )
+    sizes = np.bincount(parts.ravel())[1:]
+    liver = parts == 1 + int(sizes.argmax())
+    filled = np.stack([ndimage.binary_fill_holes(plane) for plane in liver])
+    voxels[voxels == LIVER] = 0
+    voxels[filled & (voxels == 0)] = LIVER
+    voxel_ml = float(np.prod(labels.GetSpacing())) / 1000
+    liver_ml = float((voxels == LIVER).sum()) * voxel_ml
+    if liver_ml < SMALLEST_LIVER_ML:
+        raise SegmentationError(
+            f"Only {liver_ml:.0f} mL of liver were found; choose an axial T2 series that shows the whole liver."
+        )
+    cleaned = sitk.GetImageFromArray(voxels)
+    cleaned.CopyInformation(labels)
+    return OrganMask(
+        labels=cleaned,
+        liver_ml=liver_ml,
+        spleen_ml=float((voxels == SPLEEN).sum()) * voxel_ml if knows_spleen else None,
+        components=count,
+        largest_component_share=float(sizes.max() / sizes.sum()),
+        touches_edge=_touches_edge(voxels == LIVER),
+        ensemble_dice=ensemble_dice,
+    )
+
+
+def _touches_edge(liver: np.ndarray) -> bool:
+    return any(bool(np.take(liver, side, axis).any()) for axis in range(3) for side in (0, -1))

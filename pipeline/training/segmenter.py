@@ -1,0 +1,225 @@
+"""Train the liver segmenter: nnU-Net's plan, data loading, augmentation, network and loss; a loop that suits a CPU.
+
+nnU-Net's own schedule is 250000 steps of SGD. Here AdamW with an averaged network gets there in a few thousand: the
+learning rate is constant and falls to zero over the last 40 % of the steps, so that a training can be taken further by
+naming more steps. One fold is one process's work: run the folds one after the other, or in processes of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch import Tensor, nn
+
+from models import registry
+from pipeline.training import nnunet_plan, segmenter_export
+from pipeline.training.organ_contrast import Acquisition, OrganContrast
+
+log = logging.getLogger(__name__)
+
+LEARNING_RATE = 1e-3
+WARM_UP, COOL_DOWN = 50, 0.4
+AVERAGE = 0.995
+SAVE_EVERY_S = 180.0
+
+
+class OrganContrastTrainer(nnUNetTrainer):
+    """nnU-Net's trainer with bf16 on a CPU, AdamW, no mirroring (left and right kidney differ) and our augmentation."""
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, None]:
+        return torch.optim.AdamW(self.network.parameters(), LEARNING_RATE, weight_decay=0.01, betas=(0.9, 0.99)), None
+
+    def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> tuple:  # noqa: N802 - nnU-Net's name
+        _, flat, patch_size, _ = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+        self.inference_allowed_mirroring_axes = None
+        tilt = np.deg2rad(20.0)  # a patient lies askew, not upside down
+        return (-tilt, tilt), flat, patch_size, None
+
+    @staticmethod
+    def get_training_transforms(*args: object, **kwargs: object) -> object:
+        composed = nnUNetTrainer.get_training_transforms(*args, **kwargs)
+        steps = composed.transforms
+        spatial = next(t for t in steps if type(t).__name__ == "SpatialTransform")
+        spatial.p_rotation, spatial.p_scaling, spatial.scaling = 0.4, 0.5, (0.7, 1.45)
+        spatial.p_synchronize_scaling_across_axes = 0.5
+        after_spatial = next(i for i, t in enumerate(steps) if type(t).__name__ == "RandomTransform")
+        steps[after_spatial:after_spatial] = [OrganContrast(), Acquisition()]
+        return composed
+
+    def step(self, batch: dict) -> float:
+        """One optimiser step; returns the loss."""
+        image: Tensor = batch["data"].to(self.device)  # (B, 1, z, y, x)
+        target = [t.to(self.device) for t in batch["target"]]  # deep supervision: (B, 1, z, y, x), halved each time
+        with torch.autocast(self.device.type, torch.bfloat16):
+            output = self.network(image)
+        loss = self.loss([o.float() for o in output], target)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        return float(loss.detach())
+
+
+def learning_rate(step: int, steps: int) -> float:
+    """Linear warm-up, constant, then linear to zero over the last part of the training."""
+    fall = (steps - step) / (COOL_DOWN * steps)
+    return LEARNING_RATE * min(1.0, (step + 1) / WARM_UP, max(fall, 0.0))
+
+
+@torch.no_grad()
+def update_average(average: dict[str, Tensor], network: nn.Module, step: int) -> None:
+    keep = min(AVERAGE, (1 + step) / (10 + step))
+    for name, value in network.state_dict().items():
+        average[name].lerp_(value.float(), 1 - keep)
+
+
+@contextlib.contextmanager
+def averaged(network: nn.Module, average: dict[str, Tensor]) -> Iterator[nn.Module]:
+    """The network with the averaged weights, for validation and export."""
+    own = {name: value.clone() for name, value in network.state_dict().items()}
+    network.load_state_dict(average)
+    network.eval()
+    try:
+        yield network
+    finally:
+        network.load_state_dict(own)
+        network.train()
+
+
+@torch.inference_mode()
+def validation_dice(trainer: OrganContrastTrainer) -> dict[str, float]:
+    """Liver Dice of each held-out case on the training grid, whole volume at once (its edge padded to fit)."""
+    scores = {}
+    dataset = trainer.get_tr_and_val_datasets()[1]
+    divisor = np.prod(trainer.configuration_manager.pool_op_kernel_sizes, axis=0)
+    trainer.network.decoder.deep_supervision = False
+    for case in dataset.identifiers:
+        image, labels, *_ = dataset.load_case(case)
+        size = np.array(image.shape[1:])
+        pad = (-size) % divisor
+        padded = np.pad(np.asarray(image)[None], [(0, 0), (0, 0), *((0, int(p)) for p in pad)])
+        with torch.autocast(trainer.device.type, torch.bfloat16):
+            logits = trainer.network(torch.from_numpy(padded).to(trainer.device))
+        found = logits.argmax(1)[0, : size[0], : size[1], : size[2]].cpu().numpy() == 1
+        truth = np.asarray(labels)[0] == 1
+        scores[case] = float(2 * (found & truth).sum() / max(found.sum() + truth.sum(), 1))
+    trainer.network.decoder.deep_supervision = True
+    return scores
+
+
+def make_trainer(work: Path, fold: int, device: torch.device) -> OrganContrastTrainer:
+    from batchgenerators.utilities.file_and_folder_operations import load_json
+
+    preprocessed = work / "preprocessed" / nnunet_plan.DATASET
+    plans = load_json(str(preprocessed / "nnUNetPlans.json")) | {"continue_training": False}
+    dataset = load_json(str(work / "raw" / nnunet_plan.DATASET / "dataset.json"))
+    os.environ["nnUNet_n_proc_DA"] = "0"  # augment in this process
+    with contextlib.redirect_stdout(open(os.devnull, "w")):
+        trainer = OrganContrastTrainer(plans, nnunet_plan.CONFIGURATION, fold, dataset, device)
+        # A patch holds most of the abdomen: centring it on an organ would put half of it outside the image.
+        trainer.oversample_foreground_percent, trainer.probabilistic_oversampling = 0.25, True
+        trainer.initialize()
+    return trainer
+
+
+@dataclass(frozen=True)
+class TrainedMember:
+    """Averaged weights of one fold, and what they took."""
+
+    state: dict[str, Tensor]
+    seconds: float
+    parameters: int
+
+
+def train_fold(
+    work: Path, fold: int, *, steps: int, device: torch.device, resume: bool = True, seed: int = 0,
+    report: Callable[[str], None] = log.info,
+) -> TrainedMember:  # fmt: skip
+    """Train one member to ``steps`` optimiser steps; returns its averaged weights.
+
+    Continues from the last checkpoint where there is one (written every few minutes and at the end).
+    """
+    torch.manual_seed(1000 * seed + fold)
+    np.random.seed(1000 * seed + fold)  # nnU-Net's loader draws from NumPy's global state
+    trainer = make_trainer(work, fold, device)
+    network, optimizer = trainer.network, trainer.optimizer
+    average = {name: value.detach().float().clone() for name, value in network.state_dict().items()}
+    checkpoint, step, spent = work / f"fold{fold}.pt", 0, 0.0
+    if resume and checkpoint.exists():
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        average, step, spent = saved["average"], saved["step"], saved["seconds"]
+        torch.manual_seed(1000 * seed + fold + step)
+        np.random.seed((1000 * seed + fold + step) % 2**32)
+        report(f"fold {fold}: going on at step {step}")
+
+    def save() -> None:
+        state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "average": average,
+                 "step": step, "seconds": spent + time.monotonic() - start}  # fmt: skip
+        torch.save(state, checkpoint.with_suffix(".new"))
+        checkpoint.with_suffix(".new").replace(checkpoint)
+
+    with contextlib.redirect_stdout(open(os.devnull, "w")):
+        batches, _ = trainer.get_dataloaders()
+    network.train()
+    start = saved_at = time.monotonic()
+    losses: list[float] = []
+    while step < steps:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, steps)
+        losses.append(trainer.step(next(batches)))
+        step += 1
+        update_average(average, network, step)
+        if step % 50 == 0:
+            pace = (time.monotonic() - start) / len(losses)
+            report(f"fold {fold}: step {step}/{steps}, loss {np.mean(losses[-50:]):.3f}, {pace:.2f} s a step")
+        if step % 250 == 0 or step == steps:
+            with averaged(network, average):
+                scores = validation_dice(trainer)
+            found = ", ".join(f"{case} {score:.3f}" for case, score in scores.items())
+            report(f"fold {fold}: step {step}, liver Dice {np.mean(list(scores.values())):.3f} ({found})")
+        if time.monotonic() - saved_at > SAVE_EVERY_S or step == steps:
+            save()
+            saved_at = time.monotonic()
+    network.load_state_dict(average)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return TrainedMember(network.state_dict(), spent + time.monotonic() - start, parameters)
+
+
+def train_segmenter(
+    data: Path, out: Path, *, folds: int = 3, fold: int | None = None, steps: int = 2000, device: str = "auto",
+    planner: str = "small", resume: bool = True, seed: int = 0, work: Path | None = None,
+    trained_on: str = "a cohort of this site", licence: str = "unknown", report: Callable[[str], None] = log.info,
+) -> None:  # fmt: skip
+    """Plan, preprocess, train every fold (or the one named) and write the members into ``out``.
+
+    ``data`` holds ``imagesTr`` and ``labelsTr`` (nnU-Net's raw layout; ``images`` and ``labels`` will do); labels are
+    1 liver, 2 right kidney, 3 left kidney, 4 spleen, or the liver alone. ``work`` keeps nnU-Net's files and the
+    checkpoints: a second call goes on where the first ended, and one with more ``steps`` trains further.
+
+    Raises:
+        ManifestError: the data folder is not as described.
+    """
+    chosen = registry.choose_device(device)
+    work = work or out.with_name(out.name + ".work")
+    nnunet_plan.prepare(data, work, folds=folds, planner=planner, processes=2)
+    nnunet_plan.set_folders(work)
+    seconds, parameters = 0.0, 0
+    for number in range(folds) if fold is None else [fold]:
+        trained = train_fold(work, number, steps=steps, device=chosen, resume=resume, seed=seed, report=report)
+        registry.save_member(out, f"fold{number}", trained.state)
+        seconds, parameters = seconds + trained.seconds, trained.parameters
+        report(f"fold {number}: done")
+    facts = {"steps": steps, "hours": round(seconds / 3600, 2), "device": str(chosen), "seed": seed,
+             "parameters": parameters, "folds": folds, "planner": planner}  # fmt: skip
+    segmenter_export.write_folder(work, out, trained_on=trained_on, licence=licence, training=facts)

@@ -1,0 +1,98 @@
+"""From nnU-Net's result to a model folder of ours: safetensors, plans, dataset description, ``model.json``.
+
+Ours after a training, or any nnU-Net v2 result folder trained elsewhere: its checkpoints are pickles, so they are read
+with torch's restricted loader here, once, and never by the app.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models import registry
+from pipeline.errors import ModelError
+from pipeline.training import nnunet_plan
+
+PLAN_KEYS = (
+    "dataset_name", "plans_name", "original_median_spacing_after_transp", "original_median_shape_after_transp",
+    "image_reader_writer", "transpose_forward", "transpose_backward", "experiment_planner_used", "label_manager",
+    "foreground_intensity_properties_per_channel",
+)  # fmt: skip
+
+
+def write_folder(work: Path, out: Path, *, trained_on: str, licence: str, training: dict[str, Any]) -> None:
+    """Complete a model folder after its members were written: plans, dataset, folds and ``model.json``."""
+    raw, preprocessed = work / "raw" / nnunet_plan.DATASET, work / "preprocessed" / nnunet_plan.DATASET
+    plans = json.loads((preprocessed / "nnUNetPlans.json").read_text())
+    dataset = json.loads((raw / "dataset.json").read_text())
+    splits = json.loads((preprocessed / "splits_final.json").read_text())
+    _write(
+        out, plans, dataset, nnunet_plan.CONFIGURATION,
+        {"trained_on": trained_on, "licence": licence, "orientation": nnunet_plan.ORIENTATION, "training": training},
+    )  # fmt: skip
+    folds = {f"fold{number}": split["val"] for number, split in enumerate(splits)}
+    (out / "folds.json").write_text(json.dumps(folds, indent=1) + "\n")
+
+
+def convert(
+    result: Path, out: Path, *, trained_on: str, licence: str = "unknown", orientation: str = "LPS",
+    checkpoint: str = "checkpoint_final.pth",
+) -> None:  # fmt: skip
+    """Turn an nnU-Net v2 result folder (``TRAINER__PLANS__CONFIGURATION``) into a model folder.
+
+    ``orientation`` is the ITK axis code of the images that it was trained on; nnU-Net does not turn them itself.
+
+    Raises:
+        ModelError: a file is missing, or a checkpoint holds more than tensors and plain values.
+    """
+    for name in ("plans.json", "dataset.json"):
+        if not (result / name).is_file():
+            raise ModelError(f"This is no nnU-Net result folder: {name} is missing.")
+    folds = sorted(result.glob(f"fold_*/{checkpoint}"))
+    if not folds:
+        raise ModelError(f"No fold of the result folder holds {checkpoint}.")
+    configuration = result.name.split("__")[-1]
+    out.mkdir(parents=True, exist_ok=True)
+    for file in folds:
+        state = _read_checkpoint(file)
+        configuration = state["init_args"]["configuration"]
+        weights = {name.removeprefix("module."): value for name, value in state["network_weights"].items()}
+        registry.save_member(out, file.parent.name.replace("_", ""), weights)
+    _write(
+        out, json.loads((result / "plans.json").read_text()), json.loads((result / "dataset.json").read_text()),
+        configuration, {"trained_on": trained_on, "licence": licence, "orientation": orientation},
+    )  # fmt: skip
+
+
+def _read_checkpoint(file: Path) -> dict[str, Any]:
+    import numpy as np
+
+    # nnU-Net's checkpoints keep a few NumPy scalars in their log; nothing else but tensors is let through.
+    allowed = [np.dtype, np._core.multiarray.scalar, np.dtypes.Float64DType, np.dtypes.Float32DType]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+        raise ModelError("A checkpoint holds more than weights and plain values, and is not loaded.") from error
+
+
+def _write(out: Path, plans: dict, dataset: dict, configuration: str, info: dict[str, Any]) -> None:
+    chosen = {configuration: _flattened(plans["configurations"], configuration)}
+    kept = {key: plans[key] for key in PLAN_KEYS if key in plans} | {"configurations": chosen}
+    (out / "plans.json").write_text(json.dumps(kept, indent=1) + "\n")
+    names = {key: dataset[key] for key in ("channel_names", "labels", "numTraining", "file_ending") if key in dataset}
+    (out / "dataset.json").write_text(json.dumps(names, indent=1) + "\n")
+    registry.write_model_json(
+        out, {"kind": "segmenter", "name": out.name, "configuration": configuration, "note": ""} | info
+    )
+
+
+def _flattened(configurations: dict, name: str) -> dict:
+    """A configuration with those it inherits from merged in, so that it stands alone."""
+    own = dict(configurations[name])
+    parent = own.pop("inherits_from", None)
+    return (_flattened(configurations, parent) | own) if parent else own

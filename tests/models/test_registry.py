@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from models import registry
+from pipeline.errors import ModelError
+
+
+class Shared(nn.Module):
+    """One layer under two names, as nnU-Net's decoder holds its encoder."""
+
+    def __init__(self, width: int = 3) -> None:
+        super().__init__()
+        self.layer = nn.Linear(width, 2)
+        self.again = self.layer
+
+
+@pytest.fixture
+def folder(tmp_path):
+    torch.manual_seed(0)
+    for member in ("fold0", "fold1"):
+        registry.save_member(tmp_path / "net", member, Shared().state_dict())
+    registry.write_model_json(tmp_path / "net", {"kind": "classifier", "name": "net", "trained_on": "nothing"})
+    return tmp_path / "net"
+
+
+def test_weights_come_back_with_shared_layers(folder):
+    network = Shared()
+    registry.load_into(network, registry.find(folder, "classifier").state("fold1"))
+    torch.manual_seed(0)
+    Shared()
+    expected = Shared().layer.weight
+    assert torch.allclose(network.again.weight, expected, atol=1e-3)
+
+
+def test_large_weights_are_split_below_ten_megabytes(tmp_path):
+    state = {f"part{i}": torch.randn(1000, 1000) for i in range(12)}
+    registry.save_member(tmp_path / "big", "fold0", state)
+    registry.write_model_json(tmp_path / "big", {"kind": "segmenter", "name": "big", "trained_on": "x"})
+    files = sorted((tmp_path / "big").glob("fold0/*.safetensors"))
+    assert len(files) == 3
+    assert all(file.stat().st_size < 10_000_000 for file in files)
+    loaded = registry.find(tmp_path / "big", "segmenter").state("fold0")
+    assert loaded.keys() == state.keys()
+    assert torch.allclose(loaded["part7"], state["part7"], atol=1e-2)
+
+
+def test_a_flipped_byte_is_refused_by_name(folder):
+    file = folder / "fold1" / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    model = registry.find(folder, "classifier")
+    model.state("fold0")
+    with pytest.raises(ModelError, match=r"fold1/model\.safetensors of net are missing or damaged"):
+        model.state("fold1")
+
+
+def test_a_pickle_is_never_opened(folder):
+    file = folder / "fold0" / "model.safetensors"
+    torch.save({"layer.weight": torch.zeros(2, 3)}, file)
+    info = json.loads((folder / "model.json").read_text())
+    info["sha256"]["fold0/model.safetensors"] = registry.file_sha256(file)
+    (folder / "model.json").write_text(json.dumps(info))
+    with pytest.raises(ModelError, match="no safetensors"):
+        registry.find(folder, "classifier").state("fold0")
+
+
+def test_weights_of_another_network_are_refused(folder):
+    state = registry.find(folder, "classifier").state("fold0")
+    with pytest.raises(ModelError, match="shapes"):
+        registry.load_into(Shared(width=4), state)
+    with pytest.raises(ModelError, match="missing or unknown"):
+        registry.load_into(nn.Linear(3, 2), state)
+    with pytest.raises(ModelError, match="missing or unknown"):
+        registry.load_into(Shared(), {"layer.weight": state["layer.weight"]})
+
+
+def test_a_member_has_its_own_name_and_hash(folder):
+    whole, one = registry.find(folder, "classifier"), registry.find(f"{folder}/fold1", "classifier")
+    assert one.members == ("fold1",)
+    assert one.name == "net/fold1"
+    assert one.sha256 != whole.sha256
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"kind": "segmenter"}, "is a segmenter"), ({"sha256": None, "members": None}, "damaged or incomplete")],
+)
+def test_a_wrong_description_is_refused(folder, change, message):
+    info = json.loads((folder / "model.json").read_text()) | change
+    (folder / "model.json").write_text(json.dumps(info))
+    with pytest.raises(ModelError, match=message):
+        registry.find(folder, "classifier")
+
+
+def test_unknown_names_members_and_devices_are_refused(folder):
+    with pytest.raises(ModelError, match="no classifier of this name"):
+        registry.find("nothing_like_this", "classifier")
+    with pytest.raises(ModelError, match="no member fold7"):
+        registry.find(folder / "fold7", "classifier")
+    with pytest.raises(ModelError, match="device"):
+        registry.choose_device("abacus")

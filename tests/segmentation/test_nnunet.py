@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from models import registry
+from pipeline.errors import ModelError, SegmentationError
+from pipeline.segmentation import Segmenter, segment, segment_steps
+from tests.segmentation.conftest import make_volume, write_model
+
+BOX = (slice(3, 9), slice(5, 20), slice(4, 24))
+
+
+def load(folder) -> Segmenter:
+    return Segmenter(registry.find(folder, "segmenter"), torch.device("cpu"))
+
+
+def test_the_mask_lies_where_the_liver_is(bright_segmenter):
+    volume = make_volume(BOX)
+    organs = segment(volume, bright_segmenter)
+    expected = np.zeros(volume.voxels.shape, bool)
+    expected[BOX] = True
+    overlap = 2 * (organs.liver & expected).sum() / (organs.liver.sum() + expected.sum())
+    assert overlap > 0.9
+    assert organs.labels.GetSpacing() == volume.image.GetSpacing()
+    assert organs.labels.GetOrigin() == volume.image.GetOrigin()
+    assert organs.liver_ml == pytest.approx(organs.liver.sum() * 0.25)
+    assert organs.ensemble_dice == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("orientation", ["RAS", "LPI"])
+def test_a_model_trained_on_turned_images_gives_the_same_mask(bright_segmenter, orientation):
+    upright = segment(make_volume(BOX), bright_segmenter).liver
+    bright_segmenter.orientation = orientation
+    turned = segment(make_volume(BOX), bright_segmenter).liver
+    assert 2 * (upright & turned).sum() / (upright.sum() + turned.sum()) > 0.98
+
+
+def test_each_tile_is_a_step_and_shares_grow(bright_segmenter):
+    steps = list(segment_steps(make_volume(BOX), bright_segmenter))
+    shares = [step.share for step in steps]
+    assert len(steps) > 4
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)
+    assert "network 2 of 2" in steps[-1].name
+
+
+def test_closing_the_steps_stops_at_a_tile(bright_segmenter):
+    seen = []
+
+    class Counting(torch.nn.Module):
+        def forward(self, x):
+            seen.append(1)
+            return torch.zeros(x.shape[0], 5, *x.shape[2:])
+
+    bright_segmenter.predictor.network = Counting()
+    steps = segment_steps(make_volume(BOX, size_zyx=(40, 120, 120)), bright_segmenter)
+    while next(steps).share == 0:
+        pass
+    steps.close()
+    assert len(seen) < bright_segmenter.predictor.tiles
+
+
+def test_no_liver_is_refused(bright_segmenter):
+    with pytest.raises(SegmentationError, match="whole liver"):
+        segment(make_volume((slice(0, 0), slice(0, 0), slice(0, 0))), bright_segmenter)
+
+
+def test_a_stored_network_answers_as_it_did_before(model_folder):
+    from tests.segmentation.conftest import tiny_network
+
+    segmenter = load(model_folder)
+    x = torch.randn(1, 1, 8, 32, 32)
+    network = segmenter.predictor.network
+    network.load_state_dict(segmenter.states[1])
+    network.eval()
+    before = tiny_network(5, seed=1).eval()
+    assert torch.allclose(network(x), before(x), atol=2e-2)
+    assert not torch.allclose(network(x), tiny_network(5, seed=0).eval()(x), atol=2e-2)
+
+
+def test_one_member_can_be_named(model_folder):
+    segmenter = load(model_folder / "fold1")
+    assert len(segmenter.states) == 1
+    assert segmenter.model.name == "tiny/fold1"
+
+
+@pytest.mark.parametrize("name", ["liver", "Leber"])
+def test_a_liver_only_model_is_taken_whatever_its_label_is_called(tmp_path, name):
+    folder = write_model(tmp_path / "only", labels={"background": 0, name: 1}, members=1)
+    assert load(folder).labels == {1: 1}
+
+
+def test_a_model_without_a_liver_is_refused(tmp_path):
+    folder = write_model(tmp_path / "none", labels={"background": 0, "heart": 1, "lung": 2}, members=1)
+    with pytest.raises(ModelError, match="no label called liver"):
+        load(folder)
+
+
+def test_a_plan_may_not_import_what_it_likes(model_folder):
+    plans = json.loads((model_folder / "plans.json").read_text())
+    plans["configurations"]["3d_fullres"]["architecture"]["network_class_name"] = "os.system"
+    (model_folder / "plans.json").write_text(json.dumps(plans))
+    with pytest.raises(ModelError, match="not allow"):
+        load(model_folder)
+
+
+def test_the_mask_is_on_the_volumes_grid_for_thin_slices(bright_segmenter):
+    volume = make_volume((slice(10, 40), slice(5, 20), slice(4, 24)), size_zyx=(50, 40, 44))
+    volume.image.SetSpacing((5.0, 5.0, 2.0))
+    organs = segment(volume, bright_segmenter)
+    assert sitk.GetArrayViewFromImage(organs.labels).shape == (50, 40, 44)
