@@ -151,7 +151,7 @@ def _write(head: bytes, source: IO[bytes], copy: Path, left: int) -> int:
         while chunk:
             written += len(chunk)
             if written > left:
-                raise InputError("The upload unfolds to more than this page takes; export only the T2 series.")
+                raise InputError("The upload unfolds to more than can be taken; export only the T2 series.")
             target.write(chunk)
             chunk = source.read(CHUNK)
     return written

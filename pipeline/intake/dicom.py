@@ -58,9 +58,9 @@ def list_stacks(files: Iterable[Path]) -> tuple[list[Stack], list[LeftOut]]:
         empty += not found
     stacks, left_out = group(frames)
     if damaged:
-        left_out.append(LeftOut(_count(damaged, "DICOM file"), "their headers are damaged or cannot be read"))
+        left_out.append(LeftOut(_count(damaged, "DICOM file"), "the headers are damaged and cannot be read"))
     if empty and not frames:
-        left_out.append(LeftOut(_count(empty, "DICOM file"), "they hold no images"))
+        left_out.append(LeftOut(_count(empty, "DICOM file"), "there is no image in them"))
     return stacks, left_out
 
 

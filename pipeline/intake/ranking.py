@@ -7,6 +7,8 @@ from pipeline.intake import words
 from pipeline.intake.series import Stack, measure
 
 MIN_LIKELY_SLICES = 12
+REFORMATTED = {"MPR", "MIP", "MINIP", "PROJECTION IMAGE", "REFORMATTED", "SUBTRACTION", "SUB"}
+"""Image types of series that were computed rather than acquired."""
 
 
 def row(key: str, stack: Stack) -> Series:
@@ -59,6 +61,6 @@ def _doubts(plane: str, stack: Stack) -> list[str]:
         doubts.append(f"only {len(stack)} slices")
     if first.other_body_part:
         doubts.append("another part of the body by its header")
-    if "DERIVED" in first.kind or "SECONDARY" in first.kind:
-        doubts.append("derived from other images")
+    if REFORMATTED & set(first.kind):  # DERIVED alone says little: anonymising and compressing set it as well
+        doubts.append("computed from other images")
     return doubts
