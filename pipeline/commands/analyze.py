@@ -8,7 +8,6 @@ import json
 import sys
 import tempfile
 import time
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -37,8 +36,6 @@ def analyze(
     """Segment the liver of one MRI, estimate fibrosis, and write masks, heat map and report."""
     if out is None and not as_json and not only_list:
         raise typer.BadParameter("name a folder for the results with -o.")
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # libraries warn on standard error, which is kept for one line of ours
     with faults_in_one_line(), tempfile.TemporaryDirectory(prefix="fibroreview-") as folder:
         if out is not None and out.exists() and not out.is_dir():
             raise InputError("The output is a file; name a folder with -o.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +28,8 @@ Seed = Annotated[int, typer.Option(help="Equal seeds give equal results.")]
 @contextlib.contextmanager
 def faults_in_one_line() -> Iterator[None]:
     """What is wrong with the input, as one line (a manifest: one a row) on standard error, and exit code 2."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries warn on standard error, which is kept for one line of ours
     try:
         yield
     except PipelineError as error:
