@@ -69,7 +69,7 @@ def weighting_from_text(texts: Sequence[str]) -> str | None:
 
 
 def weighting_from_times(echo_ms: float | None, repetition_ms: float | None, sequence: str) -> str | None:
-    """The weighting that echo and repetition time of a spin echo imply; gradient and planar echoes say nothing this way."""
+    """The weighting that the times of a spin echo imply; those of gradient and planar echoes say nothing."""
     if echo_ms is None or repetition_ms is None or {"GR", "EP"} & set(sequence.upper().split()):
         return None
     if echo_ms >= T2_ECHO_MS[0] and repetition_ms >= 800:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def test_extent() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_header(image: sitk.Image, tags: dict[str, object], code: str, tmp_path: Path) -> None:
+def test_header(image: sitk.Image, tags: dict[str, Any], code: str, tmp_path: Path) -> None:
     write_dicom_series(image, tmp_path / "series", **tags)
     assert code in {w.code for w in read(tmp_path / "series", tmp_path / "case").warnings}
 
