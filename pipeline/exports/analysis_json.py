@@ -52,7 +52,8 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
 
 
 def _model(model: ModelInfo) -> dict[str, str]:
-    return {"name": model.name, "sha256": model.sha256, "trained_on": model.trained_on}
+    # The note goes wherever the result goes: a probability must not travel without its meaning.
+    return {"name": model.name, "sha256": model.sha256, "trained_on": model.trained_on, "note": model.note}
 
 
 def _number(value: float | None) -> float | None:

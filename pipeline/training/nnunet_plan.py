@@ -95,12 +95,12 @@ def used_labels(cases: dict[str, tuple[Path, Path]]) -> list[int]:
     return sorted(used - {0})
 
 
-def write_raw(data: Path, work: Path, folds: list[list[str]]) -> None:
+def write_raw(cases: dict[str, tuple[Path, Path]], work: Path, folds: list[list[str]]) -> None:
     """Copy the cases, turned to LPS, into nnU-Net's raw layout and write the split.
 
     nnU-Net wants label values without a gap, so they are numbered anew; their names say which is which.
     """
-    cases, raw = find_cases(data), work / "raw" / DATASET
+    raw = work / "raw" / DATASET
     used = used_labels(cases)
     table = np.zeros(256, np.uint8)
     table[used] = np.arange(1, len(used) + 1)
@@ -133,11 +133,12 @@ def make_folds(cases: list[str], count: int) -> list[list[str]]:
 
 def prepare(data: Path, work: Path, *, folds: int, planner: str, processes: int) -> None:
     """Write, plan and preprocess once; a second call finds its work done."""
+    cases = find_cases(data)  # before any folder is made
     set_folders(work)
     done = work / "preprocessed" / DATASET / "done"
     if done.exists():
         return
-    write_raw(data, work, make_folds(list(find_cases(data)), folds))
+    write_raw(cases, work, make_folds(list(cases), folds))
     planner_class, memory_gb = PLANNERS[planner]
     extract_fingerprint_dataset(1, num_processes=processes)
     plan_experiment_dataset(1, planner_class, gpu_memory_target_in_gb=memory_gb)

@@ -72,7 +72,7 @@ def _read_checkpoint(file: Path) -> dict[str, Any]:
     import numpy as np
 
     # nnU-Net's checkpoints keep a few NumPy scalars in their log; nothing else but tensors is let through.
-    allowed = [np.dtype, np._core.multiarray.scalar, np.dtypes.Float64DType, np.dtypes.Float32DType]
+    allowed: list[Any] = [np.dtype, np.float64(0).__reduce__()[0], np.dtypes.Float64DType, np.dtypes.Float32DType]
     try:
         with torch.serialization.safe_globals(allowed):
             return torch.load(file, map_location="cpu", weights_only=True)

@@ -66,7 +66,7 @@ def test_json_has_the_fields_of_schema_1(written):
     }  # fmt: skip
     assert found["fibrosis"]["advanced"] is True
     assert found["fibrosis"]["slices"][0]["z"] == 2
-    assert set(found["models"]["classifier"]) == {"name", "sha256", "trained_on"}
+    assert set(found["models"]["classifier"]) == {"name", "sha256", "trained_on", "note"}
 
 
 def test_total_is_the_sum_of_the_stages_with_writing(written):
