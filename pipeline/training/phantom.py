@@ -1,7 +1,7 @@
 """A phantom that looks like a fat-suppressed axial T2 series of the upper abdomen, with its true organ labels.
 
 Everything is drawn from smooth implicit shapes and random numbers; nothing comes from a real volume. Intensities are
-relative to the bright end of such series (kidney about 1, liver 0.45, muscle 0.2, fat 0.13, lung 0.05) until the end.
+relative to the bright end of such series (kidney about 1, liver 0.45, muscle 0.23, fat 0.15, lung 0.05) until the end.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def acquire(signal: Array, spacing_mm_xyz: tuple[float, float, float], rng: np.r
     sigma = rng.uniform(0.45, 0.7) / np.array(spacing_mm_xyz)[:2]
     signal = ndimage.gaussian_filter(signal, (0, sigma[1] * 1.25, sigma[0] * 1.25))
     noise = rng.standard_normal((2, *signal.shape), np.float32)
-    noise = ndimage.gaussian_filter(noise, (0, 0, 0.55, 0.55)) * np.float32(rng.uniform(0.02, 0.034))
+    noise = ndimage.gaussian_filter(noise, (0, 0, 0.55, 0.55)) * np.float32(rng.uniform(0.026, 0.042))
     measured = np.hypot(signal + noise[0], noise[1])
     # Scanners blank what holds no signal.
     return (measured * BRIGHT * np.clip(signal / 0.03, 0.15, 1)).astype(np.float32)

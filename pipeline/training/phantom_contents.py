@@ -52,15 +52,15 @@ def grow_tree(rng: np.random.Generator, roots: Array, targets: Array, *, thickes
     feeds[ends] = 1
     for i in range(len(points) - 1, 0, -1):
         feeds[parent[i]] += feeds[i]
-    return np.array(points), np.minimum(1.15 * feeds**0.3, thickest_mm)
+    return np.array(points), np.minimum(1.3 * feeds**0.28, thickest_mm)
 
 
 def hepatic_vessels(g: Grid, s: Subject, liver: Array, rng: np.random.Generator) -> Iterator[tuple[Box, Array]]:
     """Portal tree from the hilum and three hepatic veins towards the vena cava, as tube levels."""
     portal = np.array([[s.x(-0.10), s.y(0.02), s.z(0.52)], [s.x(-0.18), s.y(-0.06), s.z(0.47)]])
-    yield tube(g, *grow_tree(rng, portal, positions(g, liver, rng, 150), thickest_mm=4.5))
+    yield tube(g, *grow_tree(rng, portal, positions(g, liver, rng, 210), thickest_mm=4.5))
     cava = np.array([s.x(-0.13), s.y(0.06), s.z(0.2)])
-    targets = positions(g, liver, rng, 110)
+    targets = positions(g, liver, rng, 150)
     # Right, middle and left vein each drain their own third, split by direction seen from the vena cava.
     angle = np.arctan2(targets[:, 1] - cava[1], -(targets[:, 0] - cava[0]))
     for low, high in ((-0.55, 4.0), (-1.3, -0.55), (-4.0, -1.3)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from pipeline.training.phantom_shapes import Array, Grid, cut, ellipse, ellipsoid, join, smooth_noise
 from pipeline.training.phantom_subject import Outline, Subject
@@ -26,8 +27,7 @@ def liver_level(g: Grid, s: Subject, o: Outline, fossa: Array, rng: np.random.Ge
     hilum = ellipsoid(g.x, g.y, g.z, np.array([s.x(-0.2), s.y(-0.08), s.z(0.5)]), np.array([24, 10, 13]))
     level = cut(level, -hilum, 6) + 1.5 * smooth_noise(rng, g.shape, np.array(g.step_mm[::-1]), 24)
     inside = cut(cut(cut(o.cavity - 2.5, o.abdomen - 1, 6), -o.spine, 8), -fossa, 10)
-    level = grown_inside(level, inside, g.step_mm, s.liver_ml)
-    return level.astype(np.float32)
+    return largest(grown_inside(level, inside, g.step_mm, s.liver_ml))
 
 
 def _left_lobe(g: Grid, s: Subject) -> Array:
@@ -37,7 +37,7 @@ def _left_lobe(g: Grid, s: Subject) -> Array:
     thin = 1 - 0.55 * np.clip((g.x - centre[0]) / reach, 0, 1)
     y = (g.y - centre[1] + 0.3 * (centre[2] - g.z)) / thin + centre[1]
     z = (g.z - centre[2]) / thin + centre[2]
-    return ellipsoid(g.x, y, z, centre, np.array([reach, 40.0, 46.0]), 2.2)
+    return ellipsoid(g.x, y, z, centre, np.array([reach, 40.0, 46.0]))
 
 
 def grown_inside(level: Array, inside: Array, step_mm: tuple[float, float, float], wanted_ml: float) -> Array:
@@ -53,20 +53,29 @@ def grown_inside(level: Array, inside: Array, step_mm: tuple[float, float, float
     return cut(level - np.float32((low + high) / 2), inside, 4)
 
 
+def largest(level: Array) -> Array:
+    """The shape without the crumbs that its limits cut off it."""
+    parts, count = ndimage.label(level > 0)
+    sizes = np.bincount(parts.ravel(), minlength=2)[1:]
+    if count > 1:
+        level = np.where((parts > 0) & (parts != np.argmax(sizes) + 1), np.float32(-5), level)
+    return level.astype(np.float32)
+
+
 def spleen_level(g: Grid, s: Subject, o: Outline, fossa: Array, rng: np.random.Generator) -> Array:
     """Spleen: a crescent along the left posterolateral wall, thickest in its middle."""
     angle = np.arctan2((g.y - s.y(0.0)) / s.depth, g.x / s.width)
-    middle, spread = np.float32(rng.uniform(0.48, 0.62)), np.float32(rng.uniform(0.62, 0.74))
-    tall = rng.uniform(50, 60) * (s.spleen_ml / 205) ** (1 / 3)
+    middle, spread = np.float32(rng.uniform(0.46, 0.6)), np.float32(rng.uniform(0.74, 0.86))
+    tall = rng.uniform(54, 64) * (s.spleen_ml / 205) ** (1 / 3)
     centre_z = s.z(rng.uniform(0.36, 0.46)) - 6
     t = ((angle - middle) / spread) ** 2 + ((g.z - centre_z) / np.float32(tall)) ** 2
-    thick = 37 * np.sqrt(np.maximum(1 - t, 0)) - 14 * np.maximum(t - 1, 0)
+    thick = 32 * np.sqrt(np.maximum(1 - t, 0)) - 14 * np.maximum(t - 1, 0)
     level = (thick - np.maximum(o.cavity - 3, 0)) * np.float32(0.8)
     level = level + 2.0 * smooth_noise(rng, g.shape, np.array(g.step_mm[::-1]), 22)
     away = ellipse(g.x, g.y, (0.0, s.y(0.2)), (34, 60))
     inside = cut(cut(cut(o.cavity - 2, o.abdomen + 4, 8), -away, 8), -fossa, 8)
-    level[g.x < 0] = -50
-    return grown_inside(level, inside, g.step_mm, s.spleen_ml).astype(np.float32)
+    level[g.x < 0] = -50  # the other side's wall is as near
+    return largest(grown_inside(level, inside, g.step_mm, s.spleen_ml))
 
 
 def kidney_centres(s: Subject, rng: np.random.Generator) -> dict[str, Array]:
@@ -100,8 +109,8 @@ def renal_fossa(g: Grid, s: Subject, centre: Array) -> Array:
     half = kidney_half(s) + 5
     lateral, back, up = (g.x - centre[0]) * side + 0.22 * (g.z - centre[2]), g.y - centre[1], g.z - centre[2]
     # Inwards and backwards the fossa is much wider than the kidney.
-    lateral = np.where(lateral < 0, lateral * 0.55, lateral)
-    back = np.where(back > 0, back * 0.6, back)
+    lateral = np.where(lateral < 0, lateral * 0.65, lateral)
+    back = np.where(back > 0, back * 0.7, back)
     return ellipsoid(lateral, back, up, np.zeros(3), half)
 
 

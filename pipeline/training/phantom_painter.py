@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from pipeline.case import LEFT_KIDNEY, LIVER, RIGHT_KIDNEY, SPLEEN
@@ -18,6 +20,19 @@ from pipeline.training.phantom_shapes import Array, Box, Grid, cover, cut, ellip
 from pipeline.training.phantom_subject import Outline, Subject, outline
 
 WHOLE: Box = (slice(None), slice(None), slice(None))
+
+
+@dataclass(frozen=True)
+class Region:
+    """A box of the canvas with what is needed to paint in it; all arrays are views of the painter's."""
+
+    box: Box
+    g: Grid
+    o: Outline
+    texture: Array
+    """Smooth noise of about 9, 4 and 30 mm, shared by all tissues: zero mean, unit deviation."""
+    fine: Array
+    broad: Array
 
 
 class Painter:
@@ -45,6 +60,12 @@ class Painter:
             organ[box] *= 1 - part
         return part
 
+    def region(self, low: tuple[float, float, float], high: tuple[float, float, float]) -> Region:
+        """The part of the canvas between two corners (x, y, z) in mm; most shapes need far less than the whole."""
+        a, b = np.array(low), np.array(high)
+        box = self.g.box((a + b) / 2, (b - a) / 2)
+        return Region(box, self.g.part(box), self.o.part(box), self.texture[box], self.fine[box], self.broad[box])
+
     def label(self, value: int, part: Array, box: Box = WHOLE) -> None:
         organ = np.zeros(self.g.shape, np.float32)
         organ[box] = part
@@ -69,18 +90,12 @@ class Painter:
     def wall(self) -> None:
         """Skin, fat, muscle, ribs."""
         g, s, o, rng = self.g, self.s, self.o, self.rng
-        fat = 0.125 * (1 + 0.06 * self.texture + 0.25 * np.maximum(self.broad, 0))
-        self.put(o.body, 0.2)
+        fat = 0.15 * (1 + 0.06 * self.texture + 0.25 * np.maximum(self.broad, 0))
+        self.put(o.body, 0.22)
         self.put(o.body - 2.2, fat)
-        muscle = 0.2 * (1 + 0.05 * self.fine + 0.07 * self.texture)
+        muscle = 0.235 * (1 + 0.06 * self.fine + 0.07 * self.texture)
         self.put(o.cavity + 9, muscle)
-        for side in (-1, 1):
-            back = ellipse(g.x, g.y, (side * 31.0, s.y(s.canal_v) + 17), (30, 19), 2.4)
-            self.put(cut(back, o.body - 6, 4), muscle)
-            psoas = ellipse(g.x, g.y, (side * 34.0, s.y(s.canal_v) - 15), (15, 19)) + 10 * np.minimum(
-                -g.z / s.height - 1.0, 0.6
-            )
-            self.put(psoas, 0.19)
+        self.back_muscles()
         # Thin bright lines between the muscles' layers, where fluid and vessels run.
         self.put(1.0 - np.abs(o.cavity + 4 + 1.5 * self.texture), 0.27)
         angle = np.arctan2(g.y - s.y(0), np.abs(g.x))
@@ -90,20 +105,33 @@ class Painter:
         self.put(rib, 0.1)
         self.put(rib - 2.0, 0.3)
 
+    def back_muscles(self) -> None:
+        s = self.s
+        behind = s.y(s.canal_v)
+        r = self.region((-66, behind - 40, -999), (66, behind + 45, 999))
+        muscle = 0.235 * (1 + 0.06 * r.fine + 0.07 * r.texture)
+        for side in (-1, 1):
+            back = ellipse(r.g.x, r.g.y, (side * 31.0, behind + 17), (30, 19), 2.4)
+            self.put(cut(back, r.o.body - 6, 4), muscle, r.box)
+            # The psoas begins at the first lumbar vertebra and thickens downwards.
+            grown = 10 * np.minimum(-r.g.z / s.height - 1.0, 0.6)
+            self.put(ellipse(r.g.x, r.g.y, (side * 34.0, behind - 15), (15, 19)) + grown, 0.19, r.box)
+
     def chest(self) -> None:
         """Abdominal fat below the diaphragm; lungs with vessels and the heart above it."""
-        g, s, o = self.g, self.s, self.o
-        mesentery = 0.15 * (1 + 0.12 * self.texture + 0.15 * self.broad)
+        s, o = self.s, self.o
+        mesentery = 0.19 * (1 + 0.12 * self.texture + 0.15 * self.broad)
         self.put(o.cavity, mesentery + 0.35 * np.clip(self.fine - 1.3, 0, 1))
         lung = cut(o.cavity, -o.abdomen, 3)
         self.put(lung, 0.045 + 0.10 * np.clip(self.fine - 1.5, 0, 1.2) + 0.05 * np.clip(self.texture - 1.2, 0, 1))
         at = np.array([s.x(0.16), s.y(-0.32), 26.0])
-        heart = ellipsoid(g.x, g.y, g.z, at, np.array([56.0, 48, 44]))
-        heart = cut(cut(heart, o.cavity - 4, 4), -o.abdomen, 4)
-        self.put(heart, 0.2 * (1 + 0.25 * self.texture), softness_mm=9)
-        self.put(cut(heart - 9, 12 - heart, 4), 0.3 + 0.06 * self.texture, softness_mm=8)
-        self.put(heart - 18, 0.1 + 0.03 * self.texture, softness_mm=8)
-        self.put(1.6 - np.abs(o.abdomen + 1) - 50 * (o.cavity < 2), 0.18)
+        r = self.region((at[0] - 60, at[1] - 54, at[2] - 50), (at[0] + 60, at[1] + 54, at[2] + 50))
+        heart = ellipsoid(r.g.x, r.g.y, r.g.z, at, (60, 52, 46))
+        heart = cut(cut(heart, r.o.cavity - 4, 4), -r.o.abdomen, 4)
+        self.put(heart, 0.27 * (1 + 0.25 * r.texture), r.box, 9)
+        self.put(cut(heart - 9, 12 - heart, 4), 0.4 + 0.08 * r.texture, r.box, 8)
+        self.put(heart - 18, 0.1 + 0.03 * r.texture, r.box, 8)
+        self.put(1.6 - np.abs(o.abdomen + 1) - np.float32(50) * (o.cavity < 2), 0.18)
 
     def gut(self) -> None:
         """Stomach, pancreas, duodenum, colon and small bowel, kept inside the abdomen by their own boxes."""
@@ -157,14 +185,16 @@ class Painter:
 
     def liver(self) -> None:
         g, s, rng = self.g, self.s, self.rng
-        level = liver_level(g, s, self.o, renal_fossa(g, s, self.kidney_at["right"]), rng)
+        r = self.region((s.x(-1), s.y(-1), s.z(1.15)), (s.left_reach + 35, s.y(0.8), 12))
+        level = liver_level(r.g, s, r.o, renal_fossa(r.g, s, self.kidney_at["right"]), rng)
         bright = rng.uniform(0.38, 0.52)
-        value = bright * (1 + 0.022 * self.texture + 0.02 * self.fine + 0.05 * self.broad)
-        part = self.put(level, value)
-        self.label(LIVER, part)
-        inside = level > 2.5
-        vessel = bright + rng.uniform(0.2, 0.34)
-        for box, tree in hepatic_vessels(g, s, level > 5, rng):
+        self.label(
+            LIVER, self.put(level, bright * (1 + 0.022 * r.texture + 0.02 * r.fine + 0.05 * r.broad), r.box), r.box
+        )
+        inside = np.zeros(g.shape, bool)
+        inside[r.box] = level > 3
+        vessel = bright + rng.uniform(0.24, 0.38)
+        for box, tree in hepatic_vessels(g, s, inside, rng):
             # Vessels stay in the label: they run through the organ.
             seen = cover(tree, 1.6) * inside[box]
             self.canvas[box] += seen * (vessel - self.canvas[box])
@@ -175,27 +205,27 @@ class Painter:
         self.put(gall - 1.5, rng.uniform(1.15, 1.5), box, 2.0)
 
     def spleen(self) -> None:
-        fossa = renal_fossa(self.g, self.s, self.kidney_at["left"])
-        level = spleen_level(self.g, self.s, self.o, fossa, self.rng)
-        value = self.rng.uniform(0.8, 0.95) * (1 + 0.015 * self.texture + 0.03 * self.broad)
-        self.label(SPLEEN, self.put(level, value))
+        s = self.s
+        r = self.region((0, s.y(-0.8), s.z(1.0)), (s.x(1), s.y(0.9), 5))
+        level = spleen_level(r.g, s, r.o, renal_fossa(r.g, s, self.kidney_at["left"]), self.rng)
+        value = self.rng.uniform(0.8, 0.95) * (1 + 0.015 * r.texture + 0.03 * r.broad)
+        self.label(SPLEEN, self.put(level, value, r.box), r.box)
 
     def kidneys(self) -> None:
         """Bright cortex, brighter pyramids, a sinus of dark fat with a bright pelvis, a dark rim of fat around."""
         g, rng = self.g, self.rng
         half = kidney_half(self.s)
-        bright = rng.uniform(0.86, 1.0)
+        bright = rng.uniform(0.82, 0.95)
         for centre, value in ((self.kidney_at["right"], RIGHT_KIDNEY), (self.kidney_at["left"], LEFT_KIDNEY)):
             box = g.box(centre, half, 22)
-            inner = Grid(g.x[box], g.y[box], g.z[box], g.first_mm, g.step_mm)
-            a, b, c = kidney_frame(inner, centre)
+            a, b, c = kidney_frame(g.part(box), centre)
             origin = np.zeros(3)
             notch = ellipsoid(a, b, c, np.array([-half[0] * 1.05, 0, 0]), np.array([14.0, 8, 17]))
             level = cut(ellipsoid(a, b, c, origin, half, 2.2) + 0.8 * self.texture[box], -notch, 4)
             self.put(level + 2, 0.14, box, 2)
             sinus = ellipsoid(a, b, c, np.array([-half[0] * 0.45, 0, 0]), np.array([15.0, 8, 28]))
-            pyramids = 0.14 * np.clip(self.texture[box] + 0.3, 0, 1) * cover(level - 6, 4) * cover(-sinus - 1, 3)
-            part = self.put(level, bright * (1 + 0.03 * self.texture[box]) + pyramids, box)
+            pyramids = 0.12 * np.clip(self.texture[box] + 0.3, 0, 1) * cover(level - 6, 4) * cover(-sinus - 1, 3)
+            part = self.put(level, bright * (1 + 0.03 * self.texture[box] + 0.035 * self.fine[box]) + pyramids, box)
             self.label(value, part, box)
             fat = np.clip(0.6 + 0.6 * self.fine[box], 0.1, 1)
             seen = cover(sinus, 4) * cover(level, 1.2)
@@ -205,25 +235,28 @@ class Painter:
 
     def midline(self) -> None:
         """Great vessels, vertebrae with discs, canal with cerebrospinal fluid, cord and spinous process."""
-        g, s, rng = self.g, self.s, self.rng
-        back = s.y(s.canal_v)
-        aorta = ellipse(g.x, g.y, (9.0, back - 46), (9.5, 9.5))
-        self.put(aorta, 0.3)
-        self.put(aorta - 1.8, rng.choice([0.06, 0.12, 0.4]), softness_mm=2)
-        cava = cut(ellipse(g.x, g.y, (-21.0, back - 44), (11.5, 8.5)), 2 - g.z, 4)
-        self.put(cava, 0.32)
-        self.put(cava - 1.6, rng.choice([0.07, 0.14, 0.3]), softness_mm=2)
+        rng, back = self.rng, self.s.y(self.s.canal_v)
+        r = self.region((-40, back - 62, -999), (40, back + 48, 999))
+
+        def column(x: float, y: float, half: tuple[float, float], power: float = 2.0) -> Array:
+            return ellipse(r.g.x, r.g.y, (x, back + y), half, power)
+
+        aorta = column(9, -46, (9.5, 9.5))
+        self.put(aorta, 0.3, r.box)
+        self.put(aorta - 1.8, float(rng.choice([0.06, 0.12, 0.4])), r.box, 2)
+        cava = cut(column(-21, -44, (11.5, 8.5)), 2 - r.g.z, 4)
+        self.put(cava, 0.32, r.box)
+        self.put(cava - 1.6, float(rng.choice([0.07, 0.14, 0.3])), r.box, 2)
         for side in (-1, 1):
-            self.put(ellipse(g.x, g.y, (side * 17.0, back - 32), (6, 12)) + np.minimum(0, g.z + 150) * 0.1, 0.17)
-        vertebra = ellipse(g.x, g.y, (0.0, back - 19), (20.5, 15.5), 2.3)
-        disc = np.abs(((g.z + rng.uniform(0, 33)) / 33) % 1 - 0.5)
-        marrow = np.where(disc > 0.42, 0.2, 0.26) * (1 + 0.06 * self.fine)
-        self.put(vertebra, 0.1)
-        self.put(vertebra - 1.6, marrow.astype(np.float32))
-        arch = ellipse(g.x, g.y, (0.0, back + 2), (15, 13))
-        self.put(arch, 0.11)
-        self.put(ellipse(g.x, g.y, (0.0, back + 24), (3.5, 17)), 0.13 + 0.03 * self.texture)
-        canal = ellipse(g.x, g.y, (0.0, back), (8.8, 7.2))
-        self.put(canal, rng.uniform(1.05, 1.3))
-        cord = ellipse(g.x, g.y, (0.0, back + 0.5), (4.2, 3.4)) + np.minimum(0, g.z + 110) * 0.2
-        self.put(cord, 0.8)
+            crus = column(side * 17, -32, (6, 12)) + np.minimum(0, r.g.z + 150) * np.float32(0.1)
+            self.put(crus, 0.17, r.box)
+        vertebra = column(0, -19, (20.5, 15.5), 2.3)
+        disc = np.abs(((r.g.z + rng.uniform(0, 33)) / 33) % 1 - 0.5)
+        marrow = np.where(disc > 0.42, np.float32(0.2), np.float32(0.26)) * (1 + 0.06 * r.fine)
+        self.put(vertebra, 0.1, r.box)
+        self.put(vertebra - 1.6, marrow, r.box)
+        self.put(column(0, 2, (15, 13)), 0.11, r.box)
+        self.put(column(0, 24, (3.5, 17)), 0.13 + 0.03 * r.texture, r.box)
+        self.put(column(0, 0, (8.8, 7.2)), rng.uniform(1.05, 1.3), r.box)
+        cord = column(0, 0.5, (4.2, 3.4)) + np.minimum(0, r.g.z + 110) * np.float32(0.2)
+        self.put(cord, 0.8, r.box)

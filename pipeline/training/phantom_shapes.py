@@ -8,6 +8,7 @@ of the liver's dome.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,11 @@ class Grid:
         low, high = np.clip(low, 0, limits), np.clip(high, 0, limits)
         return (slice(low[2], high[2]), slice(low[1], high[1]), slice(low[0], high[0]))
 
+    def part(self, box: Box) -> Grid:
+        """The same space over fewer voxels."""
+        first = tuple(f + (b.start or 0) * s for f, b, s in zip(self.first_mm, box[::-1], self.step_mm, strict=True))
+        return Grid(self.x[box], self.y[box], self.z[box], (first[0], first[1], first[2]), self.step_mm)
+
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], step_mm_zyx: Array, length_mm: float) -> Array:
     """A smooth random field (z, y, x) of about zero mean and unit deviation with the given correlation length."""
@@ -66,9 +72,14 @@ def _stretch(field: Array, axis: int, at: Array) -> Array:
     return np.moveaxis(np.tensordot(matrix, field, axes=(1, axis)), 0, axis)
 
 
-def ellipsoid(x: Array, y: Array, z: Array, centre: Array, half: Array, power: float = 2.0) -> Array:
+def ellipsoid(
+    x: Array, y: Array, z: Array, centre: Sequence[float] | Array, half: Sequence[float] | Array, power: float = 2.0
+) -> Array:
     """Level of a superellipsoid: ``power`` 2 is an ellipsoid, more is boxier. Distance is measured along the radius."""
-    dx, dy, dz = x - centre[0], y - centre[1], z - centre[2]
+    # Plain floats: numpy's own would turn the whole computation into float64.
+    cx, cy, cz = (float(c) for c in centre)
+    half = [float(h) for h in half]
+    dx, dy, dz = x - cx, y - cy, z - cz
     if power == 2.0:
         r = np.sqrt((dx / half[0]) ** 2 + (dy / half[1]) ** 2 + (dz / half[2]) ** 2)
     else:

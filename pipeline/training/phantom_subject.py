@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.training.phantom_shapes import Array, Grid, cut, ellipse, ellipsoid, join, smooth_noise
+from pipeline.training.phantom_shapes import Array, Box, Grid, cut, ellipse, ellipsoid, join, smooth_noise
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,9 @@ class Outline:
     """Below the diaphragm."""
     right_dome: Array
 
+    def part(self, box: Box) -> Outline:
+        return Outline(self.body[box], self.cavity[box], self.spine[box], self.abdomen[box], self.right_dome[box])
+
 
 def outline(g: Grid, s: Subject) -> Outline:
     """Body, inside of its wall, and the two domes of the diaphragm."""
@@ -125,7 +128,7 @@ def _dome(g: Grid, centre: tuple[float, float, float], half: tuple[float, float,
     """An upright half ellipsoid that goes on downwards as a cylinder, widening into the recess."""
     below = np.maximum(centre[2] - g.z, 0)
     up = np.maximum(g.z - np.float32(centre[2]), 0) + np.float32(centre[2])
-    return ellipsoid(g.x, g.y, up, np.array(centre), np.array(half), 2.2) + 0.9 * below
+    return ellipsoid(g.x, g.y, up, np.array(centre), np.array(half)) + 0.9 * below
 
 
 def ramp(a: Array, low: float, high: float) -> Array:

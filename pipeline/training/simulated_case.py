@@ -187,12 +187,35 @@ def reshape(
     _tilt(grid, size_zyx * old / 2, rng, p)
     for axis in range(3):
         grid[axis] += np.float32(p.warp_mm) * smooth_noise(rng, shape, new, p.warp_length_mm)
-    at = [g / np.float32(s) for g, s in zip(grid, old, strict=True)]
+    at = np.stack([g.ravel() / np.float32(s) for g, s in zip(grid, old, strict=True)])
+    voxel_array = sitk.GetArrayFromImage(image)
+    # Outside the body the nearest voxel will do; interpolation is for the half of the grid that shows something.
+    voxels = _nearest(voxel_array, at)
+    body = np.flatnonzero(_nearest(_around_body(voxel_array), at))
+    at = at[:, body]
     shift = displacement(signs, label_array, old, rng)
     moves = [ndimage.map_coordinates(s, at, order=1, mode="nearest") if s.any() else 0 for s in shift]
-    at = [a + m / np.float32(s) for a, m, s in zip(at, moves, old, strict=True)]
-    voxels = ndimage.map_coordinates(sitk.GetArrayFromImage(image), at, order=3, mode="constant")
-    return np.maximum(voxels, 0), _labels_at(label_array, at), new
+    for axis in range(3):
+        at[axis] += moves[axis] / np.float32(old[axis])
+    voxels[body] = ndimage.map_coordinates(voxel_array, at, order=3, mode="constant")
+    new_labels = np.zeros(voxels.shape, np.uint8)
+    new_labels[body] = _labels_at(label_array, at)
+    return np.maximum(voxels, 0).reshape(shape), new_labels.reshape(shape), new
+
+
+def _around_body(voxels: Array) -> Array:
+    """Where there is signal, with a margin of about ten voxels in plane; (z, y, x) bool."""
+    signal = ndimage.uniform_filter(voxels, (0, 5, 5)) > 0.04 * np.percentile(voxels, 99)
+    return (
+        ndimage.maximum_filter(ndimage.binary_opening(signal, np.ones((1, 3, 3), bool)).astype(np.uint8), (3, 21, 21))
+        > 0
+    )
+
+
+def _nearest(array: Array, at: Array) -> Array:
+    """Values (n,) at fractional voxel positions (3, n), the edge repeated."""
+    z, y, x = (np.clip(np.rint(a), 0, n - 1).astype(np.intp) for a, n in zip(at, array.shape, strict=True))
+    return array[z, y, x]
 
 
 def _tilt(grid: list[Array], centre: Array, rng: np.random.Generator, p: Parameters) -> None:
@@ -205,10 +228,12 @@ def _tilt(grid: list[Array], centre: Array, rng: np.random.Generator, p: Paramet
     grid[2] = (np.sin(turn) * y + np.cos(turn) * x + centre[2]).astype(np.float32)
 
 
-def _labels_at(labels: Array, at: list[Array]) -> Array:
-    """Labels at fractional voxel positions: the first organ that fills half of the voxel, by linear interpolation."""
-    found = np.zeros(at[0].shape, np.uint8)
+def _labels_at(labels: Array, at: Array) -> Array:
+    """Labels (n,) at fractional voxel positions (3, n): the organ that fills half of the voxel or more, linearly."""
+    found = np.zeros(at.shape[1], np.uint8)
     for value in np.unique(labels[labels > 0]):
-        part = ndimage.map_coordinates((labels == value).astype(np.float32), at, order=1, mode="constant")
-        found[part >= 0.5] = value
+        mask = labels == value
+        near = np.flatnonzero(_nearest(ndimage.maximum_filter(mask.astype(np.uint8), 3), at))
+        part = ndimage.map_coordinates(mask.astype(np.float32), at[:, near], order=1, mode="constant")
+        found[near[part >= 0.5]] = value
     return found
