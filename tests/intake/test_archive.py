@@ -124,7 +124,7 @@ def encrypted() -> bytes:
         (b"", "No NIfTI or DICOM"),
         (b"\x89PNG....", "No NIfTI or DICOM"),
         (b"\x1f\x8bgarbage", "No NIfTI or DICOM"),
-        (b"\0" * 128 + b"DICM" + b"\xff" * 500, "damaged|no images"),
+        (b"\0" * 128 + b"DICM" + b"\xff" * 500, "damaged|no image"),
     ],
     ids=["link", "nested", "encrypted", "no image", "cut zip", "empty", "png", "gzip", "broken dicom"],
 )
