@@ -13,6 +13,7 @@ from models import registry
 from pipeline.case import Analysis, Answer, CaseWarning, OrganMask, Step, Volume
 from pipeline.classification import Classifier, classify_steps, explain
 from pipeline.errors import Cancelled
+from pipeline.intake import check_contrast
 from pipeline.segmentation import Segmenter, segment_steps
 
 SEGMENT_UNTIL, CLASSIFY_UNTIL = 0.85, 0.95
@@ -73,7 +74,7 @@ def analyze_steps(volume: Volume, models: Models, cancelled: Callable[[], bool] 
         heatmap=heatmap,
         segmenter=models.segmenter.model.model_info(),
         classifier=models.classifier.info,
-        warnings=volume.warnings + mask_warnings(organs),
+        warnings=volume.warnings + check_contrast(volume, organs) + mask_warnings(organs),
         timings_s=timings,
     )
     yield Step("Done", 1.0, analysis)

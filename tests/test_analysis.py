@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+from models.registry import SHIPPED
+from pipeline import analysis as analysis_module
+from pipeline.analysis import Models, analyze, analyze_steps, load_models
+from pipeline.case import Volume
+from pipeline.classification import Classifier
+from pipeline.errors import Cancelled, SegmentationError
+from pipeline.intake import open_upload, preselected, read_series
+from tests.classification.conftest import write_classifier
+from tests.phantoms import write_dicom_series, zip_folder
+from tests.segmentation.conftest import bright_segmenter, make_volume, model_folder  # noqa: F401 - fixtures
+from tests.shared import shared_path
+
+BOX = (slice(3, 9), slice(5, 20), slice(4, 24))
+
+
+@pytest.fixture
+def models(bright_segmenter, tmp_path) -> Models:  # noqa: F811
+    classifier = Classifier(write_classifier(tmp_path / "classifier"), torch.device("cpu"))
+    return Models(bright_segmenter, classifier)
+
+
+@pytest.fixture
+def volume() -> Volume:
+    return make_volume(BOX)
+
+
+def test_steps_name_the_stages_and_end_with_the_analysis(models, volume):
+    steps = list(analyze_steps(volume, models))
+    shares = [step.share for step in steps]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0.0, 1.0)
+    assert [step.analysis is not None for step in steps] == [False] * (len(steps) - 1) + [True]
+    names = " ".join(step.name for step in steps)
+    assert all(word in names for word in ("Segmenting", "Estimating fibrosis", "heat map"))
+
+
+def test_an_analysis_holds_grids_timings_and_models(models, volume):
+    found = analyze(volume, models)
+    assert found.heatmap.image.GetSize() == volume.image.GetSize() == found.organs.labels.GetSize()
+    assert set(found.timings_s) == {"segment", "classify", "explain", "total"}
+    assert 0 <= found.fibrosis.probability <= 1
+    assert found.segmenter.name == "tiny"
+    assert found.classifier.note == "random"
+
+
+def test_the_same_volume_gives_the_same_answer(models, volume):
+    first, second = analyze(volume, models), analyze(volume, models)
+    assert first.fibrosis == second.fibrosis
+
+
+def test_cancelling_ends_the_run_and_frees_the_device(models, volume):
+    asked = []
+
+    def cancelled() -> bool:
+        asked.append(1)
+        return len(asked) > 2
+
+    with pytest.raises(Cancelled):
+        list(analyze_steps(volume, models, cancelled))
+    assert analyze(volume, models).fibrosis is not None
+
+
+def test_closing_the_steps_frees_the_device(models, volume):
+    steps = analyze_steps(volume, models)
+    next(steps)
+    next(steps)
+    steps.close()
+    assert analyze(volume, models).fibrosis is not None
+
+
+def test_two_analyses_take_turns(models, volume, monkeypatch):
+    at_work, most = [], []
+    original = analysis_module.classify_steps
+
+    def watched(*arguments):
+        at_work.append(1)
+        most.append(len(at_work))
+        result = yield from original(*arguments)
+        at_work.pop()
+        return result
+
+    monkeypatch.setattr(analysis_module, "classify_steps", watched)
+    threads = [threading.Thread(target=analyze, args=(volume, models)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1]
+
+
+def test_a_volume_without_a_liver_is_refused_and_frees_the_device(models, volume):
+    empty = make_volume((slice(0, 0), slice(0, 0), slice(0, 0)))
+    with pytest.raises(SegmentationError):
+        analyze(empty, models)
+    assert analyze(volume, models).organs.liver_ml > 200
+
+
+def test_a_liver_at_the_edge_is_said(models):
+    found = analyze(make_volume((slice(0, 9), slice(0, 20), slice(0, 24))), models)
+    assert "liver_at_edge" in {warning.code for warning in found.warnings}
+
+
+@pytest.mark.skipif(
+    not all((SHIPPED / name / "model.json").exists() for name in ("liver_t2", "fibrosis_t2")),
+    reason="the shipped models are not here",
+)
+def test_nifti_and_dicom_of_one_volume_give_one_answer(tmp_path):
+    import SimpleITK as sitk
+
+    file = shared_path("chaos_t2/images/chaos01_0000.nii.gz")
+    image = sitk.DICOMOrient(sitk.ReadImage(file), "LPS")
+    write_dicom_series(image, tmp_path / "series")
+    models = load_models("liver_t2/fold0", "fibrosis_t2", "cpu")
+    found = []
+    for number, upload in enumerate((file, zip_folder(tmp_path / "series"))):
+        study = open_upload(upload, tmp_path / str(number))
+        found.append(analyze(read_series(study, preselected(study).key), models))
+    nifti, dicom = found
+    assert (nifti.organs.liver == dicom.organs.liver).all()
+    assert nifti.fibrosis.probability == pytest.approx(dicom.fibrosis.probability, abs=1e-4)
