@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from pytorch_grad_cam import GradCAM
 
 from models.masked_attention import MaskedAttentionNet
-from pipeline.case import HeatMap, OrganMask, Step, Volume
-from pipeline.classification.predict import Classifier, result_of
+from pipeline.case import HeatMap, OrganMask, Step, Volume, run_to_end
+from pipeline.classification.predict import Classifier
 from pipeline.classification.slices import take_slices, to_volume
 
 VISIBLE = 0.02
@@ -83,7 +83,7 @@ def explain_steps(volume: Volume, organs: OrganMask, classifier: Classifier) -> 
 
 def explain(volume: Volume, organs: OrganMask, classifier: Classifier) -> HeatMap:
     """Grad-CAM of the ensemble (mean of its members) on the volume's grid. Raises as ``explain_steps``."""
-    return result_of(explain_steps(volume, organs, classifier))
+    return run_to_end(explain_steps(volume, organs, classifier))
 
 
 def heat_map(scaled: sitk.Image, liver: np.ndarray) -> HeatMap:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
 from models.masked_attention import MaskedAttentionNet
 from models.registry import ModelFolder, load_into
-from pipeline.case import Fibrosis, ModelInfo, OrganMask, SliceWeight, Step, Volume
+from pipeline.case import Fibrosis, ModelInfo, OrganMask, SliceWeight, Step, Volume, run_to_end
 from pipeline.classification.slices import InputSpec, take_slices
 from pipeline.errors import ModelError
-
-Answer = TypeVar("Answer")
 
 
 class Classifier:
@@ -90,16 +88,7 @@ def classify_steps(volume: Volume, organs: OrganMask, classifier: Classifier) ->
 
 def classify(volume: Volume, organs: OrganMask, classifier: Classifier) -> Fibrosis:
     """The probability of the classifier's positive class for one case. Raises as ``classify_steps``."""
-    return result_of(classify_steps(volume, organs, classifier))
-
-
-def result_of(steps: Generator[Step, None, Answer]) -> Answer:
-    """Run steps to their end and give what they return."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            return done.value
+    return run_to_end(classify_steps(volume, organs, classifier))
 
 
 @torch.inference_mode()

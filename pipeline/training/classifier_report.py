@@ -14,6 +14,7 @@ import pandas as pd
 import timm
 import torch
 
+from models.masked_attention import BACKBONES
 from models.registry import save_member, write_model_json
 from pipeline.classification.slices import InputSpec
 from pipeline.training.classifier_data import CachedCase
@@ -126,7 +127,11 @@ def model_info(
         "positive_class": cohort.positive_class,
         "threshold": round(measured.threshold, 4),
         "heat_scale": float(f"{measured.heat_scale:.4g}"),
-        "network": {"backbone": settings.backbone, "mask": settings.mask},
+        "network": {
+            "backbone": settings.backbone,
+            "mask": settings.mask,
+            "stages": list(BACKBONES[settings.backbone][1]),
+        },
         "input": spec.to_json(),
         "out_of_fold": {
             "cases": len(cases),
