@@ -59,15 +59,15 @@ def displacement(signs: Signs, labels: Array, spacing_zyx: Array, rng: np.random
     places = np.argwhere(liver) * spacing_zyx
     x = places[:, 2]
     if signs.lobar:
-        right = places[x <= np.quantile(x, 0.5)].mean(0)
+        right = places[x <= np.quantile(x, 0.4)].mean(0)
         left = places[x >= np.quantile(x, 0.88)].mean(0)
-        _scale_about(shift, right, spacing_zyx, reach_mm=62, stretch=0.18 * signs.lobar)
-        _scale_about(shift, left, spacing_zyx, reach_mm=42, stretch=-0.16 * signs.lobar)
+        _scale_about(shift, right, spacing_zyx, reach_mm=55, stretch=0.2 * signs.lobar)
+        _scale_about(shift, left, spacing_zyx, reach_mm=42, stretch=-0.22 * signs.lobar)
     spleen = labels == SPLEEN
     if signs.spleen != 1 and spleen.any():
         centre = np.argwhere(spleen).mean(0) * spacing_zyx
         size = (np.count_nonzero(spleen) * np.prod(spacing_zyx) * 3 / (4 * np.pi)) ** (1 / 3)
-        _scale_about(shift, centre, spacing_zyx, reach_mm=2.2 * size, stretch=signs.spleen ** (-1 / 3) - 1)
+        _scale_about(shift, centre, spacing_zyx, reach_mm=3 * size, stretch=signs.spleen ** (-1 / 3) - 1)
     if signs.surface_mm:
         _roughen(shift, liver, signs, spacing_zyx, rng)
     return shift

@@ -197,7 +197,8 @@ def reshape(
     moves = [ndimage.map_coordinates(s, at, order=1, mode="nearest") if s.any() else 0 for s in shift]
     for axis in range(3):
         at[axis] += moves[axis] / np.float32(old[axis])
-    voxels[body] = ndimage.map_coordinates(voxel_array, at, order=3, mode="constant")
+    # Beyond the ends of the volume its last slice goes on, as a body does.
+    voxels[body] = ndimage.map_coordinates(voxel_array, at, order=3, mode="nearest")
     new_labels = np.zeros(voxels.shape, np.uint8)
     new_labels[body] = _labels_at(label_array, at)
     return np.maximum(voxels, 0).reshape(shape), new_labels.reshape(shape), new
@@ -234,6 +235,6 @@ def _labels_at(labels: Array, at: Array) -> Array:
     for value in np.unique(labels[labels > 0]):
         mask = labels == value
         near = np.flatnonzero(_nearest(ndimage.maximum_filter(mask.astype(np.uint8), 3), at))
-        part = ndimage.map_coordinates(mask.astype(np.float32), at[:, near], order=1, mode="constant")
+        part = ndimage.map_coordinates(mask.astype(np.float32), at[:, near], order=1, mode="nearest")
         found[near[part >= 0.5]] = value
     return found
