@@ -17,12 +17,11 @@ from .conftest import write_classifier
 
 def test_probability_is_the_mean_of_the_members(case, make_classifier):
     classifier = make_classifier(members=3)
-    alone = []
-    for net in classifier.networks:
-        single = make_classifier()
-        single.networks = (net,)
-        alone.append(classify(*case, single).probability)
     answer = classify(*case, classifier)
+    networks, alone = classifier.networks, []
+    for net in networks:
+        classifier.networks = (net,)
+        alone.append(classify(*case, classifier).probability)
     assert len(set(alone)) == 3
     assert answer.probability == pytest.approx(np.mean(alone))
     assert answer.ensemble_range == pytest.approx((min(alone), max(alone)))
