@@ -390,6 +390,8 @@ class NiivueDrawing {
       isNearestInterpolation: false,
     });
     await drawing.nv.attachToCanvas(canvas, false);
+    canvas.tabIndex = -1; // the stage around it takes the keys, and says so
+    canvas.setAttribute("aria-hidden", "true");
     drawing.nv.addColormap("fr-heat", HEAT_COLOURS);
     drawing.nv.addColormap("fr-inverted", { R: [255, 0], G: [255, 0], B: [255, 0], A: [255, 255], I: [0, 255] });
     return drawing;

@@ -87,8 +87,12 @@ class Cases:
             self._touched.pop(key, None)
         if case:
             case.stop.set()
-            shutil.rmtree(case.private, ignore_errors=True)
-            shutil.rmtree(case.served, ignore_errors=True)
+            self.delete(case)
+
+    def delete(self, case: Case) -> None:
+        """Delete a discarded case's folders."""
+        for folder in (case.private, case.served):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def discard_session(self, session: str) -> None:
         """Discard all cases of a visitor who left."""

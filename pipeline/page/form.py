@@ -64,7 +64,7 @@ def to_review(visit: Visit, answers: Answers) -> Review:
         reader=reader,
         case_id=outcome.case_id,
         arm="open",
-        opened_at=outcome.opened_at,
+        opened_at=visit.opened_at,
         active_seconds=looked.active_seconds,
         pauses=looked.pauses,
         advanced_fibrosis=answers.advanced_fibrosis or "",

@@ -17,15 +17,14 @@ from pipeline.page import uploads
 from pipeline.page.cases import Case, Cases
 from pipeline.page.engine import Engine, Line
 from pipeline.page.form import Answers, reviews_html, same_answers, to_review
-from pipeline.page.outcome import now, pack, reveal
+from pipeline.page.outcome import pack, reveal
 from pipeline.page.parts import Parts
-from pipeline.page.result import held_back_html, message_html, progress_html, waiting_html
-from pipeline.page.viewer import volume_value, with_overlays
-from pipeline.page.visit import Visit
+from pipeline.page.result import message_html, progress_html, waiting_html
+from pipeline.page.updates import Show, Updates
+from pipeline.page.viewer import volume_value
+from pipeline.page.visit import Outcome, Visit
 from pipeline.reviews import ReviewStore
 
-Updates = dict[Any, Any]
-"""New values by component."""
 GONE = "This case was closed after a while without use: please open it again."
 POLL_S = 0.25
 EVERY_S = 0.15
@@ -36,7 +35,7 @@ class Handlers:
     """The page's events. One instance serves all visitors and keeps nothing of theirs."""
 
     def __init__(self, parts: Parts, *, public: bool, cases: Cases, engine: Engine, store: ReviewStore) -> None:
-        self.parts, self.public = parts, public
+        self.parts, self.show, self.public = parts, Show(parts), public
         self.cases, self.engine, self.store = cases, engine, store
         self.line = Line()
 
@@ -48,7 +47,9 @@ class Handlers:
             return
         if self.public and not confirmed:
             uploads.discard_upload(Path(path))
-            yield self._say("Please confirm first that the images are de-identified, then upload them again.", "error")
+            yield self.show.say(
+                "Please confirm first that the images are de-identified, then upload them again.", "error"
+            )
             return
         yield from self._open(visit, lambda case: uploads.import_upload(Path(path), case), request)
 
@@ -61,40 +62,40 @@ class Handlers:
         self.cases.discard(visit.case_key)
         empty = replace(visit, case_key="", study=None, series_key="", viewer={}, outcome=None)
         blank = {
-            **self._blank(empty),
-            **self._running(False),
+            **self.show.blank(empty),
+            **self.show.running(False),
             self.parts.analyse: gr.update(interactive=False, visible=True),
         }
-        yield {**blank, self.parts.upload: None, **self._say("Reading the upload …")}
+        yield {**blank, self.parts.upload: None, **self.show.say("Reading the upload …")}
         case = self.cases.open(request.session_hash or "")
         try:
             study = bring(case)
             key = preselected(study).key
         except PipelineError as error:
             self.cases.discard(case.key)
-            yield self._say(str(error), "error")
+            yield self.show.say(str(error), "error")
             return
         choices = [(uploads.series_label(series), series.key) for series in study.series]
         picker = gr.update(choices=choices, value=key, visible=True)
-        yield {self.parts.series: picker, **self._show(empty.with_case(case.key, study), case, key)}
+        yield {self.parts.series: picker, **self._read(empty.with_case(case.key, study), case, key)}
 
     def choose_series(self, visit: Visit, key: str | None) -> Iterator[Updates]:
         """Another row of the picker."""
         case = self.cases.find(visit.case_key)
         if case is None or visit.study is None or not key:
-            yield self._say(GONE, "error")
+            yield self.show.say(GONE, "error")
             return
-        yield {**self._blank(visit, keep_series=True), **self._say("Reading the series …")}
-        yield self._show(visit, self.cases.serve_anew(case), key)
+        yield {**self.show.blank(visit, keep_series=True), **self.show.say("Reading the series …")}
+        yield self._read(visit, self.cases.serve_anew(case), key)
 
-    def _show(self, visit: Visit, case: Case, key: str) -> Updates:
+    def _read(self, visit: Visit, case: Case, key: str) -> Updates:
         """Read one series and put it into the viewer."""
         assert visit.study is not None
         note = {self.parts.series_note: uploads.series_note(visit.study, key)}
         try:
             volume = read_series(visit.study, key)
         except InputError as error:
-            return {self.parts.visit: visit.with_series("", {}), **note, **self._say(str(error), "error")}
+            return {self.parts.visit: visit.with_series("", {}), **note, **self.show.say(str(error), "error")}
         value = volume_value(volume, case)
         warned = " ".join(warning.message for warning in volume.warnings)
         return {
@@ -102,7 +103,7 @@ class Handlers:
             self.parts.visit: visit.with_series(key, value),
             self.parts.viewer: value,
             self.parts.analyse: gr.update(interactive=True),
-            **self._say(warned or "Ready to analyse.", "warning" if warned else "info"),
+            **self.show.say(warned or "Ready to analyse.", "warning" if warned else "info"),
         }
 
     # ---- analysing it
@@ -111,27 +112,32 @@ class Handlers:
         """Run the models on the open series, one step at a time. Ends at its next step once it is stopped."""
         case = self.cases.find(visit.case_key)
         if case is None or visit.study is None or not visit.series_key:
-            yield self._say(GONE if visit.case_key else "Please open an MRI first.", "error")
+            yield self.show.say(GONE if visit.case_key else "Please open an MRI first.", "error")
             return
         case.stop.clear()
-        opened_at = now()
-        yield {**self._running(True), **self._form(None), self.parts.result: waiting_html()}
+        yield {**self.show.running(True), **self.show.form(None), self.parts.result: waiting_html()}
         try:
             analysis = yield from self._steps(visit, case)
             yield {self.parts.status: progress_html("Writing the files", 0.99)}
-            outcome = pack(analysis, case, opened_at)
+            outcome = self._pack(analysis, case)
+            blind = blind and outcome.case_id not in visit.revealed_cases
+            if not blind:
+                reveal(case, outcome)
         except Cancelled:
             if self.cases.find(case.key):
-                yield {**self._running(False), **self._say("Stopped. Nothing was kept.")}
+                yield {**self.show.running(False), **self.show.say("Stopped. Nothing was kept.")}
             return
         except PipelineError as error:
-            yield {**self._running(False), **self._say(str(error), "error")}
+            if self.cases.find(case.key):
+                yield {**self.show.running(False), **self.show.say(str(error), "error")}
             return
-        blind = blind and outcome.case_id not in visit.revealed_cases
-        if not blind:
-            reveal(case, outcome)
         visit = visit.with_outcome(replace(outcome, revealed=not blind))
-        yield {**self._running(False), **self._packed(visit), **self._form(visit), **self._say("Done.", "done")}
+        yield {
+            **self.show.running(False),
+            **self.show.packed(visit),
+            **self.show.form(visit),
+            **self.show.say("Done.", "done"),
+        }
 
     def _steps(self, visit: Visit, case: Case) -> Generator[Updates, None, Analysis]:
         """Progress while waiting in line, for the models, and through the analysis, which is returned.
@@ -150,19 +156,39 @@ class Handlers:
                 if waiting:
                     time.sleep(POLL_S)
             yield {self.parts.status: progress_html("Reading the series", 0.0)}
+            start = time.monotonic()
             volume = read_series(visit.study, visit.series_key)
+            read_s = time.monotonic() - start
             shown, last = 0.0, Step("", 0.0)
             for step in self.engine.analyse(volume, case.stop.is_set):
                 last = step
-                if case.stop.is_set():
-                    raise Cancelled("Stopped.")
-                if time.monotonic() - shown > EVERY_S:
+                # Stopped: nothing more is shown, and the next step raises.
+                if time.monotonic() - shown > EVERY_S and not case.stop.is_set():
                     shown = time.monotonic()
                     self.cases.find(case.key)  # a long analysis is use
                     yield {self.parts.status: progress_html(step.name, step.share)}
-        if last.analysis is None:
+        if case.stop.is_set() or last.analysis is None:
             raise Cancelled("Stopped.")
-        return last.analysis
+        timings = last.analysis.timings_s
+        total = timings.get("total", sum(timings.values())) + read_s
+        return replace(last.analysis, timings_s={"read": read_s, **timings, "total": total})
+
+    def _pack(self, analysis: Analysis, case: Case) -> Outcome:
+        """``pack``, unless the case was discarded meanwhile: then nothing of it may come back to the disk.
+
+        Raises:
+            Cancelled: discarded.
+            PipelineError: the disk is full.
+        """
+        try:
+            outcome = pack(analysis, case)
+        except (OSError, RuntimeError) as error:  # SimpleITK raises RuntimeError where it cannot write
+            if self.cases.find(case.key):
+                raise PipelineError("The result could not be written: free disk space and analyse again.") from error
+        if self.cases.find(case.key) is None:
+            self.cases.delete(case)
+            raise Cancelled("Discarded.")
+        return outcome
 
     def stop(self, visit: Visit) -> Updates:
         """Ask the running analysis to end; it says so itself when it has."""
@@ -192,7 +218,7 @@ class Handlers:
         if visit.outcome and not visit.outcome.revealed:
             reveal(case, visit.outcome)
             visit = visit.with_reveal()
-            updates = {**self._packed(visit), self.parts.judge: gr.update(visible=True)}
+            updates = {**self.show.packed(visit), self.parts.judge: gr.update(visible=True)}
             words += " The models' result is shown now: please judge it and save again."
         return {
             **updates,
@@ -213,60 +239,3 @@ class Handlers:
     def leave(self, request: gr.Request) -> None:
         """The tab was closed or reloaded."""
         self.cases.discard_session(request.session_hash or "")
-
-    # ---- packing
-
-    def _say(self, words: str, kind: str = "info") -> Updates:
-        return {self.parts.status: message_html(words, kind)}
-
-    def _blank(self, visit: Visit, *, keep_series: bool = False) -> Updates:
-        """The page without a case."""
-        picker = {} if keep_series else {self.parts.series: gr.update(choices=[], value=None, visible=False)}
-        return {
-            self.parts.visit: replace(visit, viewer={}, outcome=None),
-            **picker,
-            self.parts.series_note: "",
-            self.parts.viewer: None,
-            self.parts.analyse: gr.update(interactive=False),
-            self.parts.result: waiting_html(),
-            **self._form(None),
-        }
-
-    def _running(self, running: bool) -> Updates:
-        """While an analysis runs, its series cannot be changed under it; another upload ends it."""
-        idle = gr.update(interactive=not running)
-        return {
-            self.parts.analyse: gr.update(interactive=not running, visible=not running),
-            self.parts.stop: gr.update(value="Stop", visible=running, interactive=True),
-            self.parts.series: idle,
-            self.parts.blind: idle,
-            self.parts.upload: idle,
-            **dict.fromkeys(self.parts.examples, idle),
-        }
-
-    def _packed(self, visit: Visit) -> Updates:
-        """Result and overlays, as far as this reader may see them."""
-        outcome = visit.outcome
-        assert outcome is not None
-        viewer = with_overlays(visit.viewer, outcome.overlays) if outcome.revealed else dict(visit.viewer)
-        return {
-            self.parts.visit: visit,
-            self.parts.viewer: viewer,
-            self.parts.result: outcome.html if outcome.revealed else held_back_html(),
-        }
-
-    def _form(self, visit: Visit | None) -> Updates:
-        """An empty form for a new outcome, or none; the reader's code stays."""
-        revealed = bool(visit and visit.outcome and visit.outcome.revealed)
-        empty = gr.update(value=None)
-        return {
-            self.parts.form: gr.update(visible=visit is not None),
-            self.parts.judge: gr.update(visible=revealed),
-            self.parts.advanced: empty,
-            self.parts.confidence: empty,
-            self.parts.agreement: empty,
-            self.parts.quality: empty,
-            self.parts.comment: gr.update(value=""),
-            self.parts.saved: "",
-            self.parts.save: gr.update(value="Save review"),
-        }

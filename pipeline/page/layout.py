@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from pipeline.page.parts import Parts
 from pipeline.page.result import RESEARCH_USE, waiting_html
 from pipeline.page.routes import app_kwargs
 from pipeline.page.settings import Settings
+from pipeline.page.updates import Updates
 from pipeline.page.uploads import examples_in
 from pipeline.page.viewer import viewer_component
 from pipeline.page.visit import Visit
@@ -137,7 +137,7 @@ def _wire(page: gr.Blocks, parts: Parts, handlers: Handlers, examples: Mapping[s
         handlers.upload, [parts.visit, parts.upload, parts.confirmed], concurrency_limit=WAITING, **quiet
     )
     for button, example in zip(parts.examples, examples.values(), strict=True):
-        button.click(partial(_example, handlers, example), [parts.visit], concurrency_limit=WAITING, **quiet)
+        button.click(_on_example(handlers, example), [parts.visit], concurrency_limit=WAITING, **quiet)
     parts.confirmed.change(
         lambda confirmed: gr.update(interactive=confirmed),
         parts.confirmed,
@@ -154,8 +154,13 @@ def _wire(page: gr.Blocks, parts: Parts, handlers: Handlers, examples: Mapping[s
     page.unload(handlers.leave)
 
 
-def _example(handlers: Handlers, path: Path, visit: Visit, request: gr.Request) -> Any:
-    yield from handlers.example(visit, path, request)
+def _on_example(handlers: Handlers, path: Path) -> Callable[..., Iterator[Updates]]:
+    """A handler of its own for each example: Gradio finds the request by its annotation, which a partial hides."""
+
+    def on_example(visit: Visit, request: gr.Request) -> Iterator[Updates]:
+        yield from handlers.example(visit, path, request)
+
+    return on_example
 
 
 def _launch_arguments(settings: Settings, cases: Cases, library: Path | None) -> Mapping[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.case import Analysis, ModelInfo
@@ -23,7 +22,7 @@ DOWNLOADS = {
 }
 
 
-def pack(analysis: Analysis, case: Case, opened_at: datetime) -> Outcome:
+def pack(analysis: Analysis, case: Case) -> Outcome:
     """Write all files of an analysis into the case's private folder and describe it. Nothing is served yet."""
     results, overlays = case.private / "results", case.private / "overlays"
     overlays.mkdir(exist_ok=True)
@@ -40,7 +39,6 @@ def pack(analysis: Analysis, case: Case, opened_at: datetime) -> Outcome:
         mask_sha256=hashlib.sha256((results / "liver_mask.nii.gz").read_bytes()).hexdigest(),
         html=result_html(analysis, links),
         overlays=about,
-        opened_at=opened_at,
         revealed=False,
     )
 
@@ -51,10 +49,6 @@ def reveal(case: Case, outcome: Outcome) -> None:
         _move(case.private / "results" / name, case.served / _name(outcome.case_id, name))
     for overlay in (case.private / "overlays").iterdir():
         _move(overlay, case.served / overlay.name)
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _move(file: Path, to: Path) -> None:

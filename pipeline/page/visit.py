@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.case import Study
@@ -27,7 +27,6 @@ class Outcome:
     """The result card. Leaves the server only when ``revealed``."""
     overlays: Mapping[str, Any]
     """What ``write_viewer_overlays`` said. Leaves the server only when ``revealed``."""
-    opened_at: datetime
     revealed: bool
 
 
@@ -42,6 +41,8 @@ class Visit:
     series_key: str = ""
     viewer: Mapping[str, Any] = field(default_factory=dict)
     """The viewer's value for this series, without overlays."""
+    opened_at: datetime | None = None
+    """When the series was put before the reader."""
     outcome: Outcome | None = None
     form_id: str = ""
     """Id of the review that the form will save; the same until it is saved, so that two clicks make one row."""
@@ -56,7 +57,7 @@ class Visit:
         return replace(self, session=session, case_key=case_key, study=study, series_key="", viewer={}, outcome=None)
 
     def with_series(self, series_key: str, viewer: Mapping[str, Any]) -> Visit:
-        return replace(self, series_key=series_key, viewer=viewer, outcome=None)
+        return replace(self, series_key=series_key, viewer=viewer, opened_at=datetime.now(UTC), outcome=None)
 
     def with_outcome(self, outcome: Outcome) -> Visit:
         visit = replace(self, outcome=outcome, form_id=new_review_id())

@@ -23,10 +23,10 @@ def main() -> None:
     parser.add_argument("--examples", type=Path, default=Settings.examples)
     parser.add_argument("--public", action="store_true")
     parser.add_argument("--shipped", action="store_true", help="the shipped models instead of the stand-in")
-    parser.add_argument("--seconds", type=float, default=0.05, help="of each of the stand-in's steps")
+    parser.add_argument("--hold", type=Path, help="while this file exists the stand-in waits")
     given = parser.parse_args()
     settings = Settings(reviews=given.reviews, examples=given.examples, public=given.public, server_port=given.port)
-    load = load_shipped if given.shipped else load_fake(seconds=given.seconds)
+    load = load_shipped if given.shipped else load_fake(hold=given.hold)
     page, arguments = build_page(settings, load=load)
     page.launch(**arguments, prevent_thread_lock=True, quiet=True)
     print("ready", flush=True)  # noqa: T201 - the tests wait for it

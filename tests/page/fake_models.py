@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from pipeline.case import Analysis, CaseWarning, Fibrosis, HeatMap, ModelInfo, OrganMask, SliceWeight, Step, Volume
 from pipeline.errors import Cancelled, SegmentationError
+from pipeline.page.engine import Analyse
 
 NOTE = "Trained on simulated fibrosis: the probability means nothing for a patient."
 
@@ -39,15 +41,16 @@ def fake_heat(organs: OrganMask) -> HeatMap:
     return HeatMap(image, 0.12)
 
 
-def load_fake(*, probability: float = 0.62, steps: int = 4, seconds: float = 0.0) -> Callable[[], object]:
-    """For ``build_page(load=...)``. ``seconds`` is how long each step takes."""
+def load_fake(*, probability: float = 0.62, steps: int = 4, hold: Path | None = None) -> Callable[[], Analyse]:
+    """For ``build_page(load=...)``. While the file ``hold`` exists no analysis gets beyond its first step."""
 
     def steps_of(volume: Volume, cancelled: Callable[[], bool]) -> Iterator[Step]:
         for number in range(steps):
             if cancelled():
                 raise Cancelled("Stopped.")
             yield Step(f"Segmenting the liver: tile {number + 1} of {steps}", number / steps)
-            time.sleep(seconds)
+            while hold and hold.exists() and not cancelled():
+                time.sleep(0.05)
         if volume.voxels.max() <= 0:
             raise SegmentationError("No liver was found: upload a T2-weighted series that shows the whole liver.")
         organs = fake_organs(volume)

@@ -1,0 +1,81 @@
+"""A case's folders: apart, unguessable, and gone when they should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.page.cases import Case, Cases
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def cases(clock: Clock) -> Iterator[Cases]:
+    made = Cases(keep_s=100, clock=clock)
+    yield made
+    made.close()
+
+
+def fill(case: Case) -> Case:
+    (case.private / "volume").write_text("voxels")
+    (case.served / "volume").write_text("voxels")
+    return case
+
+
+def test_private_and_served_have_names_that_do_not_tell_each_other(cases: Cases) -> None:
+    one, two = cases.open("a"), cases.open("a")
+    assert len({one.private.name, one.served.name, two.private.name, two.served.name}) == 4
+    assert cases.served_root in one.served.parents
+    assert cases.served_root not in one.private.parents
+
+
+def test_a_discarded_case_is_stopped_and_deleted(cases: Cases) -> None:
+    case = fill(cases.open("a"))
+    cases.discard(case.key)
+    assert case.stop.is_set()
+    assert not case.private.exists()
+    assert not case.served.exists()
+    assert cases.find(case.key) is None
+    assert cases.find_served(case.served.name) is None
+
+
+def test_leaving_deletes_only_the_leavers_cases(cases: Cases) -> None:
+    mine, other = fill(cases.open("a")), fill(cases.open("b"))
+    cases.discard_session("a")
+    assert not mine.served.exists()
+    assert other.served.exists()
+
+
+def test_time_deletes_what_nobody_touched(cases: Cases, clock: Clock) -> None:
+    idle, used = fill(cases.open("a")), fill(cases.open("a"))
+    clock.now = 90
+    assert cases.find(used.key)
+    clock.now = 150
+    cases.sweep()
+    assert not idle.private.exists()
+    assert used.private.exists()
+
+
+def test_another_series_gets_another_served_name(cases: Cases) -> None:
+    case = fill(cases.open("a"))
+    fresh = cases.serve_anew(case)
+    assert fresh.private == case.private
+    assert not case.served.exists()
+    assert list(fresh.served.iterdir()) == []
+    assert cases.find(case.key) == fresh
+    assert case.stop.is_set()
+    assert not fresh.stop.is_set()

@@ -1,0 +1,180 @@
+"""Events without a browser: what leaves the server, and when."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+import SimpleITK as sitk
+
+from pipeline.case import Volume
+from pipeline.errors import ModelError
+from pipeline.page.cases import Cases
+from pipeline.page.engine import Analyse, Engine
+from pipeline.page.handlers import Handlers
+from pipeline.page.layout import _place
+from pipeline.page.settings import Settings
+from pipeline.page.visit import Visit
+from pipeline.reviews import ReviewStore
+from tests.page.fake_models import load_fake
+from tests.phantoms import make_volume_image
+
+
+@dataclass
+class Request:
+    session_hash: str = "one"
+
+
+class Desk:
+    """One visitor's page without a browser: applies what handlers return."""
+
+    def __init__(self, folder: Path, *, public: bool = False, load: Any = None) -> None:
+        self.cases = Cases(keep_s=1000)
+        with gr.Blocks():
+            self.parts, _ = _place(Settings(examples=folder), self.cases, has_library=False)
+        self.store = ReviewStore(folder / "reviews")
+        engine = Engine(load or load_fake())
+        engine.start()
+        self.handlers = Handlers(self.parts, public=public, cases=self.cases, engine=engine, store=self.store)
+        self.visit = Visit()
+        self.sent: list[dict[Any, Any]] = []
+
+    def take(self, updates: dict[Any, Any]) -> None:
+        self.visit = updates.pop(self.parts.visit, self.visit)
+        self.sent.append(updates)
+
+    def run(self, updates: Iterator[dict[Any, Any]]) -> str:
+        """Everything that was sent to the page, as one text."""
+        self.sent.clear()
+        for update in updates:
+            self.take(update)
+        return repr(self.sent)
+
+    def open(self, file: Path) -> str:
+        upload = file.parent / "cache" / file.name
+        upload.parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, upload)
+        said = self.run(self.handlers.upload(self.visit, str(upload), True, Request()))  # type: ignore[arg-type]
+        assert not upload.exists(), "uploads are deleted"
+        return said
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "case.nii.gz"
+    sitk.WriteImage(make_volume_image((48, 40, 12), (6.5, 6.0, 20.0)), str(path))
+    return path
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    made.cases.close()
+
+
+def test_before_the_reveal_nothing_of_the_result_is_sent(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    said = desk.run(desk.handlers.analyse(desk.visit, True))
+    case = desk.cases.find(desk.visit.case_key)
+    assert case
+    for secret in ("62 %", "0.62", "fr-verdict", "liver.nii.gz", "heatmap", "liver_window"):
+        assert secret not in said, secret
+    assert [file.name for file in case.served.iterdir()] == ["volume.nii.gz"]
+
+    desk.take(desk.handlers.save(desk.visit, "R1", "no", 3, None, None, "", ""))
+    assert "62 %" in repr(desk.sent[-1])
+    assert (case.served / "liver.nii.gz").exists()
+    assert desk.store.rows()["after_reveal"].tolist() == ["no"]
+
+
+def test_a_refused_save_reveals_nothing(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    desk.run(desk.handlers.analyse(desk.visit, True))
+    desk.take(desk.handlers.save(desk.visit, "R1", None, None, None, None, "", ""))
+    assert "verdict" in repr(desk.sent[-1])
+    assert "62 %" not in repr(desk.sent[-1])
+    assert desk.store.rows().empty
+
+
+def test_a_case_that_was_seen_cannot_be_read_blind_again(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    desk.run(desk.handlers.analyse(desk.visit, False))
+    desk.open(file)
+    assert "62 %" in desk.run(desk.handlers.analyse(desk.visit, True))
+
+
+def test_another_upload_deletes_the_case_before(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    first = desk.cases.find(desk.visit.case_key)
+    desk.open(file)
+    assert first
+    assert not first.private.exists()
+    assert not first.served.exists()
+
+
+def test_an_analysis_that_was_overtaken_leaves_nothing(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    first = desk.cases.find(desk.visit.case_key)
+    assert first
+    steps = desk.handlers.analyse(desk.visit, False)
+    next(steps)
+    desk.cases.discard(first.key)
+    assert all(desk.parts.result not in update for update in steps)
+    assert not first.private.exists()
+    assert desk.handlers.line._tickets == []
+
+
+def test_on_a_public_space_the_tick_is_asked_for_by_the_server(tmp_path: Path, file: Path) -> None:
+    desk = Desk(tmp_path, public=True)
+    upload = tmp_path / "upload.nii.gz"
+    shutil.copyfile(file, upload)
+    said = desk.run(desk.handlers.upload(desk.visit, str(upload), False, Request()))  # type: ignore[arg-type]
+    assert "de-identified" in said
+    assert desk.visit.study is None
+    assert not upload.exists()
+    desk.cases.close()
+
+
+def test_models_that_cannot_be_loaded_are_said_and_not_hidden(tmp_path: Path, file: Path) -> None:
+    def load() -> Analyse:
+        raise ModelError("The model liver_t2 is missing: install it.")
+
+    desk = Desk(tmp_path, load=load)
+    desk.open(file)
+    assert "liver_t2 is missing" in desk.run(desk.handlers.analyse(desk.visit, False))
+    desk.cases.close()
+
+
+def test_the_same_upload_of_two_visitors_is_asked_for_again(desk: Desk, tmp_path: Path) -> None:
+    said = desk.run(desk.handlers.upload(desk.visit, str(tmp_path / "gone.nii"), True, Request()))  # type: ignore[arg-type]
+    assert "choose the file again" in said
+
+
+def test_stages_reach_the_page_by_name(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    assert "Segmenting the liver" in desk.run(desk.handlers.analyse(desk.visit, False))
+
+
+def test_the_volume_is_what_the_models_get(tmp_path: Path, file: Path) -> None:
+    seen: list[Volume] = []
+
+    def load() -> Analyse:
+        fake = load_fake()()
+
+        def steps(volume: Volume, cancelled: Any) -> Any:
+            seen.append(volume)
+            return fake(volume, cancelled)
+
+        return steps
+
+    desk = Desk(tmp_path, load=load)
+    desk.open(file)
+    desk.run(desk.handlers.analyse(desk.visit, False))
+    assert seen[0].image.GetSize() == (48, 40, 12)
+    desk.cases.close()

@@ -1,0 +1,87 @@
+"""Settings, the line, the result card, the viewer library, and what the page serves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from pipeline.page import niivue
+from pipeline.page.engine import Line
+from pipeline.page.niivue import ASSETS
+from pipeline.page.result import progress_html, result_html
+from pipeline.page.routes import app_kwargs
+from pipeline.page.settings import settings_from
+from tests.builders import NOTE, make_analysis
+
+
+def test_a_space_listens_to_all_and_asks_for_the_tick() -> None:
+    space = settings_from({"SPACE_ID": "someone/fibroreview"})
+    assert (space.public, space.server_name, space.server_port) == (True, "0.0.0.0", 7860)
+
+
+def test_a_workstation_listens_to_itself_only() -> None:
+    own = settings_from({"GRADIO_SERVER_PORT": "7999", "FIBROREVIEW_REVIEWS": "/somewhere"})
+    assert (own.public, own.server_name, own.server_port) == (False, "127.0.0.1", 7999)
+    assert own.reviews == Path("/somewhere")
+
+
+def test_the_line_is_first_come_first_served() -> None:
+    line = Line()
+    with line.stand() as first:
+        with line.stand() as second:
+            assert (first(), second()) == (0, 1)
+        with line.stand() as third:
+            assert third() == 1
+    with line.stand() as fourth:
+        assert fourth() == 0
+
+
+def test_the_probability_never_stands_without_its_note_and_research_use() -> None:
+    html = result_html(make_analysis(probability=0.31), {"Report (PDF)": "a/b.pdf"})
+    assert NOTE in html
+    assert "Research use only" in html
+    assert "31 %" in html
+    assert "negative" in html
+    assert "confidence interval" not in html
+    assert "abnormal" not in html
+
+
+def test_text_from_outside_is_escaped() -> None:
+    assert "<script>" not in progress_html("<script>", 0.5)
+
+
+@pytest.mark.parametrize(("share", "shown"), [(-1, 0), (0.256, 26), (7, 100)])
+def test_the_bar_stays_within_its_ends(share: float, shown: int) -> None:
+    assert f'aria-valuenow="{shown}"' in progress_html("x", share)
+
+
+def test_the_lock_pins_hashes_and_names_no_address() -> None:
+    text = (ASSETS / "package-lock.json").read_text()
+    lock = json.loads(text)["packages"]
+    assert "resolved" not in text
+    assert "http" not in text
+    assert lock["node_modules/@niivue/niivue"]["version"] == "0.69.0"
+    assert all("integrity" in package for name, package in lock.items() if name)
+
+
+def test_without_npm_there_is_no_library_and_no_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(niivue, "LIBRARY", tmp_path / "index.js")
+    monkeypatch.setattr(niivue, "_npm", lambda: None)
+    assert niivue.ensure_viewer() is None
+    monkeypatch.setattr(niivue, "_npm", lambda: [str(tmp_path / "no-such-npm")])
+    assert niivue.ensure_viewer() is None
+
+
+def test_the_page_serves_its_scripts_a_health_check_and_headers() -> None:
+    client = TestClient(Starlette(**app_kwargs(library=None, public=False)))
+    assert client.get("/healthz").text == "ok"
+    script = client.get("/viewer/viewer.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert "frame-ancestors 'self'" in script.headers["content-security-policy"]
+    assert script.headers["x-content-type-options"] == "nosniff"
+    assert client.get("/viewer/niivue.js").status_code == 404
+    assert client.get("/gradio_api/file=x").headers["cache-control"] == "no-store"
