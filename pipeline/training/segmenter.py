@@ -1,8 +1,9 @@
 """Train the liver segmenter: nnU-Net's plan, data loading, augmentation, network and loss; a loop that suits a CPU.
 
-nnU-Net's own schedule is 250000 steps of SGD. Here AdamW with an averaged network gets there in a few thousand: the
-learning rate is constant and falls to zero over the last 40 % of the steps, so that a training can be taken further by
-naming more steps. One fold is one process's work: run the folds one after the other, or in processes of their own.
+nnU-Net's own schedule is 250000 steps of SGD. A CPU can afford a few thousand: AdamW, an averaged network, and a
+learning rate that is constant at first and falls to zero over the last two thirds of the steps. A training is taken
+further by naming more steps. One fold is one process's work: run the folds one after the other, or in processes of
+their own.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pipeline.training.organ_contrast import Acquisition, OrganContrast
 log = logging.getLogger(__name__)
 
 LEARNING_RATE = 1e-3
-WARM_UP, COOL_DOWN = 50, 0.4
+WARM_UP, COOL_DOWN = 50, 0.65
 AVERAGE = 0.995
 SAVE_EVERY_S = 180.0
 

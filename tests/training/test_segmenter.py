@@ -119,7 +119,7 @@ def test_organ_contrast_redraws_organs_and_keeps_the_samples_statistics():
 
 
 def test_learning_rate_rises_holds_and_ends_at_zero():
-    rates = [segmenter.learning_rate(step, 1000) for step in (0, 100, 500, 800, 999)]
+    rates = [segmenter.learning_rate(step, 1000) for step in (0, 100, 300, 800, 999)]
     assert rates[0] < rates[1] == rates[2] == segmenter.LEARNING_RATE
     assert rates[2] > rates[3] > rates[4] > 0
 
