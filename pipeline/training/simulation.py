@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -66,6 +67,7 @@ def simulate(
         cases: how many; stages are shared out by ``parameters.stage_shares``.
         anatomies: folder in nnU-Net's raw layout (imagesTr and labelsTr, or images and labels); None makes phantoms.
         phantom_anatomies: how many phantoms, with ``phantom_size_xyz`` and ``phantom_spacing_mm_xyz``.
+        workers: processes; a script that calls this needs the usual ``if __name__ == "__main__"`` guard.
         progress: called with cases done and cases in all.
 
     Raises:
@@ -97,13 +99,25 @@ def simulate(
     return _write_manifest(out / "manifest.csv", plans, parameters)
 
 
-def _pool(workers: int) -> Executor:
-    # Spawned, since a forked child of a threaded parent can hang; each worker keeps to one core.
-    return ProcessPoolExecutor(max(1, workers), mp_context=get_context("spawn"), initializer=_one_core)
+@contextmanager
+def _pool(workers: int) -> Iterator[Executor]:
+    """Worker processes of one thread each, spawned, since a forked child of a threaded parent can hang."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    # The linear algebra libraries read these once, when a worker starts.
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        with ProcessPoolExecutor(max(1, workers), mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+            yield pool
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
-def _one_core() -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
+def _one_thread() -> None:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 
@@ -177,7 +191,7 @@ def plan_cases(
 
 def _write_manifest(path: Path, plans: list[CasePlan], parameters: Parameters) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         for plan in plans:
             writer.writerow(_row(plan, parameters))
@@ -210,7 +224,7 @@ def _row(plan: CasePlan, parameters: Parameters) -> dict[str, object]:
 
 def _write_truth(path: Path, truths: list[dict[str, object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(truths[0]))
+        writer = csv.DictWriter(file, list(truths[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(truths)
 
