@@ -38,8 +38,9 @@ class InputSpec:
     dilation_mm: float = 3.0
     softness_mm: float = 6.0
     """The mask falls from 1 to 0 over this width, centred ``dilation_mm`` outside the liver's edge."""
-    clip: tuple[float, float] = (-1.0, 3.0)
-    """Brightness range kept, where 0 is the liver's median and -1 is no signal."""
+    clip: tuple[float, float] = (-1.0, 1.0)
+    """Brightness range kept, where 0 is the liver's median and -1 is no signal. Much brighter things, such as bile and
+    kidneys, are cut off, so that they do not drown what differs inside the liver."""
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> InputSpec:

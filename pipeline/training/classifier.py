@@ -36,11 +36,11 @@ class Settings:
     backbone: str = "resnet18"
     mask: MaskUse = "attention"
     folds: int = 3
-    epochs: int = 16
+    epochs: int = 24
     seed: int = 0
-    slices: int = 8
-    """Slices drawn from a case each time."""
-    batch: int = 4
+    slices: int = 4
+    """Slices drawn from a case each time: few, since another case teaches more than another slice."""
+    batch: int = 8
     """Cases in a step."""
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
@@ -72,9 +72,9 @@ def train_classifier(
     backbone: str = "resnet18",
     mask: MaskUse = "attention",
     folds: int = 3,
-    epochs: int = 16,
+    epochs: int = 24,
     seed: int = 0,
-    slices: int = 8,
+    slices: int = 4,
     device: str = "auto",
     resume: bool = False,
     work: Path | None = None,
@@ -196,7 +196,8 @@ def finish_member(
     The scale (Platt's) goes into the last layer: members then speak of the same log odds, so that their mean
     probability, and a threshold on it, mean something.
     """
-    net = for_reading(net.to(memory_format=torch.contiguous_format))
+    rounded = net.half().float()  # what ships is float16, so that is what is measured
+    net = for_reading(rounded.to(memory_format=torch.contiguous_format))
     raw = np.array([read_member(net, cases[i].tensor(spec).to(device))[0] for i in unseen])
     scale, shift = platt(np.array([cases[i].label for i in unseen]), raw)
     with torch.no_grad():

@@ -114,10 +114,10 @@ def vary_contrast(image: torch.Tensor, spec: InputSpec, random: np.random.Genera
     signal = signal ** float(np.exp(random.uniform(-0.25, 0.25))) * float(np.exp(random.uniform(-0.15, 0.15)))
     shading = torch.from_numpy(random.normal(0, 0.15, size=(1, 1, 3, 4)).astype(np.float32))
     signal = signal * F.interpolate(shading, image.shape[-2:], mode="bicubic", align_corners=True).exp()
-    if random.random() < 0.3:  # coarser, as from a smaller matrix
-        coarse = F.interpolate(signal, scale_factor=float(random.uniform(0.55, 0.9)), mode="bilinear", antialias=True)
+    if random.random() < 0.2:  # coarser, as from a smaller matrix
+        coarse = F.interpolate(signal, scale_factor=float(random.uniform(0.65, 0.9)), mode="bilinear", antialias=True)
         signal = F.interpolate(coarse, image.shape[-2:], mode="bilinear")
-    sigma = random.uniform(0, 0.06)
+    sigma = random.uniform(0, 0.04)
     noise = torch.from_numpy(random.standard_normal(signal.shape, dtype=np.float32))
     return (signal + float(sigma) * noise - 1).clamp(*spec.clip)
 
