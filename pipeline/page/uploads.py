@@ -16,7 +16,7 @@ from pipeline.page.cases import Case
 SUFFIXES = (".nii.gz", ".nii", ".zip", ".dcm")
 """The endings that intake tells apart; any other file is taken as DICOM without an ending."""
 
-EXAMPLES = {"Example: NIfTI": "abdomen_t2.nii.gz", "Example: DICOM zip": "abdomen_t2_dicom.zip"}
+EXAMPLES = {"NIfTI example": "abdomen_t2.nii.gz", "DICOM example": "abdomen_t2_dicom.zip"}
 
 
 def import_upload(upload: Path, case: Case) -> Study:

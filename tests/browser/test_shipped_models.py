@@ -26,7 +26,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     yield from start_server(tmp_path_factory.mktemp("shipped"), "--shipped")
 
 
-@pytest.mark.parametrize("label", ["Example: NIfTI", "Example: DICOM zip"])
+@pytest.mark.parametrize("label", ["NIfTI example", "DICOM example"])
 def test_an_example_becomes_a_saved_review(new_visitor: Callable[..., Visitor], shipped: Server, label: str) -> None:
     visitor = new_visitor("/", shipped)
     page = visitor.page

@@ -98,6 +98,9 @@ def test_browsing_changes_the_picture_without_a_request(visitor: Visitor, nifti:
     for button in (".frv-liver-button", ".frv-inverted-button", ".frv-coronal-button", ".frv-sagittal-button"):
         page.click(button)
         assert changed(), button
+    page.click(".frv-inverted-button")
+    page.click(".frv-full-button")
+    changed()
     box = stage.bounding_box()
     assert box
     page.mouse.move(box["x"] + 100, box["y"] + 100)
