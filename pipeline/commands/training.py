@@ -96,10 +96,11 @@ def train_classifier(
         MaskUse, typer.Option(help="How the liver mask enters; none is the unmasked baseline.")
     ] = "attention",
     folds: Annotated[int, typer.Option(help="Members of the ensemble, split by source anatomy.")] = 3,
-    epochs: Annotated[int, typer.Option(help="Passes over the cohort.")] = 16,
+    epochs: Annotated[int, typer.Option(help="Passes over the cohort.")] = 24,
     seed: Seed = 0,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = False,
+    licence: Annotated[str, typer.Option(help="Of the weights, from their data.")] = "unknown",
 ) -> None:
     """Train the fibrosis classifier on a cohort and print what was measured out of fold."""
     with faults_in_one_line(), log_shown():
@@ -107,7 +108,7 @@ def train_classifier(
 
         measured = classifier.train_classifier(
             manifest, out, backbone=backbone, mask=mask, folds=folds, epochs=epochs, seed=seed, device=device,
-            resume=resume,
+            resume=resume, licence=licence,
         )  # fmt: skip
     auc, low, high = measured.auc
     typer.echo(f"Out-of-fold AUC {auc:.3f} (95 % interval {low:.3f} to {high:.3f})")

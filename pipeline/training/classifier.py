@@ -79,6 +79,7 @@ def train_classifier(
     resume: bool = False,
     work: Path | None = None,
     spec: InputSpec | None = None,
+    licence: str = "unknown",
 ) -> Measured:
     """Train an ensemble on a cohort manifest and write a classifier folder that the app can use.
 
@@ -93,6 +94,7 @@ def train_classifier(
         resume: go on from the checkpoints in ``work``, else start anew.
         work: for the slice cache, the checkpoints and ``out_of_fold.csv``; by default ``training`` beside the manifest.
         spec: how slices are prepared, for this training and for every prediction with its weights.
+        licence: of the weights, as their data demand; for ``model.json`` and the card.
 
     Returns:
         What was measured out of fold.
@@ -117,7 +119,7 @@ def train_classifier(
         members.append(finish_member(net, cases, unseen, spec, where))
     measured = measure(cases, members, settings.seed)
     measured.out_of_fold.to_csv(work / "out_of_fold.csv", index=False)
-    write_model(out, cohort, cases, members, settings, spec, measured)
+    write_model(out, cohort, cases, members, settings, spec, measured, licence)
     return measured
 
 

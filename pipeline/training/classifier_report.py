@@ -19,6 +19,7 @@ from models.registry import save_member, write_model_json
 from pipeline.classification.slices import InputSpec
 from pipeline.training.classifier_data import CachedCase
 from pipeline.training.classifier_scores import auc, auc_with_interval, wilson, youden_threshold
+from pipeline.training.licences import licence_tag
 from pipeline.training.manifest import Cohort
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def write_model(
     settings: Settings,
     spec: InputSpec,
     measured: Measured,
+    licence: str,
 ) -> None:
     """Replace what ``out`` holds of an earlier training by this one."""
     out.mkdir(parents=True, exist_ok=True)
@@ -106,13 +108,18 @@ def write_model(
         save_member(out, f"fold{fold}", state)
     unseen = {f"fold{fold}": [cases[i].case_id for i in member.unseen] for fold, member in enumerate(members)}
     (out / "folds.json").write_text(json.dumps(unseen, indent=1) + "\n", encoding="utf-8")
-    info = model_info(cohort, cases, settings, spec, measured)
+    info = model_info(cohort, cases, settings, spec, measured, licence)
     write_model_json(out, info)
     (out / "MODEL_CARD.md").write_text(model_card(info, measured), encoding="utf-8")
 
 
 def model_info(
-    cohort: Cohort, cases: Sequence[CachedCase], settings: Settings, spec: InputSpec, measured: Measured
+    cohort: Cohort,
+    cases: Sequence[CachedCase],
+    settings: Settings,
+    spec: InputSpec,
+    measured: Measured,
+    licence: str = "unknown",
 ) -> dict:
     """The content of ``model.json``: all that code and page know of this model."""
     positives, anatomies = sum(case.label for case in cases), len({case.anatomy for case in cases})
@@ -122,6 +129,7 @@ def model_info(
         "schema": 1,
         "kind": "classifier",
         "trained_on": trained_on,
+        "licence": licence,
         "cohort": cohort.description,
         "note": SIMULATED_NOTE if cohort.simulated else "",
         "positive_class": cohort.positive_class,
@@ -158,7 +166,14 @@ def model_card(info: dict, measured: Measured) -> str:
     figures, training, shape = info["out_of_fold"], info["training"], info["input"]
     note = f"**{info['note']}**\n\n" if info["note"] else ""
     cohort = f" {info['cohort']}" if info["cohort"] else ""
-    return f"""# Fibrosis classifier
+    return f"""---
+license: {licence_tag(info["licence"])}
+library_name: timm
+pipeline_tag: image-classification
+tags: [liver, MRI, T2, fibrosis]
+---
+
+# Fibrosis classifier
 
 {note}Research use only. Not a medical device.
 
@@ -169,7 +184,7 @@ It reads axial T2-weighted slices through the liver with a liver mask and gives 
 **{info["positive_class"]}**, at the share of positives of its training cohort.
 
 ## Data
-{info["trained_on"]}.{cohort}
+{info["trained_on"]}.{cohort} Licence of these weights: {info["licence"]}.
 
 ## Network
 {training["backbone"]} without its last stage, mask use `{training["mask"]}`: mask attention after each stage, masked

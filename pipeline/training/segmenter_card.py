@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import ModelError
+from pipeline.training.licences import licence_tag
 
 TEMPLATE = """---
 license: {licence_tag}
@@ -71,7 +72,7 @@ def write(folder: Path, table: pd.DataFrame) -> None:
         parameters=training.get("parameters", 0) / 1e6,
         trained_on=info["trained_on"],
         licence=info["licence"],
-        licence_tag=info["licence"].lower().replace("cc ", "cc-").replace(" ", "-"),
+        licence_tag=licence_tag(info["licence"]),
         training=said,
         command=training.get("command", "python -m pipeline train-segmenter"),
         evaluation_command="python -m pipeline evaluate-segmenter DATA --model " + info["name"],
