@@ -21,8 +21,10 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = settings_from(os.environ)
     page, arguments = build_page(settings)
-    # Gradio prints the address once it answers.
-    page.launch(**arguments)
+    # Quiet: Gradio's own greeting advises a public link, which is not for patients' images.
+    _, address, _ = page.launch(**arguments, quiet=True, prevent_thread_lock=True)
+    log.info("FibroReview is open on %s", address)
+    page.block_thread()
 
 
 if __name__ == "__main__":
