@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from models import registry
 from pipeline.case import Analysis, Answer, CaseWarning, OrganMask, Step, Volume
-from pipeline.classification import Classifier, classify_steps, explain
+from pipeline.classification import Classifier, classify_steps, explain_steps
 from pipeline.errors import Cancelled
 from pipeline.intake import check_contrast
 from pipeline.segmentation import Segmenter, segment_steps
@@ -63,9 +63,9 @@ def analyze_steps(volume: Volume, models: Models, cancelled: Callable[[], bool] 
         with _timed(timings, "classify"):
             steps = classify_steps(volume, organs, models.classifier)
             fibrosis = yield from _part(steps, SEGMENT_UNTIL, CLASSIFY_UNTIL, cancelled)
-        yield Step("Drawing the heat map", CLASSIFY_UNTIL)
         with _timed(timings, "explain"):
-            heatmap = explain(volume, organs, models.classifier)
+            heat = explain_steps(volume, organs, models.classifier)
+            heatmap = yield from _part(heat, CLASSIFY_UNTIL, 1.0, cancelled)
         timings["total"] = time.perf_counter() - start
     analysis = Analysis(
         volume=volume,

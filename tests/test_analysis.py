@@ -38,7 +38,7 @@ def test_steps_name_the_stages_and_end_with_the_analysis(models, volume):
     assert (shares[0], shares[-1]) == (0.0, 1.0)
     assert [step.analysis is not None for step in steps] == [False] * (len(steps) - 1) + [True]
     names = " ".join(step.name for step in steps)
-    assert all(word in names for word in ("Segmenting", "Estimating fibrosis", "heat map"))
+    assert all(word in names for word in ("Segmenting", "Estimating fibrosis", "Explaining"))
 
 
 def test_an_analysis_holds_grids_timings_and_models(models, volume):

@@ -35,7 +35,7 @@ def simulate(
 
 
 def train_segmenter(
-    data: Annotated[Path, typer.Argument(help="Folder with imagesTr and labelsTr (or images and labels).")],
+    data: Annotated[Path, typer.Argument(help="Folder with imagesTr and labelsTr, or a manifest (CSV).")],
     out: Out,
     folds: Annotated[int, typer.Option(help="Members of the ensemble; each has not seen its own fold.")] = 3,
     fold: Annotated[int | None, typer.Option(help="Train this fold only, counted from 0.")] = None,
@@ -60,7 +60,7 @@ def train_segmenter(
 
 
 def evaluate_segmenter(
-    data: Annotated[Path, typer.Argument(help="Folder with imagesTr and labelsTr (or images and labels).")],
+    data: Annotated[Path, typer.Argument(help="Folder with imagesTr and labelsTr, or a manifest (CSV).")],
     segmenter: Annotated[Path, typer.Option(help="Name or folder of the model.")] = Path("liver_t2"),
     device: Device = "auto",
 ) -> None:

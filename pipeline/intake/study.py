@@ -86,6 +86,8 @@ def _open_dicom(found: Gathered, into: Path) -> Study:
     stacks, left_out = dicom.list_stacks(found.dicom)
     if found.archives:
         left_out.append(LeftOut("a zip inside the zip", "it was not opened; unpack it and upload it on its own"))
+    if found.nifti:
+        left_out.append(LeftOut("a NIfTI file", "it lies beside DICOM files; upload it on its own"))
     if not stacks:
         raise SeriesError(_refusal(left_out))
     keyed = {f"s{number:02d}": stack for number, stack in enumerate(stacks, start=1)}
@@ -134,8 +136,13 @@ def _nifti_file(study: Study) -> Path:
     return file
 
 
-def _dicom_case(stack: Stack) -> str:
-    """From the UIDs, in an order of their own: the same for every order of the files."""
+def _dicom_case(stack: Stack) -> str | None:
+    """From the UIDs, in an order of their own: the same for every order of the files.
+
+    None where a UID is missing: patients stripped of their UIDs would share an id, so the voxels must give it.
+    """
+    if not all((stack[0].study_uid, stack[0].series_uid, *(frame.sop_uid for frame in stack))):
+        return None
     images = sorted(f"{frame.sop_uid}#{'' if frame.index is None else frame.index}" for frame in stack)
     return case_id(text.encode() for text in (stack[0].study_uid, stack[0].series_uid, *images))
 

@@ -76,8 +76,10 @@ class Segmenter:
 
     def __post_init__(self) -> None:
         plans, dataset = (_read_json(self.model, name) for name in ("plans.json", "dataset.json"))
+        configuration = self.model.info.get("configuration", "")
+        if configuration not in plans.get("configurations", {}):
+            raise ModelError("The segmenter's plan does not hold the configuration that its model.json names.")
         _check_classes(plans)
-        configuration = self.model.info["configuration"]
         manager = PlansManager(plans)
         settings = manager.get_configuration(configuration)
         self.labels = _organ_labels(dataset)

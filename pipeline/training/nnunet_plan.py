@@ -20,6 +20,7 @@ from nnunetv2.experiment_planning.plan_and_preprocess_api import (
 
 from pipeline.case import ORGANS
 from pipeline.errors import ManifestError
+from pipeline.training.cases import find_cases
 
 DATASET = "Dataset001_Liver"
 CONFIGURATION = "3d_fullres"
@@ -63,24 +64,6 @@ def set_folders(work: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         os.environ[f"nnUNet_{name}"] = str(folder)
     os.environ["nnUNet_compile"] = "false"
-
-
-def find_cases(data: Path) -> dict[str, tuple[Path, Path]]:
-    """Image and label file by case, from nnU-Net's raw layout (``imagesTr``, ``labelsTr``) or ``images``, ``labels``.
-
-    Raises:
-        ManifestError: no such folders, or an image without its label.
-    """
-    for images, labels in ((data / "imagesTr", data / "labelsTr"), (data / "images", data / "labels")):
-        if images.is_dir() and labels.is_dir():
-            break
-    else:
-        raise ManifestError("The data folder needs imagesTr and labelsTr (or images and labels).")
-    cases = {f.name.removesuffix("_0000.nii.gz"): f for f in sorted(images.glob("*_0000.nii.gz"))}
-    missing = [case for case in cases if not (labels / f"{case}.nii.gz").is_file()]
-    if missing or not cases:
-        raise ManifestError(f"These cases have no label file: {', '.join(missing) or 'no case was found at all'}.")
-    return {case: (image, labels / f"{case}.nii.gz") for case, image in cases.items()}
 
 
 def used_labels(cases: dict[str, tuple[Path, Path]]) -> list[int]:

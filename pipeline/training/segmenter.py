@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 LEARNING_RATE = 1e-3
 WARM_UP, COOL_DOWN = 50, 0.65
 AVERAGE = 0.995
+CONTRAST_FIRST, CONTRAST_LAST = 0.7, 0.2
+"""Share of the samples whose organs are redrawn, at the start and the end: first place and shape, then true edges."""
 SAVE_EVERY_S = 180.0
 
 
@@ -172,12 +174,14 @@ def train_fold(
 
     with contextlib.redirect_stdout(open(os.devnull, "w")):
         batches, _ = trainer.get_dataloaders()
+    contrast = next(t for t in batches.data_loader.transforms.transforms if isinstance(t, OrganContrast))
     network.train()
     start = saved_at = time.monotonic()
     losses: list[float] = []
     while step < steps:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps)
+        contrast.probability = CONTRAST_FIRST + (CONTRAST_LAST - CONTRAST_FIRST) * step / steps
         losses.append(trainer.step(next(batches)))
         step += 1
         update_average(average, network, step)
@@ -215,6 +219,8 @@ def train_segmenter(
     work = work or out.with_name(out.name + ".work")
     nnunet_plan.prepare(data, work, folds=folds, planner=planner, processes=2)
     nnunet_plan.set_folders(work)
+    if fold is None:
+        segmenter_export.clear(out)
     seconds, parameters = 0.0, 0
     for number in range(folds) if fold is None else [fold]:
         trained = train_fold(work, number, steps=steps, device=chosen, resume=resume, seed=seed, report=report)

@@ -39,8 +39,7 @@ and holes were filled. HD95 is the larger of the two directed 95th percentiles. 
 {table}
 
 ## Limits
-- All training cases are of healthy subjects from one protocol (fat-suppressed T2, 7.7 mm slices). Dice here says
-  nothing about cirrhotic livers, other vendors or other sequences.
+- Dice on these cases says nothing about subjects, protocols or vendors that are not among them.
 - Slices much thinner or thicker, other planes, a liver cut by the field of view: expect less; the app warns.
 - The agreement of the ensemble that the app shows is a hint at quality, not a measure of it.
 """
@@ -75,7 +74,7 @@ def write(folder: Path, table: pd.DataFrame) -> None:
         licence_tag=licence_tag(info["licence"]),
         training=said,
         command=training.get("command", "python -m pipeline train-segmenter"),
-        evaluation_command="python -m pipeline evaluate-segmenter DATA --model " + info["name"],
+        evaluation_command="python -m pipeline evaluate-segmenter DATA --segmenter " + info["name"],
         summary=markdown(summarise(table)),
         table=markdown(table),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def convert(
     if not folds:
         raise ModelError(f"No fold of the result folder holds {checkpoint}.")
     configuration = result.name.split("__")[-1]
-    out.mkdir(parents=True, exist_ok=True)
+    clear(out)
     for file in folds:
         state = _read_checkpoint(file)
         configuration = state["init_args"]["configuration"]
@@ -68,11 +69,19 @@ def convert(
     )  # fmt: skip
 
 
+def clear(out: Path) -> None:
+    """Remove the members of an earlier model from ``out``, so that ensembles never mix."""
+    for old in out.glob("fold*"):
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+
+
 def _read_checkpoint(file: Path) -> dict[str, Any]:
     import numpy as np
 
     # nnU-Net's checkpoints keep a few NumPy scalars in their log; nothing else but tensors is let through.
-    allowed: list[Any] = [np.dtype, np.float64(0).__reduce__()[0], np.dtypes.Float64DType, np.dtypes.Float32DType]
+    scalar = np.float64(0).__reduce__()[0]
+    old_name = (scalar, "numpy.core.multiarray.scalar")  # as NumPy 1 wrote it
+    allowed: list[Any] = [np.dtype, scalar, old_name, np.dtypes.Float64DType, np.dtypes.Float32DType]
     try:
         with torch.serialization.safe_globals(allowed):
             return torch.load(file, map_location="cpu", weights_only=True)

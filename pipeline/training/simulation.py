@@ -22,15 +22,11 @@ import numpy as np
 import SimpleITK as sitk
 
 from pipeline.errors import ManifestError
+from pipeline.training.cases import find_cases
+from pipeline.training.manifest import COLUMNS
 from pipeline.training.phantom import make_phantom
 from pipeline.training.simulated_case import DEFAULTS, CasePlan, Parameters, draw_lsm, make_case
 
-COLUMNS = (
-    *("patient_id", "image", "mask", "site", "sex", "age", "aetiology"),
-    *("lsm_kpa", "lsm_method", "lsm_iqr_median", "metavir", "days_to_reference"),
-    *("label_source", "split", "segmentation_score", "source_anatomy"),
-)
-"""Of a cohort manifest, in order."""
 DESCRIPTION = (
     "Simulated: graded signs of fibrosis put into other anatomy. Stages, stiffness and images describe no patient."
 )
@@ -86,7 +82,7 @@ def simulate(
                 pool, Path(scratch), phantom_seed.spawn(phantom_anatomies), phantom_size_xyz, phantom_spacing_mm_xyz
             )
         else:
-            sources = find_anatomies(anatomies)
+            sources = [Anatomy(case, *files) for case, files in find_cases(anatomies).items()]
         plans = plan_cases(sources, cases, design_seed, case_seed, parameters)
         jobs = [pool.submit(make_case, plan, out, parameters) for plan in plans]
         for done, job in enumerate(as_completed(jobs), 1):
@@ -119,21 +115,6 @@ def _pool(workers: int) -> Iterator[Executor]:
 
 def _one_thread() -> None:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-
-
-def find_anatomies(folder: Path) -> list[Anatomy]:
-    """Pairs of X_0000.nii.gz and X.nii.gz, sorted by name."""
-    for images, labels in (("imagesTr", "labelsTr"), ("images", "labels")):
-        pairs = [
-            Anatomy(path.name.removesuffix("_0000.nii.gz"), path, folder / labels / path.name.replace("_0000.", "."))
-            for path in sorted((folder / images).glob("*_0000.nii.gz"))
-        ]
-        found = [pair for pair in pairs if pair.labels.exists()]
-        if found:
-            return found
-    raise ManifestError(
-        "No anatomies found: give a folder with imagesTr and labelsTr (or images and labels) as nnU-Net lays them out."
-    )
 
 
 def _make_phantoms(

@@ -16,7 +16,7 @@ from pipeline.training.contact_sheet import contact_sheet
 from pipeline.training.scanner import Background, apply_background
 from pipeline.training.signs import Signs, add_ascites, add_texture, displacement
 from pipeline.training.simulated_case import DEFAULTS, draw_lsm, draw_signs
-from pipeline.training.simulation import COLUMNS, find_anatomies, plan_cases, simulate
+from pipeline.training.simulation import COLUMNS, Anatomy, plan_cases, simulate
 
 SMALL = {"phantom_anatomies": 1, "phantom_size_xyz": (48, 48, 12), "phantom_spacing_mm_xyz": (6.7, 6.7, 20.0)}
 SPACING_ZYX = np.array([10.0, 2.5, 2.5])
@@ -84,22 +84,10 @@ def test_a_folder_with_a_cohort_is_refused(cohort):
         simulate(cohort.parent, cases=1)
 
 
-def test_anatomies_are_found_in_nnunet_layout(tmp_path):
-    for name in ("imagesTr/b_0000.nii.gz", "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "labelsTr/b.nii.gz"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert [a.name for a in find_anatomies(tmp_path)] == ["a", "b"]
-    with pytest.raises(ManifestError, match="imagesTr"):
-        find_anatomies(tmp_path / "imagesTr")
-
-
 def test_stage_anatomy_and_site_are_shared_out_independently(tmp_path):
-    for k in range(5):
-        for name in (f"images/c{k}_0000.nii.gz", f"labels/c{k}.nii.gz"):
-            (tmp_path / name).parent.mkdir(exist_ok=True)
-            (tmp_path / name).touch()
+    sources = [Anatomy(f"c{k}", tmp_path / f"image{k}", tmp_path / f"label{k}") for k in range(5)]
     seeds = np.random.SeedSequence(1).spawn(2)
-    plans = plan_cases(find_anatomies(tmp_path), 1000, *seeds, DEFAULTS)
+    plans = plan_cases(sources, 1000, *seeds, DEFAULTS)
     late = np.array([p.stage >= 3 for p in plans])
     site = np.array([p.site for p in plans])
     assert late.mean() == pytest.approx(sum(DEFAULTS.stage_shares[3:]), abs=0.01)
