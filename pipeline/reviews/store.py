@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import os
 import uuid
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +21,7 @@ from pipeline.reviews.record import ANSWERS, COLUMNS, Review, as_row, check
 PATTERN = "reviews-*.csv"
 LOCK_SECONDS = 10
 END = "\r\n"
+log = logging.getLogger(__name__)
 
 
 class ReviewStore:
@@ -62,6 +65,15 @@ class ReviewStore:
         table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=str)
         return table.sort_values("saved_at", kind="stable", ignore_index=True)
 
+    def has_seen_the_ai(self, reader: str, case_id: str, *, besides: Collection[str] = ()) -> bool:
+        """Whether some stored row, except those whose ids are in ``besides``, says so of this reader and case.
+
+        On the ordinary page the result is shown as soon as the unaided verdict is stored; in a study it is not.
+        """
+        table = self.rows()
+        mine = table[(table["reader"] == reader) & (table["case_id"] == case_id) & ~table["review_id"].isin(besides)]
+        return bool(((mine["arm"] != "unaided") | (mine["after_reveal"] == "yes")).any())
+
     def _is_stored(self, row: list[str]) -> bool:
         """Whether the review stands already. Refuses a correction of nothing and a changed review under an old id."""
         new = dict(zip(COLUMNS, row, strict=True))
@@ -82,15 +94,17 @@ class ReviewStore:
         """Append one row, and the header before the first, and wait until the disk has it."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator=END)
-        is_new = not self.file.exists()
-        if is_new:
-            writer.writerow(COLUMNS)
-        writer.writerow(row)
-        with open(self.file, "ab") as file:
-            size = file.tell()
+        # Without a buffer: what could not be written must not follow later, when the file is cut or closed.
+        with open(self.file, "ab", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            is_new = size == 0
+            if is_new:
+                writer.writerow(COLUMNS)
+            writer.writerow(row)
+            left = text.getvalue().encode("utf-8")
             try:
-                file.write(text.getvalue().encode("utf-8"))
-                file.flush()
+                while left:
+                    left = left[file.write(left) :]
                 os.fsync(file.fileno())
             except OSError:
                 file.truncate(size)  # half a row would spoil the next one
@@ -102,10 +116,24 @@ class ReviewStore:
 def _read(file: Path) -> list[list[str]]:
     """The rows of one file. A last row that a crash cut short was never acknowledged, and is left out.
 
-    Only the end of a row is CR LF; a line break inside a cell is LF alone.
+    Only the end of a row is CR LF; a line break inside a cell is LF alone, unless an editor made all of them alike. A
+    row that an editor has damaged is left out as well, with a warning: it must not keep others from being saved.
     """
-    complete = file.read_bytes().decode("utf-8", errors="replace").rpartition(END)[0]
-    return list(csv.reader(io.StringIO(complete, newline="")))[1:]
+    text = file.read_bytes().decode("utf-8-sig", errors="replace")
+    complete = text.rpartition(END if END in text else "\n")[0]
+    rows: list[list[str]] = []
+    damaged = 0
+    try:
+        for row in csv.reader(io.StringIO(complete, newline="")):
+            if len(row) != len(COLUMNS):
+                damaged += 1
+            elif row[0] != COLUMNS[0]:
+                rows.append(row)
+    except csv.Error:  # a quotation mark that nothing closes: the rest of the file is one cell
+        damaged += 1
+    if damaged:
+        log.warning("%s was edited by hand and holds %d damaged rows, which are left out.", file.name, damaged)
+    return rows
 
 
 def _sync_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.errors import ReviewError
 from pipeline.reviews import COLUMNS, Review, ReviewStore
+from pipeline.reviews import store as store_module
 
 
 def make_review(**changes: object) -> Review:
@@ -158,3 +159,85 @@ def test_threads_and_processes_at_once_lose_no_row(tmp_path):
     table = store.rows()
     assert len(ids) == 40
     assert set(table["review_id"]) == set(ids)
+
+
+class HalfDisk:
+    """A file that takes a part of what it is given, and then no more."""
+
+    def __init__(self, file) -> None:
+        self.file = file
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.file, name)
+
+    def write(self, data: bytes) -> int:
+        self.file.write(data[: len(data) // 2])
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_half_a_written_row_is_taken_back(tmp_path, monkeypatch, before):
+    store = ReviewStore(tmp_path)
+    kept = append_all(store, before)
+    real = open
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "open", lambda *given, **named: HalfDisk(real(*given, **named)), raising=False)
+        with pytest.raises(ReviewError, match="could not be saved"):
+            store.append(make_review())
+    kept += append_all(store, 2)
+    assert list(ReviewStore(tmp_path).rows()["review_id"]) == kept
+    assert store.file.read_bytes().startswith(b"schema,")
+
+
+def append_all(store: ReviewStore, count: int) -> list[str]:
+    return [store.append(make_review()) for _ in range(count)]
+
+
+def test_a_write_in_pieces_is_one_row(tmp_path, monkeypatch):
+    class Slow(HalfDisk):
+        def write(self, data: bytes) -> int:
+            return self.file.write(data[:7])
+
+    store = ReviewStore(tmp_path)
+    real = open
+    monkeypatch.setattr(store_module, "open", lambda *given, **named: Slow(real(*given, **named)), raising=False)
+    kept = append_all(store, 2)
+    assert list(store.rows()["review_id"]) == kept
+
+
+def test_rows_damaged_by_hand_are_left_out_and_saving_goes_on(tmp_path, caplog):
+    store = ReviewStore(tmp_path)
+    kept = append_all(store, 2)
+    edited = tmp_path / "reviews-edited.csv"
+    edited.write_bytes(b"schema,review_id\r\n1,abc,R1\r\n" + b"1" + b"," * (len(COLUMNS) - 1) + b'\r\n1,"open\r\n')
+    kept += append_all(store, 1)
+    assert [review_id for review_id in store.rows()["review_id"] if review_id] == kept
+    assert "reviews-edited.csv" in caplog.text
+    assert str(tmp_path) not in caplog.text
+
+
+def test_an_editors_own_line_ends_lose_no_row(tmp_path):
+    store = ReviewStore(tmp_path)
+    kept = append_all(store, 2)
+    store.file.write_bytes(b"\xef\xbb\xbf" + store.file.read_bytes().replace(b"\r\n", b"\n"))
+    assert list(ReviewStore(tmp_path).rows()["review_id"]) == kept
+
+
+@pytest.mark.parametrize(
+    ("arm", "after_reveal", "seen"),
+    [("open", True, True), ("open", False, True), ("unaided", False, False), ("aided", True, True)],
+)
+def test_who_has_seen_the_result_of_a_case_is_known_from_the_rows(tmp_path, arm, after_reveal, seen):
+    store = ReviewStore(tmp_path)
+    judged = {} if after_reveal else {"agreement": "", "segmentation_quality": None}
+    review_id = store.append(make_review(arm=arm, after_reveal=after_reveal, **judged))
+    assert store.has_seen_the_ai("R1", "0f3a9c27") is seen
+    assert not store.has_seen_the_ai("R1", "0f3a9c27", besides=[review_id])
+    assert not store.has_seen_the_ai("R2", "0f3a9c27")
+    assert not store.has_seen_the_ai("R1", "other")
