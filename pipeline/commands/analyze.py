@@ -16,7 +16,8 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from pipeline.commands.shared import NOTICE, Device, answer_console, faults_in_one_line, progress_bar
+from pipeline import RESEARCH_USE
+from pipeline.commands.shared import Device, answer_console, faults_in_one_line, progress_bar
 from pipeline.errors import InputError, SeriesError
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _print_summary(analysis: Analysis) -> None:
         f"Liver {organs.liver_ml:.0f} mL" + ("" if organs.spleen_ml is None else f", spleen {organs.spleen_ml:.0f} mL"),
         *(f"Warning: {warning.message}" for warning in analysis.warnings),
         *(note for note in (analysis.segmenter.note, analysis.classifier.note) if note),
-        NOTICE,
+        RESEARCH_USE,
     ]
     for line in lines:
         console.print(line, markup=False, highlight=False)

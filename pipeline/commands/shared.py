@@ -17,7 +17,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from pipeline.errors import PipelineError
 
-NOTICE = "Research use only. Not a medical device."
 WRONG_INPUT = 2
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write into.")]

@@ -46,6 +46,7 @@ def train_segmenter(
     ] = "small",
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
     seed: Seed = 0,
+    start_from: Annotated[str | None, typer.Option(help="A trained model of the same data to train further.")] = None,
     trained_on: Annotated[str, typer.Option(help="Shown beside every result.")] = "a cohort of this site",
     licence: Annotated[str, typer.Option(help="Of the weights, from their data.")] = "unknown",
 ) -> None:
@@ -55,7 +56,7 @@ def train_segmenter(
 
         segmenter.train_segmenter(
             data, out, folds=folds, fold=fold, steps=steps, device=device, planner=planner, resume=resume, seed=seed,
-            trained_on=trained_on, licence=licence,
+            start_from=start_from, trained_on=trained_on, licence=licence,
         )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ their own.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import time
@@ -22,7 +23,8 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import Tensor, nn
 
 from models import registry
-from pipeline.training import nnunet_plan, segmenter_export
+from pipeline.errors import ModelError
+from pipeline.training import nnunet_plan, segmenter_card, segmenter_export
 from pipeline.training.organ_contrast import Acquisition, OrganContrast
 
 log = logging.getLogger(__name__)
@@ -145,16 +147,19 @@ class TrainedMember:
 
 def train_fold(
     work: Path, fold: int, *, steps: int, device: torch.device, resume: bool = True, seed: int = 0,
-    report: Callable[[str], None] = log.info,
+    start_from: registry.ModelFolder | None = None, report: Callable[[str], None] = log.info,
 ) -> TrainedMember:  # fmt: skip
     """Train one member to ``steps`` optimiser steps; returns its averaged weights.
 
-    Continues from the last checkpoint where there is one (written every few minutes and at the end).
+    Continues from the last checkpoint where there is one (written every few minutes and at the end), else starts from
+    the same member of ``start_from``, else from random weights.
     """
     torch.manual_seed(1000 * seed + fold)
     np.random.seed(1000 * seed + fold)  # nnU-Net's loader draws from NumPy's global state
     trainer = make_trainer(work, fold, device)
     network, optimizer = trainer.network, trainer.optimizer
+    if start_from is not None:
+        registry.load_into(network, start_from.state(f"fold{fold}"))
     average = {name: value.detach().float().clone() for name, value in network.state_dict().items()}
     checkpoint, step, spent = work / f"fold{fold}.pt", 0, 0.0
     if resume and checkpoint.exists():
@@ -204,29 +209,44 @@ def train_fold(
 def train_segmenter(
     data: Path, out: Path, *, folds: int = 3, fold: int | None = None, steps: int = 2000, device: str = "auto",
     planner: str = "small", resume: bool = True, seed: int = 0, work: Path | None = None,
-    trained_on: str = "a cohort of this site", licence: str = "unknown", report: Callable[[str], None] = log.info,
+    start_from: str | None = None, trained_on: str = "a cohort of this site", licence: str = "unknown",
+    report: Callable[[str], None] = log.info,
 ) -> None:  # fmt: skip
     """Plan, preprocess, train every fold (or the one named) and write the members into ``out``.
 
     ``data`` holds ``imagesTr`` and ``labelsTr`` (nnU-Net's raw layout; ``images`` and ``labels`` will do); labels are
     1 liver, 2 right kidney, 3 left kidney, 4 spleen, or the liver alone. ``work`` keeps nnU-Net's files and the
-    checkpoints: a second call goes on where the first ended, and one with more ``steps`` trains further.
+    checkpoints: a second call goes on where the first ended, and one with more ``steps`` trains further. Where they
+    are gone, ``start_from`` names a trained model of the same plan and folds whose weights to begin with.
 
     Raises:
         ManifestError: the data folder is not as described.
+        ModelError: ``start_from`` is no such model, or there is no such device.
     """
     chosen = registry.choose_device(device)
     work = work or out.with_name(out.name + ".work")
     nnunet_plan.prepare(data, work, folds=folds, planner=planner, processes=2)
     nnunet_plan.set_folders(work)
-    if fold is None:
-        segmenter_export.clear(out)
+    start = None if start_from is None else _same_folds(registry.find(start_from, "segmenter"), work)
     seconds, parameters = 0.0, 0
     for number in range(folds) if fold is None else [fold]:
-        trained = train_fold(work, number, steps=steps, device=chosen, resume=resume, seed=seed, report=report)
+        trained = train_fold(
+            work, number, steps=steps, device=chosen, resume=resume, seed=seed, start_from=start, report=report
+        )
         registry.save_member(out, f"fold{number}", trained.state)
         seconds, parameters = seconds + trained.seconds, trained.parameters
         report(f"fold {number}: done")
+    segmenter_export.clear(out, keep=folds)
     facts = {"steps": steps, "hours": round(seconds / 3600, 2), "device": str(chosen), "seed": seed,
              "parameters": parameters, "folds": folds, "planner": planner}  # fmt: skip
     segmenter_export.write_folder(work, out, trained_on=trained_on, licence=licence, training=facts)
+
+
+def _same_folds(model: registry.ModelFolder, work: Path) -> registry.ModelFolder:
+    """The model, where its members held out what this training's members hold out: else a fold would be seen."""
+    splits = json.loads((work / "preprocessed" / nnunet_plan.DATASET / "splits_final.json").read_text())
+    if {f"fold{number}": split["val"] for number, split in enumerate(splits)} != segmenter_card.folds(model.folder):
+        raise ModelError(
+            "The model to start from was trained on other folds; its members have seen what they must not."
+        )
+    return model

@@ -45,16 +45,21 @@ and holes were filled. HD95 is the larger of the two directed 95th percentiles. 
 """
 
 
-def unseen_by(folder: Path) -> dict[str, str]:
-    """The member that has not seen a case, by case; empty for a model without ``folds.json``."""
+def folds(folder: Path) -> dict[str, list[str]]:
+    """The cases that each member has not seen, from ``folds.json``; empty for a model without it."""
     file = folder / "folds.json"
     if not file.is_file():
         return {}
     try:
-        folds = json.loads(file.read_text())
-        return {case: member for member, cases in folds.items() for case in cases}
+        content = json.loads(file.read_text())
+        return {str(member): [str(case) for case in cases] for member, cases in content.items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise ModelError("The model's folds.json is damaged; train or install the model again.") from error
+
+
+def unseen_by(folder: Path) -> dict[str, str]:
+    """The member that has not seen a case, by case."""
+    return {case: member for member, cases in folds(folder).items() for case in cases}
 
 
 def write(folder: Path, table: pd.DataFrame) -> None:

@@ -69,10 +69,14 @@ def convert(
     )  # fmt: skip
 
 
-def clear(out: Path) -> None:
-    """Remove the members of an earlier model from ``out``, so that ensembles never mix."""
-    for old in out.glob("fold*"):
-        shutil.rmtree(old) if old.is_dir() else old.unlink()
+def clear(out: Path, *, keep: int = 0) -> None:
+    """Remove the members of an earlier model from ``out`` but the first ``keep``, so that ensembles never mix."""
+    kept = {f"fold{number}" for number in range(keep)}
+    for old in out.glob("fold[0-9]*"):
+        if old.name not in kept:
+            shutil.rmtree(old)
+    if not keep:
+        (out / "folds.json").unlink(missing_ok=True)
 
 
 def _read_checkpoint(file: Path) -> dict[str, Any]:

@@ -71,6 +71,22 @@ def test_training_goes_on_where_it_ended(trained, data):
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
+def test_training_starts_from_a_model_of_the_same_folds_only(trained, data, tmp_path):
+    work = trained.with_name("mini.work")
+    heard: list[str] = []
+    segmenter.train_segmenter(
+        data, tmp_path / "further", folds=2, steps=0, work=work, resume=False, start_from=str(trained),
+        report=heard.append,
+    )  # fmt: skip
+    old, new = (registry.find(folder, "segmenter").state("fold1") for folder in (trained, tmp_path / "further"))
+    assert all(torch.equal(old[name], new[name]) for name in old)
+    (tmp_path / "further" / "folds.json").write_text(json.dumps({"fold0": ["case0"], "fold1": ["case1"]}))
+    with pytest.raises(ModelError, match="other folds"):
+        segmenter.train_segmenter(
+            data, tmp_path / "third", folds=2, steps=0, work=work, resume=False, start_from=str(tmp_path / "further")
+        )
+
+
 def test_evaluation_predicts_each_case_by_the_member_that_has_not_seen_it(trained, data):
     folds = json.loads((trained / "folds.json").read_text())
     table = evaluate_segmenter(data, trained, device="cpu")
