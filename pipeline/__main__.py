@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from pipeline import RESEARCH_USE
 from pipeline.commands import analyze, training
-from pipeline.commands.shared import NOTICE
 
 app = typer.Typer(
-    help="Liver MRI: segmentation, fibrosis classification, training. " + NOTICE,
+    help="Liver MRI: segmentation, fibrosis classification, training. " + RESEARCH_USE,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,

@@ -14,13 +14,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from pipeline import __version__
+from pipeline import RESEARCH_USE, __version__
 from pipeline.case import SPLEEN, Analysis, Fibrosis
 from pipeline.exports import pictures
 from pipeline.exports.layout import AMBER, AMBER_DARK, INK, LINE, MUTED, PAGE, RULE, Page
 
 PNG_DPI = 150
-NOTICE = "Research use only. Not a medical device."
 NEIGHBOUR_MM = 20.0
 """Distance of the neighbouring slices shown beside the one with the largest liver."""
 SHORT_HASH = 12
@@ -60,7 +59,7 @@ def _header(page: Page, analysis: Analysis, made_at: datetime) -> None:
     page.text(7.77, 0.33, f"Case {_short(volume.source.case_id, 24)}", size=8.5, colour="white", right=True)
     page.text(7.77, 0.65, made_at.strftime("%d %B %Y, %H:%M %Z"), size=8, colour="#b9c8d3", right=True)
     page.box(0, 0.98, PAGE[0], 0.27, AMBER)
-    page.text(0.5, 1.115, NOTICE, size=8.5, colour=AMBER_DARK, bold=True)
+    page.text(0.5, 1.115, RESEARCH_USE, size=8.5, colour=AMBER_DARK, bold=True)
 
 
 def _result(page: Page, analysis: Analysis) -> None:
@@ -221,7 +220,9 @@ def _notes(page: Page, analysis: Analysis) -> None:
 
 def _footer(page: Page) -> None:
     page.rule(0.5, 7.77, 11.30, LINE)
-    page.text(0.5, 11.46, "R, L: patient's right and left (radiological display). " + NOTICE, size=7, colour=MUTED)
+    page.text(
+        0.5, 11.46, "R, L: patient's right and left (radiological display). " + RESEARCH_USE, size=7, colour=MUTED
+    )
     page.text(7.77, 11.46, f"FibroReview {__version__}", size=7, colour=MUTED, right=True)
 
 
