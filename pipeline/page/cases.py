@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -44,6 +46,8 @@ class Cases:
         self._lock = threading.Lock()
         self._open: dict[str, Case] = {}
         self._touched: dict[str, float] = {}
+        self.when_deleted: list[Callable[[], None]] = []
+        """Called after files were deleted, so that nothing of them stays in memory."""
 
     def open(self, session: str) -> Case:
         """A new case with empty folders for the visitor ``session``."""
@@ -63,7 +67,7 @@ class Cases:
         with self._lock:
             self._open[case.key] = fresh
         case.stop.set()
-        shutil.rmtree(case.served, ignore_errors=True)
+        self._delete(case.served)
         return fresh
 
     def find(self, key: str) -> Case | None:
@@ -91,8 +95,13 @@ class Cases:
 
     def delete(self, case: Case) -> None:
         """Delete a discarded case's folders."""
-        for folder in (case.private, case.served):
+        self._delete(case.private, case.served)
+
+    def _delete(self, *folders: Path) -> None:
+        for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
+        for forget in self.when_deleted:
+            forget()
 
     def discard_session(self, session: str) -> None:
         """Discard all cases of a visitor who left."""
@@ -102,7 +111,9 @@ class Cases:
             self.discard(key)
 
     def sweep(self) -> None:
-        """Discard the cases that nobody touched for ``keep_s`` seconds."""
+        """Discard the cases that nobody touched for ``keep_s`` seconds, and show other processes that we are alive."""
+        with suppress(OSError):
+            os.utime(self.root)
         oldest = self._clock() - self._keep_s
         with self._lock:
             keys = [key for key, touched in self._touched.items() if touched < oldest]
@@ -128,7 +139,7 @@ class Cases:
 
 
 def _delete_stale_roots() -> None:
-    """Delete what a process that was killed left behind a day ago or longer."""
+    """Delete what a process that was killed left behind a day ago or longer: a living one touches its root."""
     for root in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         if root.is_dir() and time.time() - root.stat().st_mtime > STALE_ROOT_S:
             shutil.rmtree(root, ignore_errors=True)

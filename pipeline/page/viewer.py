@@ -31,6 +31,9 @@ import(new URL('viewer/viewer.js', document.baseURI).href).then((viewer) => {
 def viewer_component(cases: Cases, *, library: bool) -> gr.HTML:
     """The viewer. ``library``: whether NiiVue is installed; without it, or without WebGL2, slices come from here."""
 
+    # Voxels of a case that is gone do not stay in memory.
+    cases.when_deleted.append(_read_version.cache_clear)
+
     def draw(request: dict[str, Any]) -> str:
         return draw_for(cases, request)
 
@@ -88,9 +91,14 @@ def draw_for(cases: Cases, request: Mapping[str, Any]) -> str:
     return draw_slice(image, spacing, overlays, Look.from_request(request))
 
 
-@lru_cache(maxsize=8)
 def _read(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
-    """(z, y, x) voxels and (x, y, z) spacing. Names are random and never used twice, so a cached one is never stale."""
+    """(z, y, x) voxels and (x, y, z) spacing, read once for all slices."""
+    return _read_version(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _read_version(path: Path, _written_ns: int) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """As ``_read``. Another analysis of the same series writes its overlays anew under the same names."""
     image = sitk.ReadImage(str(path))
     x, y, z = image.GetSpacing()
     return sitk.GetArrayFromImage(image), (x, y, z)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +82,28 @@ def test_another_series_gets_another_served_name(cases: Cases) -> None:
     assert cases.find(case.key) == fresh
     assert case.stop.is_set()
     assert not fresh.stop.is_set()
+
+
+def test_a_long_running_servers_cases_are_not_taken_for_a_dead_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    living, dead = Cases(keep_s=100), Cases(keep_s=100)
+    for one in (living, dead):
+        os.utime(one.root, (0, 0))
+    living.sweep()
+    Cases(keep_s=100).close()
+    assert living.root.exists()
+    assert not dead.root.exists()
+    living.close()
+    living.sweep()
+
+
+def test_what_is_kept_of_a_case_is_forgotten_with_its_files(cases: Cases) -> None:
+    forgotten: list[str] = []
+    cases.when_deleted.append(lambda: forgotten.append("all"))
+    case = fill(cases.open("a"))
+    cases.serve_anew(case)
+    assert forgotten == ["all"]
+    cases.discard(case.key)
+    assert forgotten == ["all", "all"]

@@ -6,6 +6,7 @@ import base64
 import io
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -22,7 +23,7 @@ from pipeline.exports.viewer import (
 )
 from pipeline.page.cases import Cases
 from pipeline.page.slices import Look, draw_slice
-from pipeline.page.viewer import draw_for
+from pipeline.page.viewer import _read_version, draw_for, viewer_component
 from tests.builders import make_analysis
 
 
@@ -119,3 +120,31 @@ def test_only_served_files_are_drawn_and_only_under_their_own_name(tmp_path: Pat
     assert draw_for(cases, wish) != held_back
     cases.close()
     assert draw_for(cases, wish) == ""
+
+
+def test_voxels_of_a_discarded_case_leave_the_memory() -> None:
+    cases = Cases(keep_s=100)
+    with gr.Blocks():
+        viewer_component(cases, library=False)
+    case = cases.open("a")
+    write_viewer_volume(make_analysis().volume, case.served)
+    assert draw_for(cases, {"case": case.served.name})
+    assert _read_version.cache_info().currsize > 0
+    cases.discard(case.key)
+    assert _read_version.cache_info().currsize == 0
+    cases.close()
+
+
+def test_an_overlay_that_was_written_anew_is_drawn_anew() -> None:
+    cases = Cases(keep_s=100)
+    case = cases.open("a")
+    analysis = make_analysis()
+    write_viewer_volume(analysis.volume, case.served)
+    write_viewer_overlays(analysis, case.served)
+    wish = {"case": case.served.name, "index": 5, "window": [0, 400], "fill": 1.0}
+    before = draw_for(cases, wish)
+    liver = sitk.ReadImage(str(case.served / "liver.nii.gz"))
+    sitk.WriteImage(liver * 0, str(case.served / "new.nii.gz"))
+    (case.served / "new.nii.gz").replace(case.served / "liver.nii.gz")
+    assert draw_for(cases, wish) != before
+    cases.close()
