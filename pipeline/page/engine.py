@@ -33,6 +33,7 @@ class Engine:
         self._fault: PipelineError | None = None
 
     def start(self) -> None:
+        """Begin loading, in a thread of its own, and return at once."""
         threading.Thread(target=self._load_all, name="load-models", daemon=True).start()
 
     def _load_all(self) -> None:

@@ -57,6 +57,8 @@ def to_review(visit: Visit, answers: Answers) -> Review:
         return Review(review_id=visit.form_id, reader=(answers.reader or "").strip())
     reader = (answers.reader or "").strip()
     latest = visit.latest(reader)
+    # A verdict with the AI corrects none without it: both stand, and count as two readings.
+    corrected = latest if latest and latest.after_reveal == outcome.revealed else None
     looked = _looked(answers.looked)
     return Review(
         review_id=visit.form_id,
@@ -82,7 +84,7 @@ def to_review(visit: Visit, answers: Answers) -> Review:
         classifier=outcome.classifier,
         overlays_opened=looked.overlays_opened,
         slices_viewed=looked.slices_viewed,
-        revises=latest.review_id if latest else "",
+        revises=corrected.review_id if corrected else "",
     )
 
 

@@ -57,9 +57,11 @@ class Visit:
         return replace(self, session=session, case_key=case_key, study=study, series_key="", viewer={}, outcome=None)
 
     def with_series(self, series_key: str, viewer: Mapping[str, Any]) -> Visit:
+        """Another series of the case stands before the reader now, not analysed yet; ``viewer`` shows it."""
         return replace(self, series_key=series_key, viewer=viewer, opened_at=datetime.now(UTC), outcome=None)
 
     def with_outcome(self, outcome: Outcome) -> Visit:
+        """After an analysis: an empty form with an id of its own."""
         visit = replace(self, outcome=outcome, form_id=new_review_id())
         return visit.with_reveal() if outcome.revealed else visit
 
@@ -74,6 +76,6 @@ class Visit:
         return replace(self, saved=(*self.saved, review), form_id=new_review_id())
 
     def latest(self, reader: str) -> Review | None:
-        """That reader's latest review of the open case in this visit, which a correction revises."""
+        """That reader's latest review of the open case in this visit."""
         case_id = self.outcome.case_id if self.outcome else ""
         return next((r for r in reversed(self.saved) if (r.reader, r.case_id) == (reader, case_id)), None)

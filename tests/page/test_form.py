@@ -54,6 +54,16 @@ def test_a_correction_names_the_same_readers_latest_row() -> None:
     assert not same_answers(first, to_review(later, replace(ANSWERS, comment="other")))
 
 
+def test_a_verdict_with_the_ai_corrects_none_without_it() -> None:
+    unaided = to_review(visit(revealed=False), ANSWERS)
+    blind = visit(revealed=False).with_saved(unaided)
+    assert to_review(blind, replace(ANSWERS, confidence=1)).revises == unaided.review_id
+    aided = to_review(blind.with_reveal(), ANSWERS)
+    assert aided.revises == ""
+    both = blind.with_reveal().with_saved(aided)
+    assert to_review(both, replace(ANSWERS, confidence=1)).revises == aided.review_id
+
+
 def test_what_the_browser_counted_is_kept_and_nonsense_is_not() -> None:
     counted = '{"slices_viewed": [5, 3, 3], "overlays_opened": ["heat", "x"], "active_seconds": 7, "pauses": 1}'
     review = to_review(visit(), replace(ANSWERS, looked=counted))
