@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
@@ -10,8 +11,8 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline.case import Analysis, Step, Study
-from pipeline.errors import Cancelled, InputError, PipelineError
+from pipeline.case import Analysis, Step, Study, Volume
+from pipeline.errors import Cancelled, PipelineError
 from pipeline.intake import preselected, read_series
 from pipeline.page import uploads
 from pipeline.page.cases import Case, Cases
@@ -19,13 +20,18 @@ from pipeline.page.engine import Engine, Line
 from pipeline.page.form import Answers, reviews_html, same_answers, to_review
 from pipeline.page.outcome import pack, reveal
 from pipeline.page.parts import Parts
-from pipeline.page.result import message_html, progress_html, waiting_html
+from pipeline.page.result import message_html, progress_html, waiting_html, warnings_html
 from pipeline.page.updates import Show, Updates
 from pipeline.page.viewer import volume_value
 from pipeline.page.visit import Outcome, Visit
-from pipeline.reviews import ReviewStore
+from pipeline.reviews import Review, ReviewStore
 
+log = logging.getLogger(__name__)
 GONE = "This case was closed after a while without use: please open it again."
+FAILED = (
+    "Something went wrong that we did not foresee: please try again, and if it happens again, ask the site's "
+    "administrator to look at the log."
+)
 POLL_S = 0.25
 EVERY_S = 0.15
 """Shortest time between two movements of the progress bar."""
@@ -94,17 +100,32 @@ class Handlers:
         note = {self.parts.series_note: uploads.series_note(visit.study, key)}
         try:
             volume = read_series(visit.study, key)
-        except InputError as error:
+            value = self._show_volume(volume, case)
+        except PipelineError as error:
             return {self.parts.visit: visit.with_series("", {}), **note, **self.show.say(str(error), "error")}
-        value = volume_value(volume, case)
-        warned = " ".join(warning.message for warning in volume.warnings)
+        warned = warnings_html([warning.message for warning in volume.warnings])
         return {
             **note,
             self.parts.visit: visit.with_series(key, value),
             self.parts.viewer: value,
             self.parts.analyse: gr.update(interactive=True),
-            **self.show.say(warned or "Ready to analyse.", "warning" if warned else "info"),
+            **({self.parts.status: warned} if warned else self.show.say("Ready to analyse.")),
         }
+
+    def _show_volume(self, volume: Volume, case: Case) -> dict[str, Any]:
+        """``volume_value``.
+
+        Raises:
+            PipelineError: the disk is full, or the case was discarded meanwhile.
+        """
+        try:
+            return volume_value(volume, case)
+        except (OSError, RuntimeError) as error:  # SimpleITK raises RuntimeError where it cannot write
+            if self.cases.find(case.key) is None:
+                raise PipelineError(GONE) from error
+            raise PipelineError(
+                "The images could not be prepared for the viewer: free disk space and open the case again."
+            ) from error
 
     # ---- analysing it
 
@@ -194,7 +215,17 @@ class Handlers:
         """Ask the running analysis to end; it says so itself when it has."""
         if case := self.cases.find(visit.case_key):
             case.stop.set()
-        return {self.parts.stop: gr.update(value="Stopping …", interactive=False)}
+        return {self.parts.stop: gr.update(value="Cancelling …", interactive=False)}
+
+    def failed(self, visit: Visit) -> Updates:
+        """After an event that ended by a fault of ours, of a library or of the machine; Gradio prints its traceback."""
+        log.error("An event of the page ended by an unexpected fault; its traceback is on standard error.")
+        again = bool(visit.series_key and self.cases.find(visit.case_key))
+        return {
+            **self.show.running(False),
+            self.parts.analyse: gr.update(interactive=again, visible=True),
+            **self.show.say(FAILED, "error"),
+        }
 
     # ---- reviewing it
 
@@ -204,9 +235,11 @@ class Handlers:
         latest = visit.latest(review.reader)
         if latest and same_answers(latest, review):
             return {self.parts.saved: message_html(f"Already saved as review {latest.review_id[:8]}.", "done")}
-        case = self.cases.find(visit.case_key)
-        if case is None or visit.outcome is None:
+        if visit.outcome is None:
             return {self.parts.saved: message_html(GONE, "error")}
+        if not visit.outcome.revealed and self._has_seen(visit, review):
+            words = "You have reviewed this case before, so this reading would not be one before the AI."
+            return self._reveal(visit, words, "warning")
         try:
             self.store.append(review)
         except PipelineError as error:
@@ -214,18 +247,40 @@ class Handlers:
         visit = visit.with_saved(review)
         words = f"Saved as review {review.review_id[:8]}"
         words += f", a correction of {review.revises[:8]}." if review.revises else "."
-        updates: Updates = {}
+        updates: Updates = {self.parts.reviews: reviews_html(self._rows(visit))}
         if visit.outcome and not visit.outcome.revealed:
-            reveal(case, visit.outcome)
-            visit = visit.with_reveal()
-            updates = {**self.show.packed(visit), self.parts.judge: gr.update(visible=True)}
-            words += " The models' result is shown now: please judge it and save again."
+            return {**updates, **self._reveal(visit, words, "done")}
         return {
             **updates,
             self.parts.visit: visit,
             self.parts.saved: message_html(words, "done"),
             self.parts.save: gr.update(value="Save correction"),
-            self.parts.reviews: reviews_html(self._rows(visit)),
+        }
+
+    def save_failed(self) -> Updates:
+        """After a save that ended by an unexpected fault: saving once more makes no second row."""
+        log.error("Saving a review ended by an unexpected fault; its traceback is on standard error.")
+        return {self.parts.saved: message_html(FAILED, "error")}
+
+    def _has_seen(self, visit: Visit, review: Review) -> bool:
+        """Whether this reader saw the case's result in an earlier visit: a reload forgets, the store does not."""
+        mine = [review.review_id, *(saved.review_id for saved in visit.saved)]
+        return self.store.has_seen_the_ai(review.reader, review.case_id, besides=mine)
+
+    def _reveal(self, visit: Visit, words: str, kind: str) -> Updates:
+        """Show what was held back and ask for the judgement of it; ``words`` say why."""
+        case = self.cases.find(visit.case_key)
+        if case is None or visit.outcome is None:
+            said = message_html(f"{words} The images were deleted meanwhile: open the case again to go on.", kind)
+            return {self.parts.visit: visit, self.parts.saved: said}
+        reveal(case, visit.outcome)
+        visit = visit.with_reveal()
+        words += " The models' result is shown now: please judge it and save again."
+        return {
+            **self.show.packed(visit),
+            self.parts.judge: gr.update(visible=True),
+            self.parts.saved: message_html(words, kind),
+            self.parts.save: gr.update(value="Save review"),
         }
 
     def _rows(self, visit: Visit) -> list[Mapping[str, str]]:

@@ -8,13 +8,14 @@ from typing import Any
 
 import gradio as gr
 
+from pipeline import RESEARCH_USE
 from pipeline.page import form
 from pipeline.page.cases import Cases
 from pipeline.page.engine import Analyse, Engine, load_shipped
 from pipeline.page.handlers import Handlers
 from pipeline.page.niivue import ASSETS, ensure_viewer
 from pipeline.page.parts import Parts
-from pipeline.page.result import RESEARCH_USE, waiting_html
+from pipeline.page.result import waiting_html
 from pipeline.page.routes import app_kwargs
 from pipeline.page.settings import Settings
 from pipeline.page.updates import Updates
@@ -105,7 +106,7 @@ def _input_column(made: dict[str, Any], public: bool, examples: list[str]) -> No
         elem_id="fr-blind",
     )
     made["analyse"] = gr.Button("Analyse", variant="primary", interactive=False, elem_id="fr-analyse")
-    made["stop"] = gr.Button("Stop", variant="stop", visible=False, elem_id="fr-stop")
+    made["stop"] = gr.Button("Cancel", variant="stop", visible=False, elem_id="fr-stop")
     made["status"] = gr.HTML("", apply_default_css=False, elem_id="fr-status")
 
 
@@ -133,11 +134,11 @@ def _review_form(made: dict[str, Any]) -> None:
 def _wire(page: gr.Blocks, parts: Parts, handlers: Handlers, examples: Mapping[str, Path]) -> None:
     """Connect events. Opening and saving never stand in line behind an analysis."""
     quiet: dict[str, Any] = {"outputs": parts.all(), "show_progress": "hidden", "api_visibility": "private"}
-    parts.upload.upload(
-        handlers.upload, [parts.visit, parts.upload, parts.confirmed], concurrency_limit=WAITING, **quiet
-    )
+    opening = {"concurrency_limit": WAITING, **quiet}
+    uploaded = [parts.visit, parts.upload, parts.confirmed]
+    events = [parts.upload.upload(handlers.upload, uploaded, **opening)]
     for button, example in zip(parts.examples, examples.values(), strict=True):
-        button.click(_on_example(handlers, example), [parts.visit], concurrency_limit=WAITING, **quiet)
+        events.append(button.click(_on_example(handlers, example), [parts.visit], **opening))
     parts.confirmed.change(
         lambda confirmed: gr.update(interactive=confirmed),
         parts.confirmed,
@@ -145,12 +146,16 @@ def _wire(page: gr.Blocks, parts: Parts, handlers: Handlers, examples: Mapping[s
         show_progress="hidden",
         api_visibility="private",
     )
-    parts.series.input(handlers.choose_series, [parts.visit, parts.series], concurrency_limit=WAITING, **quiet)
-    parts.analyse.click(handlers.analyse, [parts.visit, parts.blind], concurrency_limit=WAITING, **quiet)
+    events.append(parts.series.input(handlers.choose_series, [parts.visit, parts.series], **opening))
+    events.append(parts.analyse.click(handlers.analyse, [parts.visit, parts.blind], **opening))
+    for event in events:
+        event.failure(handlers.failed, [parts.visit], concurrency_limit=None, **quiet)
     parts.stop.click(handlers.stop, [parts.visit], concurrency_limit=None, **quiet)
     answers = [parts.reader, parts.advanced, parts.confidence, parts.agreement, parts.quality, parts.comment]
     # One at a time, so that the second of two clicks finds the first one's row.
-    parts.save.click(handlers.save, [parts.visit, *answers, parts.looked], js=LOOKED, concurrency_limit=1, **quiet)
+    looked = [parts.visit, *answers, parts.looked]
+    saving = parts.save.click(handlers.save, looked, js=LOOKED, concurrency_limit=1, **quiet)
+    saving.failure(handlers.save_failed, concurrency_limit=None, **quiet)
     page.unload(handlers.leave)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
+from pipeline import RESEARCH_USE
 from pipeline.case import Analysis, Fibrosis, ModelInfo
 
-RESEARCH_USE = "Research use only. Not a medical device."
 SPLEEN_RANGE = "healthy adults 107–315 mL"
 
 
@@ -132,9 +132,17 @@ def progress_html(name: str, share: float) -> str:
 
 
 def message_html(text: str, kind: str = "info") -> str:
-    """One sentence; ``kind`` is info, done or error. Errors are announced at once by screen readers."""
+    """One sentence; ``kind`` is info, done, warning or error. Errors are announced at once by screen readers."""
     role = "alert" if kind == "error" else "status"
     return f'<p class="fr-message fr-{kind}" role="{role}">{escape(text)}</p>' if text else ""
+
+
+def warnings_html(messages: Sequence[str]) -> str:
+    """What to know of a series before it is analysed; one message stands as a sentence, several as a list."""
+    if len(messages) == 1:
+        return message_html(messages[0], "warning")
+    items = "".join(f"<li>{escape(message)}</li>" for message in messages)
+    return f'<ul class="fr-message fr-warning" role="status">{items}</ul>' if items else ""
 
 
 def _percent(share: float) -> str:

@@ -43,7 +43,7 @@ class Show:
         idle = gr.update(interactive=not running)
         return {
             self.parts.analyse: gr.update(interactive=not running, visible=not running),
-            self.parts.stop: gr.update(value="Stop", visible=running, interactive=True),
+            self.parts.stop: gr.update(value="Cancel", visible=running, interactive=True),
             self.parts.series: idle,
             self.parts.blind: idle,
         }

@@ -41,8 +41,13 @@ def fake_heat(organs: OrganMask) -> HeatMap:
     return HeatMap(image, 0.12)
 
 
-def load_fake(*, probability: float = 0.62, steps: int = 4, hold: Path | None = None) -> Callable[[], Analyse]:
-    """For ``build_page(load=...)``. While the file ``hold`` exists no analysis gets beyond its first step."""
+def load_fake(
+    *, probability: float = 0.62, steps: int = 4, hold: Path | None = None, fault: Path | None = None
+) -> Callable[[], Analyse]:
+    """For ``build_page(load=...)``.
+
+    While the file ``hold`` exists no analysis gets beyond its first step; while ``fault`` exists it ends there.
+    """
 
     def steps_of(volume: Volume, cancelled: Callable[[], bool]) -> Iterator[Step]:
         for number in range(steps):
@@ -51,6 +56,8 @@ def load_fake(*, probability: float = 0.62, steps: int = 4, hold: Path | None = 
             yield Step(f"Segmenting the liver: tile {number + 1} of {steps}", number / steps)
             while hold and hold.exists() and not cancelled():
                 time.sleep(0.05)
+            if fault and fault.exists():
+                raise MemoryError("out of memory")
         if volume.voxels.max() <= 0:
             raise SegmentationError("No liver was found: upload a T2-weighted series that shows the whole liver.")
         organs = fake_organs(volume)

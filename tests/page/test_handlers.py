@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ import gradio as gr
 import pytest
 import SimpleITK as sitk
 
-from pipeline.case import Volume
-from pipeline.errors import ModelError
+from pipeline.case import CaseWarning, Study, Volume
+from pipeline.errors import ModelError, PipelineError
+from pipeline.intake import read_series
+from pipeline.page import handlers as handlers_module
 from pipeline.page.cases import Cases
 from pipeline.page.engine import Analyse, Engine
 from pipeline.page.handlers import Handlers
-from pipeline.page.layout import _place
+from pipeline.page.layout import _place, build_page
 from pipeline.page.settings import Settings
 from pipeline.page.visit import Visit
 from pipeline.reviews import ReviewStore
@@ -178,3 +180,106 @@ def test_the_volume_is_what_the_models_get(tmp_path: Path, file: Path) -> None:
     desk.run(desk.handlers.analyse(desk.visit, False))
     assert seen[0].image.GetSize() == (48, 40, 12)
     desk.cases.close()
+
+
+def blind_save(desk: Desk, reader: str = "R1") -> str:
+    desk.take(desk.handlers.save(desk.visit, reader, "no", 3, None, None, "", ""))
+    return repr(desk.sent[-1])
+
+
+def test_after_a_reload_a_case_that_was_seen_is_not_read_before_the_ai(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    desk.run(desk.handlers.analyse(desk.visit, True))
+    blind_save(desk)
+    desk.visit = Visit()
+    desk.open(file)
+    desk.run(desk.handlers.analyse(desk.visit, True))
+    said = blind_save(desk)
+    assert "reviewed this case before" in said
+    assert "62 %" in said
+    assert len(desk.store.rows()) == 1
+    desk.take(desk.handlers.save(desk.visit, "R1", "no", 3, "agree", 1, "", ""))
+    assert desk.store.rows()["after_reveal"].tolist() == ["no", "yes"]
+
+    desk.visit = Visit()
+    desk.open(file)
+    desk.run(desk.handlers.analyse(desk.visit, True))
+    assert "Saved as review" in blind_save(desk, "R2")
+
+
+def test_a_review_is_saved_after_its_case_was_deleted_by_time(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    desk.run(desk.handlers.analyse(desk.visit, False))
+    desk.cases.discard(desk.visit.case_key)
+    desk.take(desk.handlers.save(desk.visit, "R1", "no", 3, "agree", 1, "", ""))
+    assert "Saved as review" in repr(desk.sent[-1])
+    assert desk.store.rows()["probability"].tolist() == ["0.62"]
+
+
+def test_what_was_held_back_is_gone_with_its_case_but_not_the_verdict(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    desk.run(desk.handlers.analyse(desk.visit, True))
+    desk.cases.discard(desk.visit.case_key)
+    said = blind_save(desk)
+    assert "open the case again" in said
+    assert "62 %" not in said
+    assert desk.store.rows()["after_reveal"].tolist() == ["no"]
+
+
+@pytest.mark.parametrize(
+    ("step", "fault", "words"),
+    [
+        ("read_series", PipelineError("Set the key of the site first."), "Set the key of the site first."),
+        ("volume_value", RuntimeError("No space left on /device"), "free disk space"),
+    ],
+)
+def test_a_series_that_cannot_be_shown_is_said(
+    desk: Desk, file: Path, monkeypatch: pytest.MonkeyPatch, step: str, fault: Exception, words: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(handlers_module, step, fail)
+    said = desk.open(file)
+    assert words in said
+    assert "/device" not in said
+    assert desk.visit.series_key == ""
+
+
+def test_after_an_unforeseen_fault_the_case_can_be_analysed_again(
+    tmp_path: Path, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def load() -> Analyse:
+        def steps(volume: Volume, cancelled: Any) -> Any:
+            raise MemoryError("out of memory")
+
+        return steps
+
+    desk = Desk(tmp_path, load=load)
+    desk.open(file)
+    with pytest.raises(MemoryError):
+        desk.run(desk.handlers.analyse(desk.visit, False))
+    assert desk.handlers.line._tickets == []
+    updates = desk.handlers.failed(desk.visit)
+    assert "did not foresee" in repr(updates)
+    assert updates[desk.parts.analyse]["interactive"]
+    assert not updates[desk.parts.stop]["visible"]
+    assert "unexpected fault" in caplog.text
+    assert not desk.handlers.failed(Visit())[desk.parts.analyse]["interactive"]
+    desk.cases.close()
+
+
+def test_every_event_that_can_hang_says_so_when_it_fails(tmp_path: Path) -> None:
+    page, _ = build_page(Settings(examples=tmp_path, reviews=tmp_path / "reviews"), load=load_fake())
+    names = {number: function.name for number, function in page.fns.items()}
+    caught = {names.get(f.trigger_after or 0) for f in page.fns.values() if f.trigger_only_on_failure}
+    assert {"upload", "choose_series", "analyse", "save"} <= caught
+
+
+def test_several_warnings_are_a_list(desk: Desk, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def warned(study: Study, key: str) -> Volume:
+        volume = read_series(study, key)
+        return replace(volume, warnings=(CaseWarning("a", "One < two."), CaseWarning("b", "Three.")))
+
+    monkeypatch.setattr(handlers_module, "read_series", warned)
+    assert "<li>One &lt; two.</li><li>Three.</li>" in desk.open(file)
