@@ -72,10 +72,14 @@ class Viewer {
     } else {
       this.reset(value);
     }
-    this.element.dataset.state = "loading";
+    // With overlays on their way the images stay; those of another case must not.
+    const shown = sameCase && this.element.dataset.state === "ready";
+    this.element.dataset.state = shown ? "adding" : "loading";
+    this.message.textContent = "";
     this.sync();
     try {
-      this.drawing = await this.chooseDrawing();
+      this.choice ||= this.chooseDrawing(); // once, also for a case that comes while the library is on its way
+      this.drawing = await this.choice;
       if (this.value !== value) return; // another case came meanwhile
       await this.drawing.load(value);
     } catch (error) {
@@ -91,7 +95,6 @@ class Viewer {
   }
 
   async chooseDrawing() {
-    if (this.drawing) return this.drawing;
     const forced = new URLSearchParams(location.search).get("viewer") === "server";
     if (!forced && this.element.dataset.library === "yes" && hasWebGL2()) {
       try {
@@ -386,9 +389,11 @@ class NiivueDrawing {
       backColor: [0, 0, 0, 1],
       loadingText: "",
       logLevel: "error",
-      // Bits and labels are codes, not amounts: mixing them at borders would invent others.
-      isNearestInterpolation: false,
+      // The images are drawn smooth, as readers know them; the overlays voxel by voxel, as the mask is and no smoother.
+      isNearestInterpolation: true,
     });
+    const interpolate = drawing.nv.updateInterpolation.bind(drawing.nv);
+    drawing.nv.updateInterpolation = (layer, smooth = false) => interpolate(layer, smooth || layer === 0);
     await drawing.nv.attachToCanvas(canvas, false);
     canvas.tabIndex = -1; // the stage around it takes the keys, and says so
     canvas.setAttribute("aria-hidden", "true");
@@ -397,16 +402,27 @@ class NiivueDrawing {
     return drawing;
   }
 
-  async load(value) {
+  // One load at a time: NiiVue appends what it fetched to whatever is open by then.
+  load(value) {
+    const next = () => this.loadNow(value);
+    this.loading = (this.loading || Promise.resolve()).then(next, next);
+    return this.loading;
+  }
+
+  async loadNow(value) {
+    const overtaken = () => this.owner.value !== value;
+    if (overtaken()) return;
     const address = (file) => new URL(value.base + file, document.baseURI).href;
     if (this.loaded !== value.case) {
+      this.loaded = null;
+      this.overlays = {};
       await this.nv.loadVolumes([{ url: address(value.volume), name: value.volume, colormap: "gray" }]);
       this.loaded = value.case;
       this.look = null;
-      this.overlays = {};
     }
     if (!value.overlays || Object.keys(this.overlays).length) return;
     for (const name of ["liver", "heat", "outline"]) {
+      if (overtaken()) return;
       const file = value.overlays[name];
       const heat = name === "heat" ? { colormap: "fr-heat", cal_min: 0, cal_max: 255 } : { colormap: "gray" };
       const overlay = await this.nv.addVolumeFromUrl({ url: address(file), name: file, opacity: 0, ...heat });
@@ -451,7 +467,10 @@ class ServerDrawing {
     stage.querySelector(".frv-picture").replaceChildren(this.image);
   }
 
-  async load() {}
+  async load(value) {
+    if (this.loaded !== value.case) this.image.removeAttribute("src");
+    this.loaded = value.case;
+  }
 
   draw(state) {
     this.wish = {
@@ -474,7 +493,7 @@ class ServerDrawing {
       this.wish = null;
       try {
         const picture = await this.owner.server.draw(wish);
-        if (picture) this.image.src = picture;
+        if (picture && this.owner.value?.case === wish.case) this.image.src = picture;
       } catch (error) {
         console.warn("viewer: the server did not draw the slice:", error);
       }

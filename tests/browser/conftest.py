@@ -32,7 +32,7 @@ FLAGS = [
     "--no-first-run",
 ]
 PATIENCE_MS = 60_000
-HOLD = "hold"
+HOLD, FAULT = "hold", "fault"
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,23 @@ class Server:
     @contextmanager
     def hold(self) -> Iterator[None]:
         """No analysis gets on within this block."""
-        hold = self.reviews.parent / HOLD
-        hold.touch()
+        with self._file(HOLD):
+            yield
+
+    @contextmanager
+    def fault(self) -> Iterator[None]:
+        """Every analysis ends by a fault within this block."""
+        with self._file(FAULT):
+            yield
+
+    @contextmanager
+    def _file(self, name: str) -> Iterator[None]:
+        file = self.reviews.parent / name
+        file.touch()
         try:
             yield
         finally:
-            hold.unlink()
+            file.unlink()
 
     def rows(self) -> list[dict[str, str]]:
         """All rows of its review files."""
@@ -148,7 +159,7 @@ def start_server(folder: Path, *arguments: str) -> Iterator[Server]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The page with the stand-in models."""
     folder = tmp_path_factory.mktemp("server")
-    yield from start_server(folder, "--hold", str(folder / HOLD))
+    yield from start_server(folder, "--hold", str(folder / HOLD), "--fault", str(folder / FAULT))
 
 
 @pytest.fixture(scope="session")

@@ -24,9 +24,10 @@ def main() -> None:
     parser.add_argument("--public", action="store_true")
     parser.add_argument("--shipped", action="store_true", help="the shipped models instead of the stand-in")
     parser.add_argument("--hold", type=Path, help="while this file exists the stand-in waits")
+    parser.add_argument("--fault", type=Path, help="while this file exists the stand-in fails")
     given = parser.parse_args()
     settings = Settings(reviews=given.reviews, examples=given.examples, public=given.public, server_port=given.port)
-    load = load_shipped if given.shipped else load_fake(hold=given.hold)
+    load = load_shipped if given.shipped else load_fake(hold=given.hold, fault=given.fault)
     page, arguments = build_page(settings, load=load)
     page.launch(**arguments, prevent_thread_lock=True, quiet=True)
     print("ready", flush=True)  # noqa: T201 - the tests wait for it
