@@ -27,7 +27,7 @@ def mean_pairwise_dice(masks: Sequence[np.ndarray]) -> float:
 
 
 def clean(labels: sitk.Image, *, ensemble_dice: float | None, knows_spleen: bool) -> OrganMask:
-    """Keep the liver's largest component, fill its holes slice by slice, and measure.
+    """Keep the liver's and the spleen's largest component, fill the liver's holes slice by slice, and measure.
 
     ``labels`` is uint8 on the volume's grid. Holes are filled in-plane, where a vessel or lesion is enclosed by liver
     and belongs to it; other organs are left as they are.
@@ -36,13 +36,13 @@ def clean(labels: sitk.Image, *, ensemble_dice: float | None, knows_spleen: bool
         SegmentationError: no liver, or less than 200 mL of it.
     """
     voxels = sitk.GetArrayFromImage(labels)
-    parts, count = ndimage.label(voxels == LIVER, structure=np.ones((3, 3, 3)))
-    if count == 0:
+    liver, sizes = _largest_component(voxels == LIVER)
+    if not sizes.size:
         raise SegmentationError(
             "No liver was found in this series; choose an axial T2 series that shows the whole liver."
         )
-    sizes = np.bincount(parts.ravel())[1:]
-    liver = parts == 1 + int(sizes.argmax())
+    spleen, _ = _largest_component(voxels == SPLEEN)
+    voxels[(voxels == SPLEEN) & ~spleen] = 0
     filled = np.stack([ndimage.binary_fill_holes(plane) for plane in liver])
     voxels[voxels == LIVER] = 0
     voxels[filled & (voxels == 0)] = LIVER
@@ -58,11 +58,18 @@ def clean(labels: sitk.Image, *, ensemble_dice: float | None, knows_spleen: bool
         labels=cleaned,
         liver_ml=liver_ml,
         spleen_ml=float((voxels == SPLEEN).sum()) * voxel_ml if knows_spleen else None,
-        components=count,
+        components=sizes.size,
         largest_component_share=float(sizes.max() / sizes.sum()),
         touches_edge=_touches_edge(voxels == LIVER),
         ensemble_dice=ensemble_dice,
     )
+
+
+def _largest_component(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The largest component (neighbours by face, edge or corner) and the voxel counts of all; empty without any."""
+    parts, _ = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    sizes = np.bincount(parts.ravel())[1:]
+    return (parts == 1 + int(sizes.argmax()) if sizes.size else mask), sizes
 
 
 def _touches_edge(liver: np.ndarray) -> bool:

@@ -32,7 +32,8 @@ augmentation, network and loss; AdamW and an averaged network; brightness and co
 
 ## Cross-validation
 Each case predicted by the one member that has not seen it, on its own voxel grid, after the largest component was kept
-and holes were filled. HD95 is the larger of the two directed 95th percentiles. Written by `{evaluation_command}`.
+and holes were filled. HD95 is the larger of the two directed 95th percentiles. Written by
+`{evaluation_command}`.
 
 {summary}
 
@@ -66,7 +67,7 @@ def write(folder: Path, table: pd.DataFrame) -> None:
     """Write ``MODEL_CARD.md`` from ``model.json`` and a cross-validation by ``evaluate_segmenter``."""
     info = json.loads((folder / "model.json").read_text())
     training = info.get("training", {})
-    said = "{steps} steps a member, {hours:.1f} hours on {device} in all, seed {seed}".format(
+    said = "{steps} steps a member, {hours:.1f} hours on {device} summed over the members, seed {seed}".format(
         **{"steps": 0, "hours": 0.0, "device": "an unknown device", "seed": 0} | training
     )
     text = TEMPLATE.format(
@@ -94,7 +95,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
             "organ": organ, "cases": len(part), "mean Dice": part["dice"].mean(), "SD": part["dice"].std(),
             "median": part["dice"].median(), "worst": part["dice"].min(), "mean IoU": part["iou"].mean(),
             "mean HD95 mm": part["hd95_mm"].mean(), "mean ASSD mm": part["assd_mm"].mean(),
-            "mean |volume error| %": part["volume_error_percent"].abs().mean(),
+            "mean absolute volume error %": part["volume_error_percent"].abs().mean(),
         })  # fmt: skip
     return pd.DataFrame(rows)
 

@@ -45,6 +45,11 @@ def test_spleen_is_measured_where_the_model_knows_it():
     assert clean(labelled(LIVER), ensemble_dice=None, knows_spleen=False).spleen_ml is None
 
 
+def test_a_crumb_does_not_count_as_spleen():
+    crumb = (4, (slice(17, 18), slice(2, 6), slice(2, 6)))
+    assert clean(labelled(LIVER, SPLEEN, crumb), ensemble_dice=None, knows_spleen=True).spleen_ml == pytest.approx(125)
+
+
 def test_too_small_a_liver_is_refused_with_its_volume():
     small = (1, (slice(5, 10), slice(10, 20), slice(10, 20)))
     with pytest.raises(SegmentationError, match="Only 125 mL"):
