@@ -205,8 +205,10 @@ def finish_member(
     with torch.no_grad():
         net.head.weight.mul_(scale)
         net.head.bias.mul_(scale).add_(shift)
+    net.head.half().float()  # the scaled layer is rounded too; a steep scale makes that visible
+    logits = np.array([read_member(net, cases[i].tensor(spec).to(device))[0] for i in unseen])
     peaks = [heat_peak(net, cases[i].tensor(spec).to(device)) for i in unseen]
-    return Member(net, unseen, raw, scale * raw + shift, np.array(peaks))
+    return Member(net, unseen, raw, logits, np.array(peaks))
 
 
 def heat_peak(net: MaskedAttentionNet, x: torch.Tensor) -> float:
