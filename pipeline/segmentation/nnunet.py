@@ -23,7 +23,7 @@ from torch import Tensor
 
 from models import registry
 from pipeline.case import LIVER, ORGANS, SPLEEN, OrganMask, Step, Volume, run_to_end
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, SegmentationError
 from pipeline.segmentation.quality import clean, mean_pairwise_dice
 
 ALLOWED_CLASSES = {
@@ -37,6 +37,9 @@ ALLOWED_CLASSES = {
     "torch.nn.ReLU",
 }
 """What a plan may import by name: plans come with models from elsewhere."""
+
+
+SMALLEST_EXTENT_MM = 40.0
 
 
 class TilePredictor(nnUNetPredictor):
@@ -109,6 +112,7 @@ def segment_steps(volume: Volume, segmenter: Segmenter) -> Generator[Step, None,
         SegmentationError: no liver, or too little of it.
     """
     predictor, count = segmenter.predictor, len(segmenter.states)
+    _check_extent(volume)
     yield Step("Preparing the volume for the segmenter", 0.0)
     image = sitk.DICOMOrient(volume.image, segmenter.orientation)
     data, properties = _preprocess(image, predictor)
@@ -163,6 +167,18 @@ def _member_steps(
             return future.result()
         finally:
             predictor.stopped = True
+
+
+def _check_extent(volume: Volume) -> None:
+    """Refuse what cannot hold a liver, before nnU-Net would resample or crop it to nothing."""
+    extent = min(n * s for n, s in zip(volume.image.GetSize(), volume.spacing_mm_xyz, strict=True))
+    if extent < SMALLEST_EXTENT_MM:
+        raise SegmentationError(
+            f"The series covers only {extent:.0f} mm in one direction, which cannot hold a liver; "
+            "choose the whole axial T2 series."
+        )
+    if not volume.voxels.any():
+        raise SegmentationError("The images of this series are empty; choose another series.")
 
 
 def _preprocess(image: sitk.Image, predictor: TilePredictor) -> tuple[Tensor, dict]:

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 import torch
 
 from models import registry
+from pipeline.case import Volume
 from pipeline.errors import ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment, segment_steps
 from tests.segmentation.conftest import make_volume, write_model
@@ -68,6 +69,15 @@ def test_closing_the_steps_stops_at_a_tile(bright_segmenter):
 def test_no_liver_is_refused(bright_segmenter):
     with pytest.raises(SegmentationError, match="whole liver"):
         segment(make_volume((slice(0, 0), slice(0, 0), slice(0, 0))), bright_segmenter)
+
+
+def test_what_cannot_hold_a_liver_is_refused_before_the_network(bright_segmenter):
+    thin = make_volume((slice(0, 2), slice(5, 20), slice(4, 24)), size_zyx=(3, 40, 44))
+    with pytest.raises(SegmentationError, match="only 30 mm"):
+        segment(thin, bright_segmenter)
+    empty = make_volume(BOX)
+    with pytest.raises(SegmentationError, match="empty"):
+        segment(Volume(empty.image * 0, empty.source), bright_segmenter)
 
 
 def test_a_stored_network_answers_as_it_did_before(model_folder):
