@@ -22,7 +22,11 @@ def main() -> None:
     settings = settings_from(os.environ)
     page, arguments = build_page(settings)
     # Quiet: Gradio's own greeting advises a public link, which is not for patients' images.
-    _, address, _ = page.launch(**arguments, quiet=True, prevent_thread_lock=True)
+    try:
+        _, address, _ = page.launch(**arguments, quiet=True, prevent_thread_lock=True)
+    except OSError as error:
+        port = settings.server_port
+        raise SystemExit(f"Port {port} cannot be opened; set GRADIO_SERVER_PORT to a free one.") from error
     log.info("FibroReview is open on %s", address)
     page.block_thread()
 

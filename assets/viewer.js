@@ -51,7 +51,7 @@ class Viewer {
       preset: "full",
       inverted: false,
       mask: { on: true, style: "outline", opacity: 1.0 },
-      heat: { on: true, opacity: 0.5 },
+      heat: { on: true, opacity: 0.8 },
     };
     this.seen = { slices: new Set(), overlays: new Set(), seconds: 0, pauses: 0, since: performance.now() };
   }
@@ -426,7 +426,8 @@ class NiivueDrawing {
       const file = value.overlays[name];
       const heat = name === "heat" ? { colormap: "fr-heat", cal_min: 0, cal_max: 255 } : { colormap: "gray" };
       const overlay = await this.nv.addVolumeFromUrl({ url: address(file), name: file, opacity: 0, ...heat });
-      if (name !== "heat") overlay.setColormapLabel(labels(name === "liver" ? [1] : []));
+      if (name === "heat") Object.assign(overlay, { cal_min: 255, colormapType: TRANSLUCENT_BELOW_MIN });
+      else overlay.setColormapLabel(labels(name === "liver" ? [1] : []));
       this.overlays[name] = overlay;
     }
     this.bit = null;
@@ -502,11 +503,13 @@ class ServerDrawing {
   }
 }
 
-// Heat: dark red to yellow-white, more transparent where weaker; one scale for every case.
+// Heat: purple to yellow-white on one scale for every case, as in exports/pictures.py. NiiVue takes an overlay's alpha
+// as all or nothing, but for TRANSLUCENT_BELOW_MIN: there opacity is the square of the value's share of cal_min.
 const HEAT_COLOURS = {
-  R: [0, 87, 188, 249, 252], G: [0, 16, 55, 142, 255], B: [4, 110, 84, 9, 164],
-  A: [0, 102, 204, 255, 255], I: [0, 64, 128, 192, 255],
+  R: [127, 192, 239, 251, 252], G: [30, 58, 110, 184, 255], B: [108, 81, 33, 29, 164],
+  A: [0, 255, 255, 255, 255], I: [0, 64, 128, 192, 255],
 };
+const TRANSLUCENT_BELOW_MIN = 1;
 
 // A colour table that shows only the given codes, 0-7, in the liver's colour.
 function labels(shown) {

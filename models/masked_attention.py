@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from pipeline.errors import ModelError, SegmentationError
 
-MaskUse = Literal["attention", "none", "mask_only", "background_only"]
-"""``attention``: the method. ``none``: no mask at all. The last two are ablations: what the outline alone, and what
-everything but the liver, tells."""
+MaskUse = Literal["attention", "none", "mask_only", "background_only", "background_only_without_spleen"]
+"""``attention``: the method. ``none``: no mask at all. The others are ablations: what the outline alone tells, what
+everything but the liver tells, and the same without the half of the crop where the spleen lies. A large spleen is a
+sign of fibrosis; what is left without it can only come from the scanner, the site or the outline of the liver."""
 
 BACKBONES: dict[str, tuple[str, tuple[int, ...]]] = {
     "resnet18": ("resnet18", (1, 2, 3)),
@@ -98,18 +99,8 @@ class MaskedAttentionNet(nn.Module):
             raise ModelError(f"The backbone must be one of {', '.join(BACKBONES)}.")
         if mask not in get_args(MaskUse):
             raise ModelError(f"The use of the mask must be one of {', '.join(get_args(MaskUse))}.")
-        timm_name, all_stages = BACKBONES[backbone]
-        # Swin wants to be told that other sizes than 224 x 224 will come; the others do not know the argument.
-        sizes: dict[str, Any] = {"strict_img_size": False} if backbone.startswith("swin") else {}
         self.mask_use = mask
-        backbone_net: Any = timm.create_model(
-            timm_name,
-            pretrained=False,
-            features_only=True,
-            out_indices=tuple(stages or all_stages),
-            in_chans=1,
-            **sizes,
-        )
+        backbone_net = feature_network(backbone, stages)
         self.backbone = backbone_net
         self.channels_last = str(backbone_net.output_fmt).endswith("NHWC")
         channels = backbone_net.feature_info.channels()
@@ -159,6 +150,8 @@ class MaskedAttentionNet(nn.Module):
             return mask, mask
         if self.mask_use == "background_only":
             return image * (1 - mask), torch.ones_like(mask)
+        if self.mask_use == "background_only_without_spleen":
+            return right_half(image * (1 - mask)), torch.ones_like(mask)
         return image, mask
 
     def encode(self, image: Tensor, mask: Tensor) -> Tensor:
@@ -186,6 +179,31 @@ class MaskedAttentionNet(nn.Module):
         focused = self.focus(x.float(), share)
         features = focused.sum(dim=(2, 3)) / total.clamp_min(1e-6)  # 0 where a slice has no liver; its weight is 0 too
         return features, total[:, 0] / share[0, 0].numel()
+
+
+def feature_network(backbone: str, stages: Sequence[int] | None = None, **weights: Any) -> Any:
+    """timm's network for one input channel, cut off after the last of ``stages``.
+
+    Args:
+        backbone: a name of ``BACKBONES``.
+        stages: by default those of ``BACKBONES``.
+        weights: timm's ``pretrained`` and ``pretrained_cfg_overlay``; random weights without them.
+    """
+    timm_name, all_stages = BACKBONES[backbone]
+    # Swin wants to be told that other sizes than 224 x 224 will come; the others do not know the argument.
+    sizes: dict[str, Any] = {"strict_img_size": False} if backbone.startswith("swin") else {}
+    taken = tuple(stages or all_stages)
+    return timm.create_model(timm_name, features_only=True, out_indices=taken, in_chans=1, **sizes, **weights)
+
+
+def right_half(image: Tensor) -> Tensor:
+    """The patient's right half of the crop, whose middle is the liver's; the rest at the liver's brightness, 0.
+
+    The spleen lies in the other half. It is not painted over by its own mask, since a hole shows its size as well.
+    """
+    right = image.clone()
+    right[..., image.shape[-1] // 2 :] = 0  # (B, 1, H, W): x runs from the patient's right to the left
+    return right
 
 
 def liver_share(mask: Tensor, x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from pipeline import RESEARCH_USE
-from pipeline.commands import analyze, training
+from pipeline.commands import analyze, cohorts, evaluate, models, quality, training
 
 app = typer.Typer(
     help="Liver MRI: segmentation, fibrosis classification, training. " + RESEARCH_USE,
@@ -15,13 +15,18 @@ app = typer.Typer(
 )
 for command in (
     analyze.analyze,
-    training.simulate,
+    cohorts.import_cirrmri600,
+    cohorts.simulate,
     training.train_segmenter,
     training.evaluate_segmenter,
-    training.convert_segmenter,
     training.train_classifier,
+    quality.evaluate_corruptions,
+    quality.train_quality,
+    evaluate.evaluate,
 ):
     app.command()(command)
+app.command("contact-sheet")(cohorts.draw_contact_sheet)
+app.add_typer(models.app, name="models")
 
 if __name__ == "__main__":
     app(prog_name="python -m pipeline")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from models import registry
-from pipeline.case import Analysis, Answer, CaseWarning, OrganMask, Step, Volume
+from pipeline.case import Analysis, Answer, CaseWarning, Fibrosis, OrganMask, Step, Volume
 from pipeline.classification import Classifier, classify_steps, explain_steps
 from pipeline.errors import Cancelled
 from pipeline.intake import check_contrast
@@ -74,7 +74,12 @@ def analyze_steps(volume: Volume, models: Models, cancelled: Callable[[], bool] 
         heatmap=heatmap,
         segmenter=models.segmenter.model.model_info(),
         classifier=models.classifier.info,
-        warnings=volume.warnings + check_contrast(volume, organs) + mask_warnings(organs),
+        warnings=(
+            *volume.warnings,
+            *check_contrast(volume, organs),
+            *mask_warnings(organs),
+            *probability_warnings(fibrosis),
+        ),
         timings_s=timings,
     )
     yield Step("Done", 1.0, analysis)
@@ -90,6 +95,12 @@ def analyze(volume: Volume, models: Models) -> Analysis:
 def mask_warnings(organs: OrganMask) -> tuple[CaseWarning, ...]:
     """What a reader should know about a mask before trusting what was computed inside it."""
     found = []
+    if organs.score == 3:
+        why = f" ({'; '.join(organs.reasons)})" if organs.reasons else ""
+        found.append(CaseWarning(
+            "poor_segmentation",
+            f"The liver outline is probably poor: predicted Dice {organs.predicted_dice:.2f}{why}.",
+        ))  # fmt: skip
     if organs.ensemble_dice is not None and organs.ensemble_dice < 0.9:
         found.append(CaseWarning(
             "low_agreement",
@@ -106,6 +117,18 @@ def mask_warnings(organs: OrganMask) -> tuple[CaseWarning, ...]:
             "liver_at_edge", "The liver reaches the edge of the images; a part of it may lie outside."
         ))  # fmt: skip
     return tuple(found)
+
+
+def probability_warnings(fibrosis: Fibrosis) -> tuple[CaseWarning, ...]:
+    """What a reader should know about a probability before trusting it."""
+    if not fibrosis.mask_sensitive or fibrosis.mask_sensitivity is None:
+        return ()
+    low, high = fibrosis.mask_sensitivity
+    message = (
+        f"The probability runs from {low:.2f} to {high:.2f}, across the operating point, when the liver outline is "
+        "drawn a little tighter or wider; check the liver outline."
+    )
+    return (CaseWarning("mask_sensitive", message),)
 
 
 def _part(

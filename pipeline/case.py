@@ -23,6 +23,18 @@ LIVER, RIGHT_KIDNEY, LEFT_KIDNEY, SPLEEN = 1, 2, 3, 4
 ORGANS = {"liver": LIVER, "right_kidney": RIGHT_KIDNEY, "left_kidney": LEFT_KIDNEY, "spleen": SPLEEN}
 
 
+POOR_BELOW, EXCELLENT_FROM = 0.80, 0.93
+"""Liver Dice below which a mask is poor (score 3) and from which it is usable as it is (score 1)."""
+
+UNRELIABLE = "Unreliable: check the segmentation"
+"""Stands next to the probability wherever it is shown, when a warning's code is one of ``UNRELIABLE_CODES``."""
+
+MASK_SENSITIVE_WIDTH = 0.15
+"""A wider range of probabilities under a slightly changed mask, across the threshold, is worth a warning."""
+
+UNRELIABLE_CODES = frozenset({"poor_segmentation", "mask_sensitive"})
+
+
 @dataclass(frozen=True)
 class CaseWarning:
     """Something a reader should know about a case that was analysed all the same.
@@ -91,11 +103,18 @@ class Source:
 
 
 class _Held:
-    """Lets numpy look into an image and keep it alive: SimpleITK's own view outlives its image and then crashes."""
-
     def __init__(self, image: sitk.Image) -> None:
         self.image = image
         self.__array_interface__ = sitk.GetArrayViewFromImage(image).__array_interface__
+
+
+def view(image: sitk.Image) -> np.ndarray:
+    """An image's voxels, (z, y, x), read-only and without a copy.
+
+    Unlike SimpleITK's own view it keeps the image alive: that one reads freed memory where its image was a passing
+    value.
+    """
+    return np.asarray(_Held(image))
 
 
 @dataclass(frozen=True)
@@ -113,7 +132,7 @@ class Volume:
     @property
     def voxels(self) -> np.ndarray:
         """(z, y, x) float32, arbitrary MR units. A read-only view; copy before writing."""
-        return np.asarray(_Held(self.image))
+        return view(self.image)
 
     @property
     def spacing_mm_xyz(self) -> tuple[float, float, float]:
@@ -143,11 +162,17 @@ class OrganMask:
     """Whether the liver meets the first or last slice or the side of the image."""
     ensemble_dice: float | None = None
     """Mean pairwise liver Dice of the ensemble's members; None with a single member."""
+    predicted_dice: float | None = None
+    """Liver Dice that ``quality.json`` expects of this mask, 0-1; None where the segmenter has none."""
+    score: int | None = None
+    """1 usable as it is, 2 small edits wished, 3 poor: from the predicted Dice."""
+    reasons: tuple[str, ...] = ()
+    """What lowers the predicted Dice, in words, the heaviest first."""
 
     @property
     def liver(self) -> np.ndarray:
         """(z, y, x) bool, a new array."""
-        return sitk.GetArrayViewFromImage(self.labels) == LIVER
+        return view(self.labels) == LIVER
 
 
 @dataclass(frozen=True)
@@ -171,10 +196,28 @@ class Fibrosis:
     threshold: float
     """Operating point of the ensemble, from ``model.json``."""
     slices: tuple[SliceWeight, ...]
+    indeterminate: tuple[float, float] | None = None
+    """Rule-out and rule-in point, from ``model.json``; None where the model has none. Between them (the upper one not
+    included) the probability says neither, whatever ``advanced`` is."""
+    mask_sensitivity: tuple[float, float] | None = None
+    """Lowest and highest probability with the liver mask as it is, eroded and dilated; None where it was not tried."""
 
     @property
     def advanced(self) -> bool:
         return self.probability >= self.threshold
+
+    @property
+    def is_indeterminate(self) -> bool:
+        """Whether the probability lies between the rule-out and the rule-in point."""
+        return self.indeterminate is not None and self.indeterminate[0] <= self.probability < self.indeterminate[1]
+
+    @property
+    def mask_sensitive(self) -> bool:
+        """Whether the verdict hangs on the liver's outline: another one would turn it, and by no narrow margin."""
+        if self.mask_sensitivity is None:
+            return False
+        low, high = self.mask_sensitivity
+        return low < self.threshold <= high and high - low > MASK_SENSITIVE_WIDTH
 
 
 @dataclass(frozen=True)
@@ -216,6 +259,11 @@ class Analysis:
     warnings: tuple[CaseWarning, ...] = ()
     timings_s: Mapping[str, float] = field(default_factory=dict)
     """Seconds by stage: read, segment, classify, explain, write, total."""
+
+    @property
+    def unreliable(self) -> bool:
+        """Whether the probability must not be read without a look at the segmentation."""
+        return any(warning.code in UNRELIABLE_CODES for warning in self.warnings)
 
 
 @dataclass(frozen=True)

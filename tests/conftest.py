@@ -11,9 +11,11 @@ from tests.phantoms import make_volume_image, write_dicom_series
 
 @pytest.fixture(autouse=True)
 def own_site(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test writes into the developer's own data folder."""
+    """No test writes into the developer's own data folder, or finds the developer's own models."""
     monkeypatch.setenv("FIBROREVIEW_SITE_KEY", "key of the tests")
-    monkeypatch.setenv("FIBROREVIEW_DATA", str(tmp_path_factory.mktemp("site") / "data"))
+    site = tmp_path_factory.mktemp("site")
+    monkeypatch.setenv("FIBROREVIEW_DATA", str(site / "data"))
+    monkeypatch.setenv("FIBROREVIEW_MODELS", str(site / "models"))
 
 
 @pytest.fixture

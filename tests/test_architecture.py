@@ -12,10 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"pipeline", "pipeline.case", "pipeline.errors"},
+    {"pipeline", "pipeline.case", "pipeline.errors", "pipeline.statistics"},
     {"pipeline.intake", "models"},
     {"pipeline.segmentation", "pipeline.classification"},
-    {"pipeline.analysis"},
+    {"pipeline.analysis", "pipeline.installation"},
     {"pipeline.exports", "pipeline.reviews", "pipeline.reader_study", "pipeline.training", "pipeline.cohort"},
     {"pipeline.commands", "pipeline.page"},
     {"pipeline.__main__", "app"},
@@ -24,8 +24,11 @@ LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 ONLY_IN = {
     "gradio": {"pipeline.page", "app"},
     "ray": {"pipeline.cohort"},
-    "torch": {"models", "pipeline.segmentation", "pipeline.classification", "pipeline.analysis", "pipeline.training"},
-}
+    "torch": {
+        "models", "pipeline.segmentation", "pipeline.classification", "pipeline.analysis", "pipeline.installation",
+        "pipeline.training",
+    },
+}  # fmt: skip
 FILES = [*ROOT.glob("app.py"), *ROOT.glob("models/**/*.py"), *ROOT.glob("pipeline/**/*.py")]
 TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}
 
@@ -72,6 +75,11 @@ def test_ray_is_imported_inside_functions():
         assert not any(module.split(".")[0] == "ray" for module in top), file
 
 
+def test_no_file_uses_a_view_that_does_not_keep_its_image_alive():
+    raw = [file.name for file in FILES if "GetArrayViewFromImage" in file.read_text(encoding="utf-8")]
+    assert raw == ["case.py"]
+
+
 def test_only_the_command_line_prints():
     for file, tree in TREES.items():
         calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
@@ -82,7 +90,8 @@ def test_only_the_command_line_prints():
 
 def test_light_rooms_load_no_torch_by_any_way():
     code = (
-        "import sys, pipeline.intake, pipeline.exports, pipeline.reviews; print({'torch', 'gradio'} & set(sys.modules))"
+        "import sys, pipeline.intake, pipeline.exports, pipeline.reviews, pipeline.statistics.auc; "
+        "print({'torch', 'gradio'} & set(sys.modules))"
     )
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "set()"

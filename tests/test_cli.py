@@ -246,7 +246,7 @@ def test_help_loads_no_heavy_library():
          {"fold": 1, "resume": False}),
         (["evaluate-segmenter", "data", "--device", "cpu"], "segmenter_evaluation.evaluate_segmenter",
          {"device": "cpu"}),
-        (["convert-segmenter", "result", "-o", "out", "--trained-on", "ours"], "segmenter_export.convert",
+        (["models", "export", "result", "-o", "out", "--trained-on", "ours"], "segmenter_export.convert",
          {"trained_on": "ours"}),
         (["train-classifier", "cohort.csv", "-o", "out", "--mask", "none"], "classifier.train_classifier",
          {"mask": "none", "folds": 3}),

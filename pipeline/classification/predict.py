@@ -14,13 +14,16 @@ from pipeline.case import Fibrosis, ModelInfo, OrganMask, SliceWeight, Step, Vol
 from pipeline.classification.slices import InputSpec, take_slices
 from pipeline.errors import ModelError
 
+MOST_MOVED_MM = 3.0
+"""The mask's edge is moved by one voxel in plane, and by no more than this where voxels are larger."""
+
 
 class Classifier:
     """The networks of one classifier folder, loaded once and ready on a device.
 
     ``model.json`` says what they are: ``network`` (arguments of ``MaskedAttentionNet``), ``input`` (``InputSpec``),
-    ``positive_class``, ``threshold`` and ``heat_scale``. Not re-entrant, since Grad-CAM hooks into the networks: one
-    case at a time per classifier.
+    ``positive_class``, ``threshold``, ``heat_scale`` and, where it has one, ``indeterminate``. Not re-entrant, since
+    Grad-CAM hooks into the networks: one case at a time per classifier.
 
     Raises:
         ModelError: ``model.json`` or the weights do not fit this software.
@@ -34,11 +37,24 @@ class Classifier:
             self.positive_class = str(folder.info["positive_class"])
             self.threshold = float(folder.info["threshold"])
             self.heat_scale = float(folder.info["heat_scale"])
+            self.indeterminate = read_zone(folder.info.get("indeterminate"))
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelError("The classifier's model.json lacks its class, threshold or heat scale.") from error
+            raise ModelError(
+                "The classifier's model.json lacks its class, threshold or heat scale, or they are no numbers."
+            ) from error
         self.networks = tuple(
             build_network(folder.info.get("network", {}), folder.state(member)).to(device) for member in folder.members
         )
+
+
+def read_zone(stored: Any) -> tuple[float, float] | None:
+    """Rule-out and rule-in point as ``model.json`` stores them; raises TypeError or ValueError on anything else."""
+    if stored is None:
+        return None
+    low, high = stored
+    if not 0 <= float(low) <= float(high) <= 1:
+        raise ValueError("The indeterminate zone must be two ascending probabilities.")
+    return float(low), float(high)
 
 
 def build_network(network: Mapping[str, Any], state: dict[str, torch.Tensor]) -> MaskedAttentionNet:
@@ -63,26 +79,43 @@ def for_reading(net: MaskedAttentionNet) -> MaskedAttentionNet:
 
 
 def classify_steps(volume: Volume, organs: OrganMask, classifier: Classifier) -> Generator[Step, None, Fibrosis]:
-    """``classify``, one step per member; the generator's return value is the answer.
+    """``classify``, one step per member and mask; the generator's return value is the answer.
+
+    Besides the mask as it is, the members read the case with the mask eroded and dilated by one voxel in plane: the
+    range says how far the probability hangs on the outline.
 
     Raises:
         SegmentationError: the liver mask is empty.
     """
-    case = take_slices(volume, organs.liver, classifier.spec)
-    x = case.tensor(classifier.spec).to(classifier.device)
+    spec = classifier.spec
+    case = take_slices(volume, organs.liver, spec)
+    moved_mm = min(max(volume.spacing_mm_xyz[:2]), MOST_MOVED_MM)
+    masks = {
+        "": case,
+        ", mask eroded": case.with_edge_moved(-moved_mm, spec),
+        ", mask dilated": case.with_edge_moved(moved_mm, spec),
+    }
     members = len(classifier.networks)
-    probabilities, weights = [], []
-    for number, net in enumerate(classifier.networks, start=1):
-        logit, weight = read_member(net, x)
-        probabilities.append(1 / (1 + np.exp(-logit)))
-        weights.append(weight)
-        yield Step(f"Estimating fibrosis, model {number} of {members}", number / members)
+    probabilities = np.zeros((len(masks), members))
+    weights = []
+    for row, (words, masked) in enumerate(masks.items()):
+        x = masked.tensor(spec).to(classifier.device)
+        for column, net in enumerate(classifier.networks):
+            logit, weight = read_member(net, x)
+            probabilities[row, column] = 1 / (1 + np.exp(-logit))
+            if masked is case:
+                weights.append(weight)
+            done = (row * members + column + 1) / (len(masks) * members)
+            yield Step(f"Estimating fibrosis, model {column + 1} of {members}{words}", done)
+    means = probabilities.mean(axis=1)  # (masks,)
     return Fibrosis(
         positive_class=classifier.positive_class,
-        probability=float(np.mean(probabilities)),
-        ensemble_range=(float(min(probabilities)), float(max(probabilities))),
+        probability=float(means[0]),
+        ensemble_range=(float(probabilities[0].min()), float(probabilities[0].max())),
         threshold=classifier.threshold,
         slices=tuple(SliceWeight(z, float(w)) for z, w in zip(case.z, np.mean(weights, axis=0), strict=True)),
+        indeterminate=classifier.indeterminate,
+        mask_sensitivity=(float(means.min()), float(means.max())),
     )
 
 

@@ -8,7 +8,7 @@ along z: thick slices stay what they are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import SimpleITK as sitk
 import torch
 from scipy import ndimage
 
-from pipeline.case import Volume
+from pipeline.case import Volume, view
 from pipeline.errors import ModelError, SegmentationError
 
 SIZE_STEP = 32
@@ -75,6 +75,18 @@ class CaseSlices:
         """(slices, 2, y, x) float32: image and soft mask."""
         return torch.from_numpy(np.stack([self.images, soft_mask(self.distance_mm, spec)], axis=1))
 
+    def with_edge_moved(self, outwards_mm: float, spec: InputSpec) -> CaseSlices:
+        """The same slices with the mask dilated (above 0) or eroded in plane, and brightness in units of that liver.
+
+        Crop and choice of slices stay. An erosion that leaves nothing keeps the brightness.
+        """
+        distance = self.distance_mm - np.float32(outwards_mm)
+        signal = self.images + 1  # 0 is no signal, 1 the liver's median
+        medians = [float(np.median(part)) if part.size else 0.0
+                   for part in (signal[self.distance_mm <= 0], signal[distance <= 0])]  # fmt: skip
+        images = np.clip(signal * (medians[0] / medians[1]) - 1, *spec.clip) if min(medians) > 0 else self.images
+        return replace(self, images=images.astype(np.float32), distance_mm=distance)
+
 
 def take_slices(volume: Volume, liver: np.ndarray, spec: InputSpec) -> CaseSlices:
     """Choose, resample, crop and normalise.
@@ -93,8 +105,8 @@ def take_slices(volume: Volume, liver: np.ndarray, spec: InputSpec) -> CaseSlice
     mask = sitk.GetImageFromArray(liver.astype(np.float32))
     mask.CopyInformation(volume.image)
     mask = sitk.Resample(mask, grid, sitk.Transform(), sitk.sitkLinear, 0.0)
-    images = np.clip((sitk.GetArrayViewFromImage(image)[list(z)] - low) / unit - 1.0, *spec.clip)
-    inside = sitk.GetArrayViewFromImage(mask)[list(z)] >= 0.5
+    images = np.clip((view(image)[list(z)] - low) / unit - 1.0, *spec.clip)
+    inside = view(mask)[list(z)] >= 0.5
     distance = np.stack([signed_distance(plane) for plane in inside]) * spec.spacing_mm
     return CaseSlices(images.astype(np.float32), distance.astype(np.float32), z, grid)
 

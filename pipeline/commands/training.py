@@ -1,4 +1,4 @@
-"""The commands that make cohorts and models."""
+"""The commands that train models."""
 
 from __future__ import annotations
 
@@ -7,31 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.commands.shared import Device, Out, Seed, faults_in_one_line, log_shown, progress_bar
+from pipeline.commands.shared import Device, Out, Seed, faults_in_one_line, log_shown
 
-MaskUse = Literal["attention", "none", "mask_only", "background_only"]
+Backbone = Literal["resnet18", "resnet50", "densenet121", "swin_tiny"]
+MaskUse = Literal["attention", "none", "mask-only", "background-only", "background-only-without-spleen"]
 """As in ``models.masked_attention``, which would load torch."""
-
-
-def simulate(
-    out: Out,
-    cases: Annotated[int, typer.Option(help="How many.")] = 200,
-    seed: Seed = 0,
-    anatomies: Annotated[
-        Path | None, typer.Option(help="Folder with imagesTr and labelsTr (or images and labels); else phantoms.")
-    ] = None,
-    workers: Annotated[int, typer.Option(help="Processes at work; the voxels do not depend on it.")] = 2,
-) -> None:
-    """Make a cohort with simulated fibrosis: images, masks and a manifest to train and test a classifier on."""
-    with faults_in_one_line(), progress_bar() as progress:
-        from pipeline.training import simulation
-
-        task = progress.add_task("Making cases", total=cases)
-        manifest = simulation.simulate(
-            out, cases=cases, seed=seed, anatomies=anatomies, workers=workers,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )  # fmt: skip
-    typer.echo(f"{cases} cases in {manifest}")
 
 
 def train_segmenter(
@@ -73,43 +53,54 @@ def evaluate_segmenter(
     typer.echo(table.round(3).to_string(index=False))
 
 
-def convert_segmenter(
-    result: Annotated[
-        Path, typer.Argument(help="Result folder of an nnU-Net v2 training, with plans.json and fold_*.")
-    ],
-    out: Out,
-    trained_on: Annotated[str, typer.Option(help="Shown beside every result.")],
-    licence: Annotated[str, typer.Option(help="Of the weights, from their data.")] = "unknown",
-    orientation: Annotated[str, typer.Option(help="Axis code of the images it was trained on.")] = "LPS",
-) -> None:
-    """Turn an nnU-Net v2 model that was trained elsewhere, liver-only ones too, into a segmenter of this app."""
-    with faults_in_one_line(), log_shown():
-        from pipeline.training import segmenter_export
-
-        segmenter_export.convert(result, out, trained_on=trained_on, licence=licence, orientation=orientation)
-
-
 def train_classifier(
     manifest: Annotated[Path, typer.Argument(help="Cohort manifest (CSV).")],
     out: Out,
-    backbone: Annotated[str, typer.Option(help="A timm name, such as resnet18, densenet121, swin_tiny.")] = "resnet18",
+    backbone: Annotated[Backbone, typer.Option(help="Network that reads the slices.")] = "resnet18",
     mask: Annotated[
-        MaskUse, typer.Option(help="How the liver mask enters; none is the unmasked baseline.")
+        MaskUse,
+        typer.Option(help="How the liver mask enters; none is the unmasked baseline, the others test for leaks."),
     ] = "attention",
-    folds: Annotated[int, typer.Option(help="Members of the ensemble, split by source anatomy.")] = 3,
-    epochs: Annotated[int, typer.Option(help="Passes over the cohort.")] = 24,
+    folds: Annotated[int, typer.Option(help="Members of the ensemble, split by source anatomy.", min=2)] = 3,
+    fold: Annotated[
+        int | None, typer.Option(help="Train this fold only, from 0; gather all with --resume, without --fold.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the cohort, at most.", min=1)] = 24,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many epochs without a better inner fold; else train all.", min=1)
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = False,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder of slices and checkpoints; training beside the manifest if not given.")
+    ] = None,
+    pretrained: Annotated[
+        str, typer.Option(help="First weights: imagenet (timm's) or a .safetensors file of timm's; else random.")
+    ] = "",
+    shuffle_labels: Annotated[
+        bool, typer.Option("--shuffle-labels", help="Leak test: the AUC should be near 0.5.")
+    ] = False,
+    sensitivity: Annotated[
+        float | None, typer.Option(help="Wished of the operating point; else Youden's index.", min=0.01, max=1.0)
+    ] = None,
     licence: Annotated[str, typer.Option(help="Of the weights, from their data.")] = "unknown",
+    lsm_cut: Annotated[float, typer.Option(help="Stiffness in kPa above which fibrosis counts as advanced.")] = 12.0,
+    metavir_cut: Annotated[str, typer.Option(help="Stage from which it does, where there is histology.")] = "F3",
 ) -> None:
     """Train the fibrosis classifier on a cohort and print what was measured out of fold."""
     with faults_in_one_line(), log_shown():
         from pipeline.training import classifier
+        from pipeline.training.manifest import CutOffs
 
         measured = classifier.train_classifier(
-            manifest, out, backbone=backbone, mask=mask, folds=folds, epochs=epochs, seed=seed, device=device,
-            resume=resume, licence=licence,
+            manifest, out, fold=fold, device=device, resume=resume, work=work, licence=licence, pretrained=pretrained,
+            sensitivity=sensitivity, backbone=backbone, mask=mask.replace("-", "_"), folds=folds, epochs=epochs,
+            patience=patience, seed=seed, shuffled_labels=shuffle_labels,
+            cut_offs=CutOffs(lsm_cut, metavir_cut.upper()),
         )  # fmt: skip
+    if measured is None:
+        typer.echo(f"Fold {fold} is trained. When all {folds} are, run the command with --resume and without --fold.")
+        return
     auc, low, high = measured.auc
     typer.echo(f"Out-of-fold AUC {auc:.3f} (95 % interval {low:.3f} to {high:.3f})")

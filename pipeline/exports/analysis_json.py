@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline import __version__
-from pipeline.case import Analysis, ModelInfo
+from pipeline.case import Analysis, Fibrosis, ModelInfo, OrganMask
 
 SCHEMA = 1
 
@@ -35,13 +35,14 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
             "touches_edge": bool(organs.touches_edge),
         },
         "spleen": None if organs.spleen_ml is None else {"volume_ml": float(organs.spleen_ml)},
-        "segmentation_quality": {"ensemble_dice": _number(organs.ensemble_dice)},
+        "segmentation_quality": {"ensemble_dice": _number(organs.ensemble_dice)} | _predicted(organs),
         "fibrosis": {
             "positive_class": fibrosis.positive_class,
             "probability": float(fibrosis.probability),
             "ensemble_range": [float(p) for p in fibrosis.ensemble_range],
             "threshold": float(fibrosis.threshold),
             "advanced": bool(fibrosis.advanced),
+            **_doubt(fibrosis),
             "heat_outside_liver": _number(analysis.heatmap.heat_outside_liver),
             "slices": [{"z": int(s.z), "weight": float(s.weight)} for s in fibrosis.slices],
         },
@@ -49,6 +50,24 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
         "warnings": [{"code": w.code, "message": w.message} for w in analysis.warnings],
         "timings_s": {stage: round(float(seconds), 3) for stage, seconds in analysis.timings_s.items()},
     }
+
+
+def _predicted(organs: OrganMask) -> dict[str, Any]:
+    """Absent where the segmenter predicts no quality."""
+    if organs.predicted_dice is None:
+        return {}
+    return {"predicted_dice": float(organs.predicted_dice), "score": organs.score, "reasons": list(organs.reasons)}
+
+
+def _doubt(fibrosis: Fibrosis) -> dict[str, Any]:
+    """Each absent where the model has no indeterminate zone or the mask was not varied."""
+    doubt: dict[str, Any] = {}
+    if fibrosis.indeterminate is not None:
+        doubt["indeterminate"] = [float(p) for p in fibrosis.indeterminate]
+        doubt["is_indeterminate"] = bool(fibrosis.is_indeterminate)
+    if fibrosis.mask_sensitivity is not None:
+        doubt["mask_sensitivity"] = [float(p) for p in fibrosis.mask_sensitivity]
+    return doubt
 
 
 def _model(model: ModelInfo) -> dict[str, str]:

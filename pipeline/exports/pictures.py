@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 
 LIVER_COLOUR, SPLEEN_COLOUR = "#2ee6c5", "#f7b267"
-HEAT_COLOURS = colormaps["inferno"]
+HEAT_COLOURS = ListedColormap(colormaps["inferno"](np.linspace(0.35, 1.0, 256)), "heat")
+"""Without inferno's darkest third: weak heat tints the liver and does not darken it."""
 HEAT_SCALE = Normalize(0.0, 1.0)
 """The same for every case: a weak map looks weak."""
 MARK = {"color": "#e8eef2", "fontsize": 7.5, "fontweight": "bold", "va": "center", "ha": "center"}
@@ -70,10 +71,10 @@ def outline(axes: Axes, mask: np.ndarray, colour: str, width: float = 1.0) -> No
         axes.contour(mask.astype(np.float32), levels=[0.5], colors=[colour], linewidths=width)
 
 
-def show_heat(axes: Axes, heat: np.ndarray) -> None:
-    """Lay a (rows, columns) heat map, 0-1, over the slice: the hotter, the less transparent."""
+def show_heat(axes: Axes, heat: np.ndarray, opacity: float = 0.8) -> None:
+    """Lay a (rows, columns) heat map, 0-1, over the slice, as opaque as its square times ``opacity``."""
     coloured = HEAT_COLOURS(HEAT_SCALE(heat))
-    coloured[..., 3] = np.clip(heat * 1.6, 0.0, 0.8)
+    coloured[..., 3] = np.clip(heat, 0.0, 1.0) ** 2 * min(opacity, 1.0)
     limits = axes.get_xlim(), axes.get_ylim()
     axes.imshow(coloured, interpolation="bilinear", aspect="auto")
     axes.set(xlim=limits[0], ylim=limits[1])

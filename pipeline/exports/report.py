@@ -8,14 +8,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import numpy as np
-import SimpleITK as sitk
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from pipeline import RESEARCH_USE, __version__
-from pipeline.case import SPLEEN, Analysis, Fibrosis
+from pipeline.case import SPLEEN, UNRELIABLE, Analysis, Fibrosis, view
 from pipeline.exports import pictures
 from pipeline.exports.layout import AMBER, AMBER_DARK, INK, LINE, MUTED, PAGE, RULE, Page
 
@@ -66,31 +65,44 @@ def _result(page: Page, analysis: Analysis) -> None:
     fibrosis, note = analysis.fibrosis, analysis.classifier.note
     page.paragraph(0.5, 1.50, f"Probability of {fibrosis.positive_class}", width=7.27, size=10, bold=True, lines=1)
     page.text(0.5, 1.98, f"{fibrosis.probability:.2f}", size=34, bold=True)
-    page.text(1.95, 1.86, "Positive" if fibrosis.advanced else "Negative", size=13, bold=True)
+    verdict = "Indeterminate" if fibrosis.is_indeterminate else "Positive" if fibrosis.advanced else "Negative"
+    page.text(1.95, 1.86, verdict, size=13, bold=True)
     side = "at or above" if fibrosis.advanced else "below"
     page.text(1.95, 2.11, f"{side} the operating point", size=8, colour=MUTED)
+    if analysis.unreliable:
+        page.text(1.95, 2.29, UNRELIABLE, size=7.5, colour=AMBER_DARK, bold=True)
     _scale(page, fibrosis)
-    bottom = page.paragraph(0.5, 2.49, range_words(fibrosis), width=7.27, size=7.5, colour=MUTED, lines=2)
+    bottom = page.paragraph(0.5, 2.49, range_words(fibrosis), width=7.27, size=7.5, colour=MUTED, lines=3)
     if note:
         end = page.paragraph(0.66, bottom + 0.12, note, width=7.1, size=8, colour=AMBER_DARK, bold=True, lines=2)
         page.box(0.5, bottom + 0.03, 0.05, end - bottom - 0.06, AMBER)
 
 
 def range_words(fibrosis: Fibrosis) -> str:
-    """What the scale shows, in words, and whether the ensemble's members fall on both sides of the operating point."""
+    """What the scale shows, in words: the members and on which sides they fall, the indeterminate zone, and how far the
+    probability hangs on the outline."""
     low, high = fibrosis.ensemble_range
     words = f"The ensemble's members range from {low:.2f} to {high:.2f} (a range, not a confidence interval)."
-    split = low < fibrosis.threshold <= high
-    return f"{words} They fall on both sides of the operating point." if split else words
+    if low < fibrosis.threshold <= high:
+        words += " They fall on both sides of the operating point."
+    if fibrosis.indeterminate is not None:
+        rule_out, rule_in = fibrosis.indeterminate
+        words += f" Indeterminate between the rule-out point {rule_out:.2f} and the rule-in point {rule_in:.2f}."
+    if fibrosis.mask_sensitivity is not None:
+        tighter, wider = fibrosis.mask_sensitivity
+        words += f" With the liver outline a voxel tighter or wider: {tighter:.2f} to {wider:.2f}."
+    return words
 
 
 def _scale(page: Page, fibrosis: Fibrosis) -> None:
-    """Probability on 0-1: ensemble range as a bar, probability as a dot, operating point as a line."""
+    """Probability on 0-1: ensemble range as a bar, probability as a dot, operating point as a line, zone below."""
     axes = page.axes(4.0, 1.62, 3.77, 0.72)
     axes.set(xlim=(-0.03, 1.03), ylim=(0, 1))
     axes.axis("off")
     axes.plot([0, 1], [0.45, 0.45], color=LINE, linewidth=7, solid_capstyle="round")
     axes.plot(fibrosis.ensemble_range, [0.45, 0.45], color="#5b9bb5", linewidth=7, solid_capstyle="butt")
+    if fibrosis.indeterminate is not None:
+        axes.plot(fibrosis.indeterminate, [0.27, 0.27], color=AMBER, linewidth=3, solid_capstyle="butt")
     axes.plot([fibrosis.threshold] * 2, [0.22, 0.70], color=AMBER_DARK, linewidth=1.6)
     axes.plot([fibrosis.probability], [0.45], "o", color=INK, markersize=9, markeredgecolor="white")
     # The label stays on the page when the operating point is near an end.
@@ -102,7 +114,7 @@ def _scale(page: Page, fibrosis: Fibrosis) -> None:
 
 def _axial_row(page: Page, analysis: Analysis) -> None:
     liver, voxels = analysis.organs.liver, analysis.volume.voxels
-    spleen = sitk.GetArrayViewFromImage(analysis.organs.labels) == SPLEEN
+    spleen = view(analysis.organs.labels) == SPLEEN
     sx, sy, sz = analysis.volume.spacing_mm_xyz
     limits = pictures.window(voxels)
     page.heading(COLUMNS[0], TOP_AXIAL - 0.14, "Segmentation", "slice with the largest liver in the middle")
@@ -132,7 +144,7 @@ def shown_slices(liver: np.ndarray, spacing_z_mm: float) -> tuple[int, int, int]
 
 def _heat_row(page: Page, analysis: Analysis) -> None:
     heat, voxels, liver = (
-        sitk.GetArrayViewFromImage(analysis.heatmap.image),
+        view(analysis.heatmap.image),
         analysis.volume.voxels,
         analysis.organs.liver,
     )
@@ -187,12 +199,15 @@ def _measurements(page: Page, analysis: Analysis) -> None:
         ("Slices classified", str(len(analysis.fibrosis.slices))),
         ("Heat outside liver", "no heat" if heat is None else f"{heat:.0%}"),
     ]
+    if organs.score is not None:
+        rows.insert(3, ("Mask quality", f"score {organs.score}, Dice {organs.predicted_dice:.2f}"))
     page.heading(left, top, "Measurements")
+    step = min(0.345, 2.42 / (len(rows) - 1))
     for number, (name, value) in enumerate(rows):
-        y = TOP_HEAT + 0.17 + number * 0.345
+        y = TOP_HEAT + 0.17 + number * step
         page.text(left, y, name, size=7.5, colour=MUTED)
         page.text(7.77, y, value, size=8.5, colour=INK, bold=True, right=True)
-        page.rule(left, 7.77, y + 0.165, RULE)
+        page.rule(left, 7.77, y + 0.48 * step, RULE)
 
 
 def _parts(components: int, kept: float) -> str:

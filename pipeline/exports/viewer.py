@@ -12,7 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from pipeline.case import Analysis, Volume
+from pipeline.case import Analysis, Volume, view
 
 VOLUME_FILE = "volume.nii.gz"
 LIVER_FILE = "liver.nii.gz"
@@ -51,7 +51,7 @@ def write_viewer_overlays(analysis: Analysis, folder: Path) -> dict[str, object]
     like = analysis.volume.image
     _write(_on_grid(liver.astype(np.uint8), like), folder / LIVER_FILE)
     _write(_on_grid(outline_bits(liver), like), folder / OUTLINE_FILE)
-    heat = sitk.GetArrayViewFromImage(analysis.heatmap.image)
+    heat = view(analysis.heatmap.image)
     _write(_on_grid(np.rint(np.clip(heat, 0, 1) * 255).astype(np.uint8), like), folder / HEAT_FILE)
     return {
         "files": {"outline": OUTLINE_FILE, "liver": LIVER_FILE, "heat": HEAT_FILE},
@@ -101,7 +101,7 @@ def overlay_files(folder: Path) -> Mapping[str, Path]:
 
 def _as_small_integers(image: sitk.Image) -> sitk.Image:
     """int16 where that loses nothing, as with nearly every scanner: half the download of float32."""
-    voxels = sitk.GetArrayViewFromImage(image)
+    voxels = view(image)
     if np.abs(voxels).max(initial=0) > 32000 or not np.array_equal(voxels, np.rint(voxels)):
         return image
     return sitk.Cast(image, sitk.sitkInt16)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import SimpleITK as sitk
 
-from pipeline.case import LIVER, SPLEEN, CaseWarning, OrganMask, Series, Volume
+from pipeline.case import LIVER, SPLEEN, CaseWarning, OrganMask, Series, Volume, view
 from pipeline.intake import words
 
 MIN_SLICES = 16
@@ -42,7 +42,7 @@ def check_header(series: Series, *, other_body_part: bool = False) -> tuple[Case
 
 def check_image(image: sitk.Image) -> tuple[CaseWarning, ...]:
     """What extent and intensities say about a volume in LPS."""
-    voxels = sitk.GetArrayViewFromImage(image)
+    voxels = view(image)
     if voxels.min() == voxels.max():
         return (CaseWarning("constant", "All voxels have the same value, so there is nothing to see."),)
     return (*_field(image), *_values(voxels), *_body(image, voxels))
@@ -53,7 +53,7 @@ def check_contrast(volume: Volume, organs: OrganMask) -> tuple[CaseWarning, ...]
 
     For after the segmentation; silent where the model knows no spleen or found too little of it.
     """
-    labels = sitk.GetArrayViewFromImage(organs.labels)
+    labels = view(organs.labels)
     liver, spleen = volume.voxels[labels == LIVER], volume.voxels[labels == SPLEEN]
     if min(liver.size, spleen.size) < 200 or np.median(spleen) >= 0.9 * np.median(liver):
         return ()

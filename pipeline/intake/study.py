@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from pipeline.case import LeftOut, Series, Source, Study, Volume
+from pipeline.case import LeftOut, Series, Source, Study, Volume, view
 from pipeline.errors import InputError, SeriesError
 from pipeline.intake import checks, dicom, nifti, ranking
 from pipeline.intake.archive import ADVICE, BUDGET, Budget, Gathered, gather
@@ -150,5 +150,5 @@ def _dicom_case(stack: Stack) -> str | None:
 def _nifti_case(image: sitk.Image) -> str:
     """From voxels and geometry in LPS: the same however the file stores its axes."""
     geometry = np.array([*image.GetSpacing(), *image.GetOrigin(), *image.GetDirection()]).round(4) + 0.0
-    voxels = np.ascontiguousarray(sitk.GetArrayViewFromImage(image), dtype="<f4")
+    voxels = np.ascontiguousarray(view(image), dtype="<f4")
     return case_id((np.array(image.GetSize(), "<i8").tobytes(), geometry.astype("<f8").tobytes(), voxels.tobytes()))

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from pipeline.case import Step, Volume
 from pipeline.errors import ModelError, PipelineError
@@ -15,19 +16,27 @@ Analyse = Callable[[Volume, Callable[[], bool]], Iterator[Step]]
 log = logging.getLogger(__name__)
 
 
-def load_shipped() -> Analyse:
-    """Load the shipped models. Seconds: torch and nnU-Net are imported here and not before."""
+class Choice(NamedTuple):
+    """Names of a segmenter and a classifier, as ``models.registry.names`` lists them."""
+
+    segmenter: str
+    classifier: str
+
+
+def load_chosen(choice: Choice) -> Analyse:
+    """Load these models. Seconds: torch and nnU-Net are imported here and not before."""
     from pipeline.analysis import analyze_steps, load_models
 
-    models = load_models()
+    models = load_models(choice.segmenter, choice.classifier)
     return lambda volume, cancelled: analyze_steps(volume, models, cancelled)
 
 
 class Engine:
-    """Models that arrive while the page is already up."""
+    """Models that arrive while the page is already up: the default ones, and the last that a reader chose instead."""
 
-    def __init__(self, load: Callable[[], Analyse]) -> None:
-        self._load = load
+    def __init__(self, load: Callable[[Choice], Analyse], default: Choice) -> None:
+        self._load, self.default = load, default
+        self._other: tuple[Choice, Analyse] | None = None
         self._ready = threading.Event()
         self._analyse: Analyse | None = None
         self._fault: PipelineError | None = None
@@ -38,7 +47,7 @@ class Engine:
 
     def _load_all(self) -> None:
         try:
-            self._analyse = self._load()
+            self._analyse = self._load(self.default)
         except PipelineError as error:
             self._fault = error
         finally:
@@ -52,17 +61,27 @@ class Engine:
         """Whether loading has ended, well or badly, within ``seconds``."""
         return self._ready.wait(seconds)
 
-    def analyse(self, volume: Volume, cancelled: Callable[[], bool]) -> Iterator[Step]:
-        """The steps of one analysis.
+    def analyse(self, volume: Volume, cancelled: Callable[[], bool], choice: Choice) -> Iterator[Step]:
+        """The steps of one analysis. One at a time: whoever calls stands first in the line.
 
         Raises:
             ModelError: the models could not be loaded.
             PipelineError: as ``analyze_steps``.
         """
         self._ready.wait()
-        if self._analyse is None:
-            raise self._fault or ModelError("The models are not loaded: reload the page and try again.")
-        return self._analyse(volume, cancelled)
+        if choice != self.default:
+            yield Step("Loading the chosen models", 0.0)
+        yield from self._loaded(choice)(volume, cancelled)
+
+    def _loaded(self, choice: Choice) -> Analyse:
+        if choice == self.default:
+            if self._analyse is None:
+                raise self._fault or ModelError("The models are not loaded: reload the page and try again.")
+            return self._analyse
+        if self._other is None or self._other[0] != choice:
+            self._other = None  # frees their memory before the next are loaded
+            self._other = (choice, self._load(choice))
+        return self._other[1]
 
 
 class Line:

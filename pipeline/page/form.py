@@ -79,6 +79,8 @@ def to_review(visit: Visit, answers: Answers) -> Review:
         # What the reader has not been shown is not part of what the reader judged.
         probability=outcome.probability if outcome.revealed else None,
         threshold=outcome.threshold if outcome.revealed else None,
+        predicted_score=outcome.predicted_score if outcome.revealed else None,
+        predicted_dice=outcome.predicted_dice if outcome.revealed else None,
         mask_sha256=outcome.mask_sha256,
         segmenter=outcome.segmenter,
         classifier=outcome.classifier,

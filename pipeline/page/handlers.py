@@ -16,7 +16,7 @@ from pipeline.errors import Cancelled, PipelineError
 from pipeline.intake import preselected, read_series
 from pipeline.page import uploads
 from pipeline.page.cases import Case, Cases
-from pipeline.page.engine import Engine, Line
+from pipeline.page.engine import Choice, Engine, Line
 from pipeline.page.form import Answers, reviews_html, same_answers, to_review
 from pipeline.page.outcome import pack, reveal
 from pipeline.page.parts import Parts
@@ -129,8 +129,8 @@ class Handlers:
 
     # ---- analysing it
 
-    def analyse(self, visit: Visit, blind: bool) -> Iterator[Updates]:
-        """Run the models on the open series, one step at a time. Ends at its next step once it is stopped."""
+    def analyse(self, visit: Visit, blind: bool, segmenter: str, classifier: str) -> Iterator[Updates]:
+        """Run the named models on the open series, one step at a time. Ends at its next step once it is stopped."""
         case = self.cases.find(visit.case_key)
         if case is None or visit.study is None or not visit.series_key:
             yield self.show.say(GONE if visit.case_key else "Please open an MRI first.", "error")
@@ -138,8 +138,11 @@ class Handlers:
         case.stop.clear()
         yield {**self.show.running(True), **self.show.form(None), self.parts.result: waiting_html()}
         try:
-            analysis = yield from self._steps(visit, case)
+            analysis = yield from self._steps(visit, case, Choice(segmenter, classifier))
             yield {self.parts.status: progress_html("Writing the files", 0.99)}
+            if visit.outcome:  # the viewer keeps what it has loaded of a served folder
+                case = self.cases.serve_anew(case)
+                visit = replace(visit, viewer=self._show_volume(analysis.volume, case))
             outcome = self._pack(analysis, case)
             blind = blind and outcome.case_id not in visit.revealed_cases
             if not blind:
@@ -160,7 +163,7 @@ class Handlers:
             **self.show.say("Done.", "done"),
         }
 
-    def _steps(self, visit: Visit, case: Case) -> Generator[Updates, None, Analysis]:
+    def _steps(self, visit: Visit, case: Case, choice: Choice) -> Generator[Updates, None, Analysis]:
         """Progress while waiting in line, for the models, and through the analysis, which is returned.
 
         Raises:
@@ -181,7 +184,7 @@ class Handlers:
             volume = read_series(visit.study, visit.series_key)
             read_s = time.monotonic() - start
             shown, last = 0.0, Step("", 0.0)
-            for step in self.engine.analyse(volume, case.stop.is_set):
+            for step in self.engine.analyse(volume, case.stop.is_set, choice):
                 last = step
                 # Stopped: nothing more is shown, and the next step raises.
                 if time.monotonic() - shown > EVERY_S and not case.stop.is_set():

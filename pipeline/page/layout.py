@@ -8,10 +8,11 @@ from typing import Any
 
 import gradio as gr
 
+from models import registry
 from pipeline import RESEARCH_USE
 from pipeline.page import form
 from pipeline.page.cases import Cases
-from pipeline.page.engine import Analyse, Engine, load_shipped
+from pipeline.page.engine import Analyse, Choice, Engine, load_chosen
 from pipeline.page.handlers import Handlers
 from pipeline.page.niivue import ASSETS, ensure_viewer
 from pipeline.page.parts import Parts
@@ -42,13 +43,13 @@ DELETE_CACHE_S = (3600, 6 * 3600)
 
 
 def build_page(
-    settings: Settings, *, load: Callable[[], Analyse] = load_shipped
+    settings: Settings, *, load: Callable[[Choice], Analyse] = load_chosen
 ) -> tuple[gr.Blocks, Mapping[str, Any]]:
     """Build the page and start loading the models beside it.
 
     Args:
         settings: see ``Settings``.
-        load: gives the analysis function; runs once in a thread of its own.
+        load: gives the analysis function of the named models.
 
     Returns:
         The page and the arguments for its ``launch``.
@@ -56,7 +57,7 @@ def build_page(
     library = ensure_viewer()
     cases = Cases(keep_s=settings.keep_case_s)
     cases.sweep_in_background()
-    engine = Engine(load)
+    engine = Engine(load, Choice(settings.segmenter, settings.classifier))
     with gr.Blocks(title="FibroReview", analytics_enabled=False, delete_cache=DELETE_CACHE_S) as page:
         parts, examples = _place(settings, cases, library is not None)
         store = ReviewStore(settings.reviews)
@@ -73,7 +74,7 @@ def _place(settings: Settings, cases: Cases, has_library: bool) -> tuple[Parts, 
     gr.HTML(HEADER, apply_default_css=False)
     with gr.Row(elem_id="fr-main"):
         with gr.Column(elem_id="fr-input", min_width=220):
-            _input_column(made, settings.public, list(examples))
+            _input_column(made, settings, list(examples))
         with gr.Column(elem_id="fr-middle", min_width=320):
             made["viewer"] = viewer_component(cases, library=has_library)
         with gr.Column(elem_id="fr-answer", min_width=300):
@@ -84,22 +85,24 @@ def _place(settings: Settings, cases: Cases, has_library: bool) -> tuple[Parts, 
     return Parts(**made), examples
 
 
-def _input_column(made: dict[str, Any], public: bool, examples: list[str]) -> None:
+def _input_column(made: dict[str, Any], settings: Settings, examples: list[str]) -> None:
     made["confirmed"] = gr.Checkbox(
         label="The images are de-identified: they name no patient, in no header and in no picture.",
-        visible=public,
+        visible=settings.public,
         elem_id="fr-confirmed",
     )
     made["upload"] = gr.File(
         label="MRI: NIfTI, or DICOM as .zip",
         height=128,
-        interactive=not public,
+        interactive=not settings.public,
         elem_id="fr-upload",
     )
     with gr.Row(elem_id="fr-examples", visible=bool(examples)):
         made["examples"] = tuple(gr.Button(label, size="sm", variant="secondary", min_width=90) for label in examples)
     made["series"] = gr.Radio(label="Series", choices=[], visible=False, elem_id="fr-series")
     made["series_note"] = gr.HTML("", apply_default_css=False)
+    made["segmenter"] = _model_picker("segmenter", settings.segmenter)
+    made["classifier"] = _model_picker("classifier", settings.classifier)
     made["blind"] = gr.Checkbox(
         label="Read before the AI",
         info="Holds result and overlays back until your own verdict is saved.",
@@ -108,6 +111,14 @@ def _input_column(made: dict[str, Any], public: bool, examples: list[str]) -> No
     made["analyse"] = gr.Button("Analyse", variant="primary", interactive=False, elem_id="fr-analyse")
     made["stop"] = gr.Button("Cancel", variant="stop", visible=False, elem_id="fr-stop")
     made["status"] = gr.HTML("", apply_default_css=False, elem_id="fr-status")
+
+
+def _model_picker(kind: str, default: str) -> gr.Dropdown:
+    """Installed models of a kind; hidden where there is nothing to choose."""
+    names = list(dict.fromkeys([default, *registry.names(kind)]))
+    return gr.Dropdown(
+        names, value=default, label=kind.capitalize(), visible=len(names) > 1, filterable=False, elem_id=f"fr-{kind}"
+    )
 
 
 def _review_form(made: dict[str, Any]) -> None:
@@ -146,8 +157,9 @@ def _wire(page: gr.Blocks, parts: Parts, handlers: Handlers, examples: Mapping[s
         show_progress="hidden",
         api_visibility="private",
     )
+    chosen = [parts.visit, parts.blind, parts.segmenter, parts.classifier]
     events.append(parts.series.input(handlers.choose_series, [parts.visit, parts.series], **opening))
-    events.append(parts.analyse.click(handlers.analyse, [parts.visit, parts.blind], **opening))
+    events.append(parts.analyse.click(handlers.analyse, chosen, **opening))
     for event in events:
         event.failure(handlers.failed, [parts.visit], concurrency_limit=None, **quiet)
     parts.stop.click(handlers.stop, [parts.visit], concurrency_limit=None, **quiet)

@@ -40,6 +40,8 @@ def pack(analysis: Analysis, case: Case) -> Outcome:
         html=result_html(analysis, links),
         overlays=about,
         revealed=False,
+        predicted_score=analysis.organs.score,
+        predicted_dice=analysis.organs.predicted_dice,
     )
 
 

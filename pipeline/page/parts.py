@@ -18,6 +18,8 @@ class Parts:
     examples: tuple[gr.Button, ...]
     series: gr.Radio
     series_note: gr.HTML
+    segmenter: gr.Dropdown
+    classifier: gr.Dropdown
     blind: gr.Checkbox
     analyse: gr.Button
     stop: gr.Button

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from pipeline import RESEARCH_USE
-from pipeline.case import Analysis, Fibrosis, ModelInfo
+from pipeline.case import UNRELIABLE, Analysis, Fibrosis, OrganMask
 
 SPLEEN_RANGE = "healthy adults 107–315 mL"
 
@@ -16,7 +16,7 @@ def result_html(analysis: Analysis, downloads: Mapping[str, str]) -> str:
     return f"""
 <section class="fr-card fr-result" aria-label="Result of the models">
   <header><h2>Result</h2><span class="fr-mono">Case {escape(analysis.volume.source.case_id)}</span></header>
-  {_verdict(analysis.fibrosis, analysis.classifier)}
+  {_verdict(analysis)}
   {_facts(analysis)}
   {_warnings(analysis)}
   {_downloads(downloads)}
@@ -24,30 +24,41 @@ def result_html(analysis: Analysis, downloads: Mapping[str, str]) -> str:
 </section>"""
 
 
-def _verdict(fibrosis: Fibrosis, classifier: ModelInfo) -> str:
-    word = "positive" if fibrosis.advanced else "negative"
+def _verdict(analysis: Analysis) -> str:
+    fibrosis, classifier = analysis.fibrosis, analysis.classifier
+    word = "indeterminate" if fibrosis.is_indeterminate else "positive" if fibrosis.advanced else "negative"
     side = "at or above" if fibrosis.advanced else "below"
     note = f'<p class="fr-note" role="note">{escape(classifier.note)}</p>' if classifier.note else ""
+    doubt = f'<strong class="fr-unreliable" role="note">{UNRELIABLE}</strong>' if analysis.unreliable else ""
     return f"""
-  <p class="fr-verdict"><span class="fr-verdict-{word}">Model: {word}</span> for {escape(fibrosis.positive_class)}</p>
+  <p class="fr-verdict"><span class="fr-verdict-{word}">Model: {word}</span>
+    for {escape(fibrosis.positive_class)}</p>
   <p class="fr-number"><b>{_percent(fibrosis.probability)}</b> probability,
-    {side} the operating point of {_percent(fibrosis.threshold)}</p>
+    {side} the operating point of {_percent(fibrosis.threshold)} {doubt}</p>
   {scale_html(fibrosis)}
+  {_range_words(fibrosis)}
   {note}
   <p class="fr-small">{RESEARCH_USE}</p>"""
 
 
 def scale_html(fibrosis: Fibrosis) -> str:
-    """Probability on a scale from 0 to 100 %, with the operating point and the ensemble's range."""
+    """Probability on a scale from 0 to 100 %, with operating point, ensemble's range and indeterminate zone."""
     low, high = (100 * share for share in fibrosis.ensemble_range)
     label = (
         f"Probability {_percent(fibrosis.probability)} on a scale from 0 to 100 percent; "
         f"operating point {_percent(fibrosis.threshold)}; members of the ensemble from {low:.0f} to {high:.0f} percent"
     )
+    zone = key = ""
+    if fibrosis.indeterminate is not None:
+        rule_out, rule_in = (100 * cut for cut in fibrosis.indeterminate)
+        label += f"; indeterminate from {rule_out:.0f} to {rule_in:.0f} percent"
+        zone = f'<div class="fr-zone" style="left:{rule_out:.1f}%;width:{rule_in - rule_out:.1f}%"></div>'
+        key = f'<span class="fr-key-zone">indeterminate {rule_out:.0f}–{rule_in:.0f} %</span>'
     return f"""
   <div class="fr-scale" role="img" aria-label="{escape(label)}">
     <div class="fr-track">
       <div class="fr-over" style="left:{100 * fibrosis.threshold:.1f}%"></div>
+      {zone}
       <div class="fr-range" style="left:{low:.1f}%;width:{max(high - low, 0.6):.1f}%"></div>
       <div class="fr-threshold" style="left:{100 * fibrosis.threshold:.1f}%"></div>
       <div class="fr-probability" style="left:{100 * fibrosis.probability:.1f}%"></div>
@@ -55,14 +66,23 @@ def scale_html(fibrosis: Fibrosis) -> str:
     <div class="fr-ticks"><span>0</span><span>25</span><span>50</span><span>75</span><span>100 %</span></div>
     <div class="fr-legend"><span class="fr-key-probability">probability</span>
       <span class="fr-key-threshold">operating point</span>
-      <span class="fr-key-range">ensemble range {low:.0f}–{high:.0f} %</span></div>
+      <span class="fr-key-range">ensemble range {low:.0f}–{high:.0f} %</span>{key}</div>
   </div>"""
+
+
+def _range_words(fibrosis: Fibrosis) -> str:
+    """How far the probability hangs on the outline, where that was tried."""
+    if fibrosis.mask_sensitivity is None:
+        return ""
+    low, high = (100 * share for share in fibrosis.mask_sensitivity)
+    return f'<p class="fr-small">With the liver outline a voxel tighter or wider: {low:.0f}–{high:.0f} %.</p>'
 
 
 def _facts(analysis: Analysis) -> str:
     organs, heat = analysis.organs, analysis.heatmap
     spleen = "not segmented by this model" if organs.spleen_ml is None else f"{organs.spleen_ml:.0f} mL"
     dice = "one member only" if organs.ensemble_dice is None else f"Dice {organs.ensemble_dice:.3f}"
+    quality = f"<dt>Predicted quality of the mask</dt><dd>{quality_words(organs)}</dd>" if organs.score else ""
     evidence = "no positive evidence" if heat.heat_outside_liver is None else f"{_percent(heat.heat_outside_liver)}"
     usual = "" if organs.spleen_ml is None else f' <span class="fr-small">({SPLEEN_RANGE})</span>'
     return f"""
@@ -70,8 +90,15 @@ def _facts(analysis: Analysis) -> str:
     <dt>Liver volume</dt><dd>{organs.liver_ml:.0f} mL</dd>
     <dt>Spleen volume{usual}</dt><dd>{spleen}</dd>
     <dt>Agreement of the segmenters</dt><dd>{dice}</dd>
+    {quality}
     <dt>Heat outside the liver</dt><dd>{evidence}</dd>
   </dl>"""
+
+
+def quality_words(organs: OrganMask) -> str:
+    """Score and predicted Dice in a few words."""
+    wording = {1: "usable as it is", 2: "small edits wished", 3: "poor"}
+    return f"score {organs.score} of 3 ({wording[organs.score or 3]}), Dice about {organs.predicted_dice:.2f}"
 
 
 def _warnings(analysis: Analysis) -> str:

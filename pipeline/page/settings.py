@@ -15,6 +15,9 @@ class Settings:
     """How one instance of the page behaves."""
 
     reviews: Path = ROOT / "reviews"
+    segmenter: str = "liver_t2"
+    classifier: str = "fibrosis_t2"
+    """The models that are chosen until a reader chooses others."""
     examples: Path = ROOT / "assets" / "examples"
     public: bool = False
     """On a public Space: uploads wait for the tick that the images are de-identified."""
@@ -26,7 +29,7 @@ class Settings:
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
-    """Read ``FIBROREVIEW_REVIEWS``, ``GRADIO_SERVER_NAME``, ``GRADIO_SERVER_PORT`` and ``SPACE_ID``.
+    """Read the variables ``FIBROREVIEW_...`` and ``GRADIO_SERVER_...`` that are named here, and ``SPACE_ID``.
 
     Raises:
         ValueError: the port is not a number.
@@ -34,6 +37,8 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     public = bool(environment.get("SPACE_ID"))
     return Settings(
         reviews=Path(environment.get("FIBROREVIEW_REVIEWS") or ROOT / "reviews"),
+        segmenter=environment.get("FIBROREVIEW_SEGMENTER") or Settings.segmenter,
+        classifier=environment.get("FIBROREVIEW_CLASSIFIER") or Settings.classifier,
         public=public,
         server_name=environment.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if public else "127.0.0.1"),
         server_port=int(environment.get("GRADIO_SERVER_PORT") or DEFAULT_PORT),

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from pipeline.exports.pictures import LIVER_COLOUR, show_heat
 from pipeline.exports.viewer import PLANE_AXES, PLANE_BITS
 
-LIVER_COLOUR = "#2ee6c5"
 HEIGHT_PX = 640
 
 
@@ -73,10 +72,7 @@ def draw_slice(
     axes.imshow(picture, cmap=grey, vmin=low, vmax=high, interpolation="bilinear", aspect="auto")
     _lay_mask(axes, overlays, "liver", look, look.fill)
     if "heat" in overlays and look.heat > 0:
-        heat = _cut(overlays["heat"], look) / 255.0
-        coloured = colormaps["inferno"](heat)
-        coloured[..., 3] = np.clip(heat * 1.6, 0.0, 1.0) * min(look.heat, 1.0)
-        axes.imshow(coloured, interpolation="bilinear", aspect="auto")
+        show_heat(axes, _cut(overlays["heat"], look) / 255.0, look.heat)
     _lay_mask(axes, overlays, "outline", look, look.outline)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")

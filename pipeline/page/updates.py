@@ -46,6 +46,8 @@ class Show:
             self.parts.stop: gr.update(value="Cancel", visible=running, interactive=True),
             self.parts.series: idle,
             self.parts.blind: idle,
+            self.parts.segmenter: idle,
+            self.parts.classifier: idle,
         }
 
     def packed(self, visit: Visit) -> Updates:

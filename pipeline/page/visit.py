@@ -28,6 +28,9 @@ class Outcome:
     overlays: Mapping[str, Any]
     """What ``write_viewer_overlays`` said. Leaves the server only when ``revealed``."""
     revealed: bool
+    predicted_score: int | None = None
+    predicted_dice: float | None = None
+    """Quality of the mask as the segmenter's ``quality.json`` predicts it; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,9 @@ class Visit:
         return replace(self, saved=(*self.saved, review), form_id=new_review_id())
 
     def latest(self, reader: str) -> Review | None:
-        """That reader's latest review of the open case in this visit."""
-        case_id = self.outcome.case_id if self.outcome else ""
-        return next((r for r in reversed(self.saved) if (r.reader, r.case_id) == (reader, case_id)), None)
+        """That reader's latest review in this visit of the open case by the same models."""
+        if self.outcome is None:
+            return None
+        open_now = (reader, self.outcome.case_id, self.outcome.segmenter, self.outcome.classifier)
+        mine = (r for r in reversed(self.saved) if (r.reader, r.case_id, r.segmenter, r.classifier) == open_now)
+        return next(mine, None)

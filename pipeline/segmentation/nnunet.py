@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -15,7 +13,6 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
-from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -24,7 +21,11 @@ from torch import Tensor
 from models import registry
 from pipeline.case import LIVER, ORGANS, SPLEEN, OrganMask, Step, Volume, run_to_end
 from pipeline.errors import ModelError, SegmentationError
+from pipeline.segmentation import quality_prediction
+from pipeline.segmentation.channels_last import channels_last
 from pipeline.segmentation.quality import clean, mean_pairwise_dice
+from pipeline.segmentation.quality_features import Features, features
+from pipeline.segmentation.tile_predictor import TilePredictor
 
 ALLOWED_CLASSES = {
     "dynamic_network_architectures.architectures.unet.PlainConvUNet",
@@ -42,32 +43,6 @@ ALLOWED_CLASSES = {
 SMALLEST_EXTENT_MM = 40.0
 
 
-class TilePredictor(nnUNetPredictor):
-    """nnU-Net's predictor that reports each tile and can be stopped between tiles."""
-
-    def __init__(self, device: torch.device) -> None:
-        with contextlib.redirect_stdout(io.StringIO()):  # its constructor prints on a CPU
-            super().__init__(use_mirroring=False, device=device, allow_tqdm=False)
-        self.on_tile: Callable[[float], None] = lambda share: None
-        self.stopped = False
-        self.tiles = self.done = 0
-
-    def _internal_get_sliding_window_slicers(self, image_size: tuple[int, ...]) -> list:
-        slicers = super()._internal_get_sliding_window_slicers(image_size)
-        self.tiles, self.done = len(slicers), 0
-        return slicers
-
-    def _internal_maybe_mirror_and_predict(self, x: Tensor) -> Tensor:
-        # Raising here would leave nnU-Net's producer thread waiting for ever, so a stopped run ends on empty tiles.
-        if self.stopped:
-            return torch.zeros(x.shape[0], self.label_manager.num_segmentation_heads, *x.shape[2:], device=x.device)
-        with torch.autocast(self.device.type, torch.bfloat16 if self.device.type == "cpu" else torch.float16):
-            prediction = super()._internal_maybe_mirror_and_predict(x)
-        self.done += 1
-        self.on_tile(self.done / self.tiles)
-        return prediction
-
-
 @dataclass
 class Segmenter:
     """A loaded ensemble on one device. Not re-entrant: one analysis at a time."""
@@ -76,6 +51,7 @@ class Segmenter:
     device: torch.device
     predictor: TilePredictor = field(init=False)
     states: list[dict[str, Tensor]] = field(init=False)
+    quality: quality_prediction.QualityModel | None = field(init=False)
 
     def __post_init__(self) -> None:
         plans, dataset = (_read_json(self.model, name) for name in ("plans.json", "dataset.json"))
@@ -92,6 +68,8 @@ class Segmenter:
             settings.network_arch_init_kwargs_req_import, determine_num_input_channels(manager, settings, dataset),
             manager.get_label_manager(dataset).num_segmentation_heads, deep_supervision=False,
         )  # fmt: skip
+        if self.device.type == "cpu":
+            channels_last(network)
         self.states = []
         for member in self.model.members:
             registry.load_into(network, self.model.state(member))
@@ -100,29 +78,59 @@ class Segmenter:
         self.predictor.manual_initialization(
             network.to(self.device), manager, settings, self.states, dataset, "nnUNetTrainer", None
         )
+        self.quality = quality_prediction.load(self.model.folder, self.model.info["sha256"])
+
+    def observe(self, data: Tensor, logits: Tensor) -> Features | None:
+        """Signs of quality of what the member that predicted last found in ``data`` (1, z, y, x).
+
+        Raises:
+            ModelError: the plan is a 2-D one, which the second look does not know.
+        """
+        patch, spacing = (getattr(self.predictor.configuration_manager, name) for name in ("patch_size", "spacing"))
+        if len(patch) != 3:
+            raise ModelError("Quality can be predicted for a 3-D segmenter only.")
+        return features(data, logits, self.labels[LIVER], tuple(patch), spacing, self.predictor.look)
 
 
 def segment_steps(volume: Volume, segmenter: Segmenter) -> Generator[Step, None, OrganMask]:
     """Predict with each member in turn and average their logits, as nnU-Net does: one step a tile.
 
-    The generator's return value is the mask. nnU-Net's loop over tiles runs in a thread, so that each tile is a step
-    here; closing the generator stops it at the next tile.
+    The generator's return value is the mask, judged where the segmenter has a ``quality.json``. nnU-Net's loop over
+    tiles runs in a thread, so that each tile is a step here; closing the generator stops it at the next tile.
 
     Raises:
         SegmentationError: no liver, or too little of it.
     """
+    if segmenter.quality is None:
+        organs, _ = yield from _ensemble_steps(volume, segmenter, lambda data, logits: None)
+        return organs
+    organs, members = yield from _ensemble_steps(volume, segmenter, segmenter.observe)
+    judged = segmenter.quality.judge(members)
+    return replace(organs, predicted_dice=judged.predicted_dice, score=judged.score, reasons=judged.reasons)
+
+
+def segment_observed(volume: Volume, segmenter: Segmenter) -> tuple[OrganMask, list[Features | None]]:
+    """The mask with each member's signs of quality, to fit a predictor on."""
+    return run_to_end(_ensemble_steps(volume, segmenter, segmenter.observe))
+
+
+def _ensemble_steps(
+    volume: Volume, segmenter: Segmenter, observe: Callable[[Tensor, Tensor], Features | None]
+) -> Generator[Step, None, tuple[OrganMask, list[Features | None]]]:
+    """The ensemble's mask, and what ``observe`` makes of each member's input and logits."""
     predictor, count = segmenter.predictor, len(segmenter.states)
     _check_extent(volume)
     yield Step("Preparing the volume for the segmenter", 0.0)
     image = sitk.DICOMOrient(volume.image, segmenter.orientation)
     data, properties = _preprocess(image, predictor)
     total: Tensor | None = None
-    livers = []
+    livers, observed = [], []
     for number, state in enumerate(segmenter.states):
         name = f"Segmenting the liver, network {number + 1} of {count}"
         logits = yield from _member_steps(predictor, state, data, name, number, count)
         found = predictor.label_manager.convert_logits_to_segmentation(logits)
         livers.append(np.asarray(found) == segmenter.labels[LIVER])
+        observed.append(observe(data, logits))
         total = logits if total is None else total + logits
     assert total is not None
     labels = convert_predicted_logits_to_segmentation_with_correct_shape(
@@ -132,11 +140,8 @@ def segment_steps(volume: Volume, segmenter: Segmenter) -> Generator[Step, None,
     organs.CopyInformation(image)
     organs = sitk.DICOMOrient(organs, "LPS")
     organs.CopyInformation(volume.image)  # equal but for rounding in the two turns
-    return clean(
-        organs,
-        ensemble_dice=mean_pairwise_dice(livers) if count > 1 else None,
-        knows_spleen=SPLEEN in segmenter.labels,
-    )
+    agreement = mean_pairwise_dice(livers) if count > 1 else None
+    return clean(organs, ensemble_dice=agreement, knows_spleen=SPLEEN in segmenter.labels), observed
 
 
 def segment(volume: Volume, segmenter: Segmenter) -> OrganMask:

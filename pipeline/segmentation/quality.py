@@ -36,12 +36,12 @@ def clean(labels: sitk.Image, *, ensemble_dice: float | None, knows_spleen: bool
         SegmentationError: no liver, or less than 200 mL of it.
     """
     voxels = sitk.GetArrayFromImage(labels)
-    liver, sizes = _largest_component(voxels == LIVER)
+    liver, sizes = largest_component(voxels == LIVER)
     if not sizes.size:
         raise SegmentationError(
             "No liver was found in this series; choose an axial T2 series that shows the whole liver."
         )
-    spleen, _ = _largest_component(voxels == SPLEEN)
+    spleen, _ = largest_component(voxels == SPLEEN)
     voxels[(voxels == SPLEEN) & ~spleen] = 0
     filled = np.stack([ndimage.binary_fill_holes(plane) for plane in liver])
     voxels[voxels == LIVER] = 0
@@ -65,7 +65,7 @@ def clean(labels: sitk.Image, *, ensemble_dice: float | None, knows_spleen: bool
     )
 
 
-def _largest_component(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def largest_component(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The largest component (neighbours by face, edge or corner) and the voxel counts of all; empty without any."""
     parts, _ = ndimage.label(mask, structure=np.ones((3, 3, 3)))
     sizes = np.bincount(parts.ravel())[1:]

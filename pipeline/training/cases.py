@@ -27,6 +27,16 @@ def find_cases(data: Path) -> dict[str, tuple[Path, Path]]:
     return dict(sorted(cases.items()))
 
 
+def anatomies_of(data: Path) -> dict[str, str]:
+    """Source anatomy by case: ``source_anatomy`` of a manifest where it is given, else each case is its own."""
+    own = {case: case for case in find_cases(data)}
+    if not data.is_file():
+        return own
+    rows = pd.read_csv(data, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    named = zip(rows["patient_id"], rows.get("source_anatomy", rows["patient_id"]), strict=True)
+    return {case: anatomy or case for case, anatomy in named}
+
+
 def _from_folder(data: Path) -> dict[str, tuple[Path, Path]]:
     for images, labels in ((data / "imagesTr", data / "labelsTr"), (data / "images", data / "labels")):
         cases = {file.name.removesuffix(SUFFIX): file for file in images.glob(f"*{SUFFIX}")}

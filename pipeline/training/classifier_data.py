@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import SimpleITK as sitk
 import torch
 import torch.nn.functional as F
 
-from pipeline.case import LIVER, Source, Volume
+from pipeline.case import LIVER, Source, Volume, view
 from pipeline.classification.slices import CaseSlices, InputSpec, soft_mask, take_slices
 from pipeline.errors import ManifestError, SegmentationError
 
@@ -54,7 +55,7 @@ def cache_case(index: int, row: pd.Series, folder: Path, spec: InputSpec) -> Cac
         except (ManifestError, SegmentationError) as error:
             raise ManifestError(f"Line {index + 2}: {error}") from error
         folder.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".part.npz")
+        partial = file.with_suffix(f".{os.getpid()}.part.npz")  # folds may be trained side by side
         np.savez(partial, images=case.images.astype(np.float16), distance_mm=case.distance_mm.astype(np.float16))
         partial.replace(file)
     return CachedCase(row["patient_id"], row["source_anatomy"] or row["patient_id"], bool(row["label"]), file)
@@ -62,15 +63,37 @@ def cache_case(index: int, row: pd.Series, folder: Path, spec: InputSpec) -> Cac
 
 def prepare(image_file: Path, mask_file: Path, spec: InputSpec) -> CaseSlices:
     """Read an image and its organ labels (1 is liver) and take the slices."""
+    volume = read_volume(image_file)
+    labels = read_labels(mask_file, volume)
+    return take_slices(volume, view(labels) == LIVER, spec)
+
+
+def read_volume(image_file: Path) -> Volume:
+    """A cohort's image, in LPS.
+
+    Raises:
+        ManifestError: it is no 3-D image.
+    """
+    return Volume(_read_lps(image_file, sitk.sitkFloat32), Source("nifti", "training"))
+
+
+def read_labels(mask_file: Path, volume: Volume) -> sitk.Image:
+    """Organ labels of ``volume``, uint8, in LPS and on its grid.
+
+    Raises:
+        ManifestError: they are no 3-D image, or of another size.
+    """
+    labels = _read_lps(mask_file, sitk.sitkUInt8)
+    if volume.image.GetSize() != labels.GetSize():
+        raise ManifestError("image and mask have different sizes.")
+    return labels
+
+
+def _read_lps(file: Path, kind: int) -> sitk.Image:
     try:
-        image = sitk.DICOMOrient(sitk.ReadImage(str(image_file), sitk.sitkFloat32), "LPS")
-        labels = sitk.DICOMOrient(sitk.ReadImage(str(mask_file), sitk.sitkUInt8), "LPS")
+        return sitk.DICOMOrient(sitk.ReadImage(str(file), kind), "LPS")
     except RuntimeError as error:
         raise ManifestError("the image or mask cannot be read as a 3-D image.") from error
-    if image.GetSize() != labels.GetSize():
-        raise ManifestError("image and mask have different sizes.")
-    liver = sitk.GetArrayViewFromImage(labels) == LIVER
-    return take_slices(Volume(image, Source("nifti", "training")), liver, spec)
 
 
 def draw_training_input(case: CachedCase, spec: InputSpec, slices: int, random: np.random.Generator) -> torch.Tensor:

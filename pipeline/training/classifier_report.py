@@ -1,4 +1,4 @@
-"""What a training measured out of fold, and the files that carry it: ``model.json``, ``folds.json``, the model card."""
+"""What a training measured out of fold, and the files that carry it: weights, ``model.json``, ``folds.json``, card."""
 
 from __future__ import annotations
 
@@ -7,31 +7,48 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import timm
 import torch
 
-from models.masked_attention import BACKBONES
+from models.masked_attention import BACKBONES, MaskedAttentionNet
 from models.registry import save_member, write_model_json
 from pipeline.classification.slices import InputSpec
+from pipeline.statistics import Estimate
+from pipeline.statistics.auc import auc, auc_with_interval
+from pipeline.statistics.proportions import proportion
+from pipeline.training import classifier_card
 from pipeline.training.classifier_data import CachedCase
-from pipeline.training.classifier_scores import auc, auc_with_interval, wilson, youden_threshold
-from pipeline.training.licences import licence_tag
+from pipeline.training.classifier_fold import Settings
+from pipeline.training.classifier_scores import indeterminate_zone, threshold_at_sensitivity, youden_threshold
 from pipeline.training.manifest import Cohort
-
-if TYPE_CHECKING:
-    from pipeline.training.classifier import Member, Settings
-
-Interval = tuple[float, float, float]
-"""Value, lower and upper end of its 95 % interval."""
 
 SIMULATED_NOTE = (
     "Trained on simulated fibrosis: the probability means nothing for a patient until this site installs weights "
     "trained on its own cohort."
 )
+SHUFFLED_NOTE = "Trained on shuffled labels, to test for leaks: the probability means nothing at all."
+
+
+@dataclass(frozen=True)
+class Member:
+    """One fold's network, and what it says of the cases that it has not seen."""
+
+    net: MaskedAttentionNet
+    unseen: np.ndarray
+    """Indices of those cases."""
+    raw_logits: np.ndarray
+    """Before the member was put on the common scale."""
+    logits: np.ndarray
+    """After it."""
+    heat_peaks: np.ndarray
+    """Strongest heat in the liver, after it."""
+    epochs: int
+    """Trained, until the end or until the inner fold stopped it."""
+    seconds: float
+    """That took."""
 
 
 @dataclass(frozen=True)
@@ -40,30 +57,59 @@ class Measured:
 
     out_of_fold: pd.DataFrame
     """patient_id, source_anatomy, fold, label, raw_logit, probability (on the common scale), heat_peak."""
-    auc: Interval
+    auc: Estimate
     """Of the members' own logits, pooled; interval by bootstrap over anatomies."""
     fold_aucs: tuple[float, ...]
     threshold: float
-    sensitivity: Interval
-    specificity: Interval
+    rule: str
+    """How the threshold was chosen, in words."""
+    sensitivity: Estimate
+    specificity: Estimate
+    indeterminate: tuple[float, float] | None
+    """Rule-out and rule-in point; None where one cut keeps the promises of both."""
+    rule_out_sensitivity: Estimate
+    rule_in_specificity: Estimate
+    """At the ends of the indeterminate zone, at the threshold where there is none."""
     heat_scale: float
 
 
-def measure(cases: Sequence[CachedCase], members: Sequence[Member], seed: int) -> Measured:
-    """AUC, operating point and heat scale from out-of-fold answers."""
+def measure(
+    cases: Sequence[CachedCase], members: Sequence[Member], seed: int, sensitivity: float | None = None
+) -> Measured:
+    """AUC, operating point, indeterminate zone and heat scale from out-of-fold answers alone.
+
+    Args:
+        sensitivity: wished of the operating point; Youden's index where it is not given.
+    """
     table = pd.concat([out_of_fold(cases, member, fold) for fold, member in enumerate(members)], ignore_index=True)
-    labels = table.label.to_numpy(bool)
-    probabilities = table.probability.to_numpy(float)
-    threshold = youden_threshold(labels, probabilities)
-    called = probabilities >= threshold
+    labels, probabilities = table.label.to_numpy(bool), table.probability.to_numpy(float)
+    anatomies = table.source_anatomy.to_numpy(str)
+    if sensitivity is None:
+        threshold, rule = youden_threshold(labels, probabilities), "maximises Youden's index"
+    else:
+        threshold = threshold_at_sensitivity(labels, probabilities, sensitivity)
+        rule = f"is the highest with a sensitivity of {sensitivity:g}"
+    zone = indeterminate_zone(labels, probabilities, threshold)
+    low, high = zone or (threshold, threshold)
+
+    def sensitivity_at(cut: float) -> Estimate:
+        return proportion(probabilities[labels] >= cut, anatomies[labels])
+
+    def specificity_at(cut: float) -> Estimate:
+        return proportion(probabilities[~labels] < cut, anatomies[~labels])
+
     by_fold = [part for _, part in table.groupby("fold")]
     return Measured(
         out_of_fold=table,
-        auc=auc_with_interval(labels, table.raw_logit.to_numpy(float), table.source_anatomy.to_numpy(str), seed=seed),
+        auc=auc_with_interval(labels, table.raw_logit.to_numpy(float), anatomies, seed=seed),
         fold_aucs=tuple(auc(part.label.to_numpy(bool), part.raw_logit.to_numpy(float)) for part in by_fold),
         threshold=threshold,
-        sensitivity=wilson(int((called & labels).sum()), int(labels.sum())),
-        specificity=wilson(int((~called & ~labels).sum()), int((~labels).sum())),
+        rule=rule,
+        sensitivity=sensitivity_at(threshold),
+        specificity=specificity_at(threshold),
+        indeterminate=zone,
+        rule_out_sensitivity=sensitivity_at(low),
+        rule_in_specificity=specificity_at(high),
         heat_scale=heat_scale(table),
     )
 
@@ -98,6 +144,8 @@ def write_model(
     spec: InputSpec,
     measured: Measured,
     licence: str,
+    manifest_sha256: str,
+    device: torch.device,
 ) -> None:
     """Replace what ``out`` holds of an earlier training by this one."""
     out.mkdir(parents=True, exist_ok=True)
@@ -109,8 +157,18 @@ def write_model(
     unseen = {f"fold{fold}": [cases[i].case_id for i in member.unseen] for fold, member in enumerate(members)}
     (out / "folds.json").write_text(json.dumps(unseen, indent=1) + "\n", encoding="utf-8")
     info = model_info(cohort, cases, settings, spec, measured, licence)
+    info["manifest_sha256"] = manifest_sha256
+    info["unseen_anatomies"] = {
+        f"fold{fold}": sorted({cases[i].anatomy for i in member.unseen}) for fold, member in enumerate(members)
+    }
+    info["training"] |= {
+        "epochs_done": [member.epochs for member in members],
+        "hours": round(sum(member.seconds for member in members) / 3600, 3),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "command": classifier_card.command(settings),
+    }
     write_model_json(out, info)
-    (out / "MODEL_CARD.md").write_text(model_card(info, measured), encoding="utf-8")
+    (out / "MODEL_CARD.md").write_text(classifier_card.model_card(info, out.resolve().name), encoding="utf-8")
 
 
 def model_info(
@@ -121,19 +179,24 @@ def model_info(
     measured: Measured,
     licence: str = "unknown",
 ) -> dict:
-    """The content of ``model.json``: all that code and page know of this model."""
+    """The content of ``model.json``: all that code, page and card know of this model, but for its making."""
     positives, anatomies = sum(case.label for case in cases), len({case.anatomy for case in cases})
     kind = "simulated" if cohort.simulated else "labelled"
-    trained_on = f"{len(cases)} {kind} cases ({positives} positive) from {anatomies} anatomies"
+    shuffled = ", with shuffled labels" if settings.shuffled_labels else ""
+    notes = [SIMULATED_NOTE] * cohort.simulated + [SHUFFLED_NOTE] * settings.shuffled_labels
+    zone = {"indeterminate": [round(cut, 4) for cut in measured.indeterminate]} if measured.indeterminate else {}
     return {
         "schema": 1,
         "kind": "classifier",
-        "trained_on": trained_on,
+        "trained_on": f"{len(cases)} {kind} cases ({positives} positive) from {anatomies} anatomies{shuffled}",
+        "simulated": cohort.simulated,
         "licence": licence,
         "cohort": cohort.description,
-        "note": SIMULATED_NOTE if cohort.simulated else "",
+        "note": " ".join(notes),
         "positive_class": cohort.positive_class,
         "threshold": round(measured.threshold, 4),
+        "threshold_rule": measured.rule,
+        **zone,
         "heat_scale": float(f"{measured.heat_scale:.4g}"),
         "network": {
             "backbone": settings.backbone,
@@ -148,6 +211,8 @@ def model_info(
             "fold_aucs": rounded(measured.fold_aucs),
             "sensitivity": rounded(measured.sensitivity),
             "specificity": rounded(measured.specificity),
+            "rule_out_sensitivity": rounded(measured.rule_out_sensitivity),
+            "rule_in_specificity": rounded(measured.rule_in_specificity),
         },
         "training": {**asdict(settings), "torch": torch.__version__.split("+")[0], "timm": timm.__version__},
     }
@@ -155,66 +220,3 @@ def model_info(
 
 def rounded(values: Sequence[float]) -> list[float]:
     return [round(value, 3) for value in values]
-
-
-def in_words(interval: Sequence[float]) -> str:
-    return f"{interval[0]:.3f} (95 % interval {interval[1]:.3f} to {interval[2]:.3f})"
-
-
-def model_card(info: dict, measured: Measured) -> str:
-    """The card in Markdown, every figure measured by the training that wrote the weights."""
-    figures, training, shape = info["out_of_fold"], info["training"], info["input"]
-    note = f"**{info['note']}**\n\n" if info["note"] else ""
-    cohort = f" {info['cohort']}" if info["cohort"] else ""
-    return f"""---
-license: {licence_tag(info["licence"])}
-library_name: timm
-pipeline_tag: image-classification
-tags: [liver, MRI, T2, fibrosis]
----
-
-# Fibrosis classifier
-
-{note}Research use only. Not a medical device.
-
-Written by `python -m pipeline train-classifier`; do not edit by hand.
-
-## What it does
-It reads axial T2-weighted slices through the liver with a liver mask and gives the probability of
-**{info["positive_class"]}**, at the share of positives of its training cohort.
-
-## Data
-{info["trained_on"]}.{cohort} Licence of these weights: {info["licence"]}.
-
-## Network
-{training["backbone"]} without its last stage, mask use `{training["mask"]}`: mask attention after each stage, masked
-average pooling, learned slice attention, one logit. {training["folds"]} members, one per fold.
-In-plane spacing {shape["spacing_mm"]} mm, crop {shape["size_yx"][0]} x {shape["size_yx"][1]} pixels or more,
-at most {shape["max_slices"]} slices; brightness in units of the liver's median.
-
-## Measured out of fold
-Each case is read by the one member that has not seen its anatomy ({figures["cases"]} cases,
-{figures["positives"]} positive).
-
-| | value |
-|---|---|
-| AUC, pooled | {in_words(measured.auc)}; bootstrap over anatomies |
-| AUC by fold | {", ".join(f"{value:.3f}" for value in measured.fold_aucs)} |
-| sensitivity at the threshold | {in_words(measured.sensitivity)}; Wilson |
-| specificity at the threshold | {in_words(measured.specificity)}; Wilson |
-| threshold | {info["threshold"]} |
-| heat scale | {info["heat_scale"]} |
-
-- The threshold maximises Youden's index. No case is unseen by the whole ensemble, so it is fitted on the members'
-  out-of-fold probabilities after each member was put on one scale (Platt scaling, written into its last layer). An
-  average of three members is a little less extreme than one member, so the ensemble's true operating point may differ
-  slightly. Sensitivity and specificity are of the cases that chose the threshold, so they flatter.
-- The pooled AUC uses the members' logits as they were before scaling.
-- The heat scale is the upper quartile of the positives' strongest out-of-fold heat; the same for every case.
-
-## Training
-{training["epochs"]} epochs, {training["slices"]} slices a case, {training["batch"]} cases a step, AdamW at
-{training["learning_rate"]} with warm-up and cosine, bfloat16, seed {training["seed"]}, from random weights;
-torch {training["torch"]}, timm {training["timm"]}. Varied in training: geometry, gain, gamma, shading, resolution,
-noise, the mask's edge, missing parts of the mask, no mask.
-"""

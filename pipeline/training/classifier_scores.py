@@ -1,43 +1,16 @@
-"""How good a binary classifier is, with intervals: plain functions on labels and scores."""
+"""The scale and the operating points of a classifier, from its scores of cases that it has not seen."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_curve
 
-Z95 = 1.959964
+RULE_OUT_SENSITIVITY = 0.90
+"""Below the rule-out point at most one positive in ten was missed."""
 
-
-def auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Share of (positive, negative) pairs in the right order, ties counted half. By ranks: bootstraps need it fast."""
-    positives = int(labels.sum())
-    ranks = rankdata(scores)[labels].sum() - positives * (positives + 1) / 2
-    return float(ranks / (positives * (len(labels) - positives)))
-
-
-def auc_with_interval(
-    labels: np.ndarray, scores: np.ndarray, groups: np.ndarray, *, seed: int, draws: int = 2000
-) -> tuple[float, float, float]:
-    """AUC and its 95 % interval by bootstrap over groups.
-
-    Whole groups are drawn, since cases of one anatomy are not independent; draws with one class only are left out.
-
-    Args:
-        labels: (cases,) bool.
-        scores: (cases,), higher is more likely positive.
-        groups: (cases,) names of the source anatomies.
-    """
-    random = np.random.default_rng(seed)
-    members = [np.flatnonzero(groups == name) for name in np.unique(groups)]
-    aucs = []
-    for _ in range(draws):
-        cases = np.concatenate([members[i] for i in random.integers(0, len(members), len(members))])
-        if 0 < labels[cases].mean() < 1:
-            aucs.append(auc(labels[cases], scores[cases]))
-    low, high = np.percentile(aucs, [2.5, 97.5]) if aucs else (0.0, 1.0)
-    return auc(labels, scores), float(low), float(high)
+RULE_IN_SPECIFICITY = 0.90
+"""From the rule-in point on at most one negative in ten was called."""
 
 
 def youden_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -51,8 +24,43 @@ def youden_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float((best + lower.max()) / 2) if len(lower) else best
 
 
+def threshold_at_sensitivity(labels: np.ndarray, probabilities: np.ndarray, sensitivity: float) -> float:
+    """The highest cut that still calls this share of the positives; (cases,) bool and probabilities."""
+    cuts = cuts_between(probabilities)
+    called = (probabilities[labels][:, None] >= cuts).mean(axis=0)  # (cuts,)
+    return float(cuts[called >= sensitivity - 1e-9].max())
+
+
+def threshold_at_specificity(labels: np.ndarray, probabilities: np.ndarray, specificity: float) -> float:
+    """The lowest cut that still leaves this share of the negatives; (cases,) bool and probabilities."""
+    cuts = cuts_between(probabilities)
+    left = (probabilities[~labels][:, None] < cuts).mean(axis=0)  # (cuts,)
+    return float(cuts[left >= specificity - 1e-9].min())
+
+
+def cuts_between(probabilities: np.ndarray) -> np.ndarray:
+    """All cuts that differ: 0, midway between neighbouring cases, and 1."""
+    values = np.unique(probabilities)
+    return np.concatenate([[0.0], (values[:-1] + values[1:]) / 2, [1.0]])
+
+
+def indeterminate_zone(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> tuple[float, float] | None:
+    """From the rule-out to the rule-in point: probabilities there say neither.
+
+    The zone is widened to hold ``threshold``, so that no case is called on the other side of a point that rules it in
+    or out. None where the points have passed each other: then a single cut keeps both promises.
+    """
+    low = threshold_at_sensitivity(labels, probabilities, RULE_OUT_SENSITIVITY)
+    high = threshold_at_specificity(labels, probabilities, RULE_IN_SPECIFICITY)
+    return (min(low, threshold), max(high, threshold)) if low < high else None
+
+
 def platt(labels: np.ndarray, logits: np.ndarray) -> tuple[float, float]:
     """Scale (above 0) and shift that turn a member's logits into log odds, from cases it has not seen.
+
+    Platt scaling (Platt, Advances in Large Margin Classifiers (1999) 61). Temperature scaling is the same without the
+    shift, which is needed here: training counts both classes alike, so that its logits miss the cohort's own odds by a
+    constant, and the members' by different ones.
 
     A member without any skill would get a scale near or below 0; it is then left as it is, not turned round.
     """
@@ -60,13 +68,3 @@ def platt(labels: np.ndarray, logits: np.ndarray) -> tuple[float, float]:
     fit = LogisticRegression(C=1.0).fit((logits / spread)[:, None], labels)
     scale = float(fit.coef_[0, 0]) / spread
     return (scale, float(fit.intercept_[0])) if scale * spread > 0.05 else (1.0, 0.0)
-
-
-def wilson(right: int, of: int) -> tuple[float, float, float]:
-    """A proportion and its 95 % Wilson interval."""
-    if of == 0:
-        return float("nan"), 0.0, 1.0
-    p = right / of
-    centre = (p + Z95**2 / (2 * of)) / (1 + Z95**2 / of)
-    half = Z95 / (1 + Z95**2 / of) * np.sqrt(p * (1 - p) / of + Z95**2 / (4 * of**2))
-    return p, float(max(0.0, centre - half)), float(min(1.0, centre + half))

@@ -18,7 +18,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_ui
 from pipeline.training.phantom import make_phantom
 from pipeline.training.scanner import Scan, acquire
 from pipeline.training.signs import Signs, add_texture
-from pipeline.training.simulated_case import Parameters, reshape
+from pipeline.training.simulated_case import reshape
+from pipeline.training.simulation_parameters import Parameters
 
 NIFTI_SEED, DICOM_SEED = 3, 11
 SIZE_XYZ = (192, 192, 30)

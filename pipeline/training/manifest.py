@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,19 +30,49 @@ COLUMNS = (
     "source_anatomy",
 )
 
-LSM_CUT_KPA = 12.0
-"""Transient elastography; above it a case counts as advanced fibrosis."""
-
 TRANSIENT_ELASTOGRAPHY = ("TE", "VCTE")
-"""MR elastography and shear-wave values in kPa are on other scales and are refused as labels."""
 
 METAVIR = ("F0", "F1", "F2", "F3", "F4")
 
-POSITIVE_CLASS = {
-    frozenset({"lsm"}): "LSM > 12 kPa",
-    frozenset({"histology"}): "METAVIR >= F3",
-    frozenset({"lsm", "histology"}): "METAVIR >= F3 or, without histology, LSM > 12 kPa",
+PLAUSIBLE = {
+    "lsm_kpa": (1.5, 75.0),
+    "lsm_iqr_median": (0.0, 2.0),
+    "age": (0.0, 120.0),
+    "days_to_reference": (-3650.0, 3650.0),
+    "segmentation_score": (1.0, 3.0),
 }
+"""Ranges of numbers, where they are given. Transient elastography measures from 1.5 to 75 kPa."""
+
+
+@dataclass(frozen=True)
+class CutOffs:
+    """Where advanced fibrosis begins: liver stiffness above ``lsm_kpa``, or METAVIR stage ``metavir`` or later."""
+
+    lsm_kpa: float = 12.0
+    metavir: str = "F3"
+
+    def __post_init__(self) -> None:
+        low, high = PLAUSIBLE["lsm_kpa"]
+        if not low < self.lsm_kpa < high:
+            raise ManifestError(f"The LSM cut-off must lie between {low:g} and {high:g} kPa (transient elastography).")
+        if self.metavir not in METAVIR[1:]:
+            raise ManifestError("The METAVIR cut-off must be F1, F2, F3 or F4.")
+
+    def is_advanced(self, row: Mapping[str, str]) -> bool:
+        """By METAVIR where the label comes from histology, else by stiffness; healthy subjects are negative."""
+        if row["label_source"] == "histology":
+            return row["metavir"] >= self.metavir
+        return row["label_source"] == "lsm" and float(row["lsm_kpa"]) > self.lsm_kpa
+
+    def in_words(self, sources: Collection[str]) -> str:
+        """The positive class of a cohort whose labels come from ``sources`` (``label_source`` values)."""
+        lsm, metavir = f"LSM > {self.lsm_kpa:g} kPa", f"METAVIR >= {self.metavir}"
+        if "histology" not in sources:
+            return lsm
+        return f"{metavir} or, without histology, {lsm}" if "lsm" in sources else metavir
+
+
+DEFAULT_CUT_OFFS = CutOffs()
 
 
 @dataclass(frozen=True)
@@ -55,13 +85,16 @@ class Cohort:
     simulated: bool
     description: str
     """What the cohort is, in words; empty where nobody said."""
+    cut_offs: CutOffs
 
     @property
     def positive_class(self) -> str:
-        return POSITIVE_CLASS[frozenset(self.rows.label_source) - {"healthy"}]
+        return self.cut_offs.in_words(set(self.rows.label_source))
 
 
-def read_manifest(path: Path, *, need: Collection[str] = ("patient_id", "image", "mask")) -> Cohort:
+def read_manifest(
+    path: Path, *, need: Collection[str] = ("patient_id", "image", "mask"), cut_offs: CutOffs = DEFAULT_CUT_OFFS
+) -> Cohort:
     """Read and check a labelled cohort.
 
     Paths in the file are relative to it. ``cohort.json`` beside it, as a simulation writes it, says whether the cohort
@@ -69,12 +102,13 @@ def read_manifest(path: Path, *, need: Collection[str] = ("patient_id", "image",
 
     Args:
         need: columns that must be filled in every row.
+        cut_offs: what counts as advanced fibrosis.
 
     Raises:
         ManifestError: with one line for each wrong row.
     """
     try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ManifestError("The manifest cannot be read: give a CSV file with a header line.") from error
     missing = [column for column in (*need, "label_source") if column not in rows]
@@ -89,16 +123,9 @@ def read_manifest(path: Path, *, need: Collection[str] = ("patient_id", "image",
         raise ManifestError("\n".join(faults))
     if rows.empty:
         raise ManifestError("The manifest has no rows.")
-    rows["label"] = [is_advanced(row) for row in rows.to_dict("records")]
+    rows["label"] = [cut_offs.is_advanced(row) for row in rows.to_dict("records")]
     about = about_cohort(path.with_name("cohort.json"))
-    return Cohort(rows, bool(about.get("simulated", False)), str(about.get("description", "")))
-
-
-def is_advanced(row: dict[str, str]) -> bool:
-    """METAVIR >= F3 where the label comes from histology, else LSM > 12 kPa; healthy subjects are negative."""
-    if row["label_source"] == "histology":
-        return METAVIR.index(row["metavir"]) >= 3
-    return row["label_source"] == "lsm" and float(row["lsm_kpa"]) > LSM_CUT_KPA
+    return Cohort(rows, bool(about.get("simulated", False)), str(about.get("description", "")), cut_offs)
 
 
 def row_faults(index: int, row: dict[str, str], need: Collection[str]) -> Iterator[str]:
@@ -111,16 +138,30 @@ def row_faults(index: int, row: dict[str, str], need: Collection[str]) -> Iterat
         if row[column] and not Path(row[column]).is_file():
             yield f"{line}: the {column} file does not exist."
     source = row["label_source"]
-    if source not in ("histology", "lsm", "healthy"):
+    if not source:
+        yield f"{line}: label_source is empty; a row without a label is for the segmenter's commands only."
+    elif source not in ("histology", "lsm", "healthy"):
         yield f"{line}: label_source must be histology, lsm or healthy."
-    if source == "histology" and row["metavir"] not in METAVIR:
-        yield f"{line}: metavir must be one of F0 to F4 where label_source is histology."
-    if source == "lsm" and not is_positive_number(row["lsm_kpa"]):
-        yield f"{line}: lsm_kpa must be a number above 0 where label_source is lsm."
-    if source == "lsm" and row["lsm_method"].upper() not in TRANSIENT_ELASTOGRAPHY:
-        yield f"{line}: lsm_method must be TE; kPa of other methods are on other scales."
-    if row["split"] == "test" and source != "histology":
+    if row["metavir"] not in METAVIR and (row["metavir"] or source == "histology"):
+        yield f"{line}: metavir must be one of F0 to F4 where label_source is histology, else empty or one of them."
+    if row["split"] == "test" and source not in ("histology", ""):
         yield f"{line}: a test split takes histology only."
+    yield from number_faults(line, row)
+
+
+def number_faults(line: str, row: dict[str, str]) -> Iterator[str]:
+    """Stiffness by another method than transient elastography, and numbers that cannot be."""
+    method = row["lsm_method"].upper()
+    if row["label_source"] == "lsm" and not row["lsm_kpa"]:
+        yield f"{line}: lsm_kpa is empty, but label_source is lsm."
+    elif row["lsm_kpa"] and method not in TRANSIENT_ELASTOGRAPHY:
+        yield (
+            f"{line}: lsm_method must be TE or VCTE; kPa by MR elastography (MRE), shear wave elastography (SWE, ARFI) "
+            "or an unnamed method are on other scales."
+        )
+    for column, (low, high) in PLAUSIBLE.items():
+        if row[column] and not is_within(row[column], low, high):
+            yield f"{line}: {column} must be a number from {low:g} to {high:g}."
 
 
 def duplicates(rows: pd.DataFrame) -> list[str]:
@@ -128,9 +169,9 @@ def duplicates(rows: pd.DataFrame) -> list[str]:
     return [f"Line {index + 2}: patient_id occurs twice." for index in rows.index[again]]
 
 
-def is_positive_number(cell: str) -> bool:
+def is_within(cell: str, low: float, high: float) -> bool:
     try:
-        return 0 < float(cell) < float("inf")
+        return low <= float(cell) <= high
     except ValueError:
         return False
 

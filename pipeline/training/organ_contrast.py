@@ -41,12 +41,16 @@ def tone_curve(image: Tensor, knots: int = 5) -> Tensor:
     return low + height * (high - low)
 
 
+def rescaled(image: Tensor, like: Tensor) -> Tensor:
+    """With the mean and standard deviation of ``like``: nnU-Net normalises a new case the same way."""
+    return (image - image.mean()) / (image.std() + 1e-6) * like.std() + like.mean()
+
+
 @dataclass
 class OrganContrast(BasicTransform):
     """Redraws brightness and contrast of every labelled organ and the tone of the rest.
 
     Takes nnU-Net's sample: image (1, z, y, x) float, normalised; segmentation (1, z, y, x) with 0 as background.
-    The result keeps the sample's mean and standard deviation, since nnU-Net normalises a new case the same way.
     """
 
     probability: float = 0.6
@@ -56,7 +60,7 @@ class OrganContrast(BasicTransform):
         if not chance(self.probability):
             return data_dict
         image, labels = data_dict["image"][0], data_dict["segmentation"][0]
-        mean, spread = image.mean(), image.std()
+        spread = image.std()
         redrawn = tone_curve(image) if chance(0.5) else image.clone()
         # Iron darkens liver and spleen together more often than chance would.
         shared = uniform(-1.2, 0.2) * spread if chance(0.25) else None
@@ -71,8 +75,29 @@ class OrganContrast(BasicTransform):
                 new = old + shared
             organ_image = new + (image - old) * uniform(0.4, 1.5)
             redrawn = torch.lerp(redrawn, organ_image, blurred(inside))
-        redrawn = (redrawn - redrawn.mean()) / (redrawn.std() + 1e-6) * spread + mean
-        data_dict["image"] = redrawn[None]
+        data_dict["image"] = rescaled(redrawn, image)[None]
+        return data_dict
+
+
+@dataclass
+class Fluid(BasicTransform):
+    """Puts a bright pool outside the organs: ascites around them, a large cyst, a full stomach or bladder.
+
+    Under nnU-Net's normalisation a litre of fluid also presses the contrast of everything else together.
+    """
+
+    probability: float = 0.15
+
+    def apply(self, data_dict: dict, **params: object) -> dict:
+        if not chance(self.probability):
+            return data_dict
+        image, labels = data_dict["image"][0], data_dict["segmentation"][0]
+        low, top = torch.quantile(image.flatten()[::37], torch.tensor([0.5, 0.99]))
+        noise = F.interpolate(torch.randn(1, 1, 4, 5, 6), size=image.shape, mode="trilinear")
+        shape, body = (F.avg_pool2d(field, 13, stride=1, padding=6) for field in (noise[0, 0, :, None], image[:, None]))
+        pool = blurred((shape[:, 0] > uniform(0.0, 0.8)) & (labels == 0) & (body[:, 0] > low))
+        bright = top + uniform(-0.2, 1.0) * (top - low) + 0.1 * (image - low)
+        data_dict["image"] = rescaled(torch.lerp(image, bright, pool), image)[None]
         return data_dict
 
 
@@ -90,7 +115,7 @@ class Acquisition(BasicTransform):
             image = floor + (image - floor) * field.exp()
         if chance(0.15):  # thick slices: each is mixed with its neighbours
             mixed = F.avg_pool1d(image.flatten(1).T[:, None], 3, 1, 1, count_include_pad=False)[:, 0].T
-            image = torch.lerp(image, mixed.reshape(image.shape), uniform(0.3, 0.9))
+            image = torch.lerp(image, mixed.reshape(image.shape), uniform(0.0, 0.8))
         if chance(0.05):
             image = -image
         if chance(0.15):  # a stack that starts or ends within the organs; 0 is nnU-Net's own padding

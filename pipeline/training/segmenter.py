@@ -24,8 +24,9 @@ from torch import Tensor, nn
 
 from models import registry
 from pipeline.errors import ModelError
+from pipeline.segmentation.channels_last import channels_last
 from pipeline.training import nnunet_plan, segmenter_card, segmenter_export
-from pipeline.training.organ_contrast import Acquisition, OrganContrast
+from pipeline.training.organ_contrast import Acquisition, Fluid, OrganContrast
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,11 @@ LEARNING_RATE = 1e-3
 WARM_UP, COOL_DOWN = 50, 0.65
 AVERAGE = 0.995
 CONTRAST_FIRST, CONTRAST_LAST = 0.7, 0.2
-"""Share of the samples whose organs are redrawn, at the start and the end: first place and shape, then true edges."""
+"""Share of the samples whose organs are redrawn, at the start and from the middle on: first place and shape, then true
+edges, which a network that saw too few of them crosses into heart and abdominal wall."""
 SAVE_EVERY_S = 180.0
+WEIGHT_BITS = 8
+"""Of what is written. On the shipped weights it moved no case's Dice by more than 0.002."""
 
 
 class OrganContrastTrainer(nnUNetTrainer):
@@ -57,7 +61,7 @@ class OrganContrastTrainer(nnUNetTrainer):
         spatial.p_rotation, spatial.p_scaling, spatial.scaling = 0.4, 0.5, (0.7, 1.45)
         spatial.p_synchronize_scaling_across_axes = 0.5
         after_spatial = next(i for i, t in enumerate(steps) if type(t).__name__ == "RandomTransform")
-        steps[after_spatial:after_spatial] = [OrganContrast(), Acquisition()]
+        steps[after_spatial:after_spatial] = [OrganContrast(), Fluid(), Acquisition()]
         return composed
 
     def step(self, batch: dict) -> float:
@@ -133,6 +137,8 @@ def make_trainer(work: Path, fold: int, device: torch.device) -> OrganContrastTr
         # A patch holds most of the abdomen: centring it on an organ would put half of it outside the image.
         trainer.oversample_foreground_percent, trainer.probabilistic_oversampling = 0.25, True
         trainer.initialize()
+    if device.type == "cpu":
+        channels_last(trainer.network)
     return trainer
 
 
@@ -186,7 +192,7 @@ def train_fold(
     while step < steps:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps)
-        contrast.probability = CONTRAST_FIRST + (CONTRAST_LAST - CONTRAST_FIRST) * step / steps
+        contrast.probability = CONTRAST_FIRST + (CONTRAST_LAST - CONTRAST_FIRST) * min(1.0, 2 * step / steps)
         losses.append(trainer.step(next(batches)))
         step += 1
         update_average(average, network, step)
@@ -233,7 +239,7 @@ def train_segmenter(
         trained = train_fold(
             work, number, steps=steps, device=chosen, resume=resume, seed=seed, start_from=start, report=report
         )
-        registry.save_member(out, f"fold{number}", trained.state)
+        registry.save_member(out, f"fold{number}", trained.state, bits=WEIGHT_BITS)
         seconds, parameters = seconds + trained.seconds, trained.parameters
         report(f"fold {number}: done")
     segmenter_export.clear(out, keep=folds)

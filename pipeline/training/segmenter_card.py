@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from models import registry
 from pipeline.errors import ModelError
+from pipeline.segmentation.quality_prediction import FILE
 from pipeline.training.licences import licence_tag
+
+CORRUPTIONS = "corruptions.csv"
 
 TEMPLATE = """---
 license: {licence_tag}
@@ -38,7 +42,7 @@ and holes were filled. HD95 is the larger of the two directed 95th percentiles. 
 {summary}
 
 {table}
-
+{sections}
 ## Limits
 - Dice on these cases says nothing about subjects, protocols or vendors that are not among them.
 - Slices much thinner or thicker, other planes, a liver cut by the field of view: expect less; the app warns.
@@ -71,7 +75,7 @@ def write(folder: Path, table: pd.DataFrame) -> None:
         **{"steps": 0, "hours": 0.0, "device": "an unknown device", "seed": 0} | training
     )
     text = TEMPLATE.format(
-        name=info["name"],
+        name=folder.resolve().name,
         count=len(info["members"]),
         configuration=info["configuration"],
         parameters=training.get("parameters", 0) / 1e6,
@@ -80,11 +84,55 @@ def write(folder: Path, table: pd.DataFrame) -> None:
         licence_tag=licence_tag(info["licence"]),
         training=said,
         command=training.get("command", "python -m pipeline train-segmenter"),
-        evaluation_command="python -m pipeline evaluate-segmenter DATA --segmenter " + info["name"],
+        evaluation_command="python -m pipeline evaluate-segmenter DATA --segmenter " + folder.resolve().name,
         summary=markdown(summarise(table)),
         table=markdown(table),
+        sections=corruption_section(folder) + quality_section(folder),
     )
     (folder / "MODEL_CARD.md").write_text(text)
+
+
+def rewrite(folder: Path) -> None:
+    """Write the card anew around the cross-validation that stands in the folder; without one there is no card yet."""
+    if (folder / "evaluation.csv").is_file():
+        write(folder, pd.read_csv(folder / "evaluation.csv"))
+
+
+def corruption_section(folder: Path) -> str:
+    """Dice by corruption; nothing where it was not measured with these weights."""
+    file = folder / CORRUPTIONS
+    if not file.is_file():
+        return ""
+    table = pd.read_csv(file)
+    if set(table.pop("weights")) != {registry.find(folder, "segmenter").sha256[:12]}:
+        return ""
+    return f"""
+## Corrupted images
+Mean liver Dice of members that have not seen the case, by corruption and severity (1 is worse than a reader
+should accept); a case where no liver was found counts as 0. Written by `python -m pipeline evaluate-corruptions DATA`.
+
+{markdown(table)}
+"""
+
+
+def quality_section(folder: Path) -> str:
+    """What the predictor of quality is worth; nothing where there is none for these weights."""
+    file = folder / FILE
+    if not file.is_file():
+        return ""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    if content["weights"] != registry.find(folder, "segmenter").info["sha256"]:
+        return ""
+    lines = "\n".join(f"- {line}" for line in content["cross_validation"]["in_words"])
+    return f"""
+## Predicted quality
+The app predicts the Dice of each mask from signs of the networks' own doubt. A mask below {content["flag_below"]:.2f}
+is flagged as poor (score 3) by Dice alone; HD95 is not predicted. The ensemble's agreement takes no part, since all
+members but one have seen each case that there was to fit on. Measured on anatomies left out, under the corruptions
+above, and therefore nothing about other scanners or cirrhotic livers. Written by `python -m pipeline train-quality`.
+
+{lines}
+"""
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:

@@ -41,11 +41,12 @@ def write_folder(work: Path, out: Path, *, trained_on: str, licence: str, traini
 
 def convert(
     result: Path, out: Path, *, trained_on: str, licence: str = "unknown", orientation: str = "LPS",
-    checkpoint: str = "checkpoint_final.pth",
+    checkpoint: str = "checkpoint_final.pth", simulated: bool = False,
 ) -> None:  # fmt: skip
     """Turn an nnU-Net v2 result folder (``TRAINER__PLANS__CONFIGURATION``) into a model folder.
 
     ``orientation`` is the ITK axis code of the images that it was trained on; nnU-Net does not turn them itself.
+    ``simulated`` says whether those images were.
 
     Raises:
         ModelError: a file is missing, or a checkpoint holds more than tensors and plain values.
@@ -65,7 +66,8 @@ def convert(
         registry.save_member(out, file.parent.name.replace("_", ""), weights)
     _write(
         out, json.loads((result / "plans.json").read_text()), json.loads((result / "dataset.json").read_text()),
-        configuration, {"trained_on": trained_on, "licence": licence, "orientation": orientation},
+        configuration,
+        {"trained_on": trained_on, "simulated": simulated, "licence": licence, "orientation": orientation},
     )  # fmt: skip
 
 
@@ -99,9 +101,7 @@ def _write(out: Path, plans: dict, dataset: dict, configuration: str, info: dict
     (out / "plans.json").write_text(json.dumps(kept, indent=1) + "\n")
     names = {key: dataset[key] for key in ("channel_names", "labels", "numTraining", "file_ending") if key in dataset}
     (out / "dataset.json").write_text(json.dumps(names, indent=1) + "\n")
-    registry.write_model_json(
-        out, {"kind": "segmenter", "name": out.name, "configuration": configuration, "note": ""} | info
-    )
+    registry.write_model_json(out, {"kind": "segmenter", "configuration": configuration, "note": ""} | info)
 
 
 def _flattened(configurations: dict, name: str) -> dict:

@@ -38,6 +38,10 @@ class Signs:
     """Height of surface nodules."""
     lobar: float = 0.0
     """Shrinkage of the right lobe and growth of the left, 0-1; 1 is about a fifth in length."""
+    caudate: float = 0.0
+    """Growth of the caudate lobe, 0-1 as the lobes' change."""
+    notch_mm: float = 0.0
+    """Depth of the right posterior notch."""
     spleen: float = 1.0
     """Factor on the spleen's volume."""
     ascites_mm: float = 0.0
@@ -49,8 +53,8 @@ class Signs:
 def displacement(signs: Signs, labels: Array, spacing_zyx: Array, rng: np.random.Generator) -> list[Array]:
     """Where each voxel takes its value from, minus where it is: (z, y, x) components in mm, for the shape signs.
 
-    The right lobe shrinks and the left grows about their own centres, the spleen grows about its own, and the liver's
-    surface is raised and lowered along its normal in bumps of nodule size.
+    The right lobe shrinks, the left and the caudate grow, and so does the spleen, each about its own centre; the right
+    lobe is notched behind; the liver's surface is raised and lowered along its normal in bumps of nodule size.
     """
     shift = [np.zeros(labels.shape, np.float32) for _ in range(3)]
     liver = labels == LIVER
@@ -63,6 +67,10 @@ def displacement(signs: Signs, labels: Array, spacing_zyx: Array, rng: np.random
         left = places[x >= np.quantile(x, 0.88)].mean(0)
         _scale_about(shift, right, spacing_zyx, reach_mm=55, stretch=0.2 * signs.lobar)
         _scale_about(shift, left, spacing_zyx, reach_mm=42, stretch=-0.22 * signs.lobar)
+    if signs.caudate:
+        _scale_about(shift, caudate_place(places), spacing_zyx, reach_mm=24, stretch=-0.25 * signs.caudate)
+    if signs.notch_mm:
+        _notch(shift, places, spacing_zyx, signs.notch_mm)
     spleen = labels == SPLEEN
     if signs.spleen != 1 and spleen.any():
         centre = np.argwhere(spleen).mean(0) * spacing_zyx
@@ -71,6 +79,32 @@ def displacement(signs: Signs, labels: Array, spacing_zyx: Array, rng: np.random
     if signs.surface_mm:
         _roughen(shift, liver, signs, spacing_zyx, rng)
     return shift
+
+
+def caudate_place(places: Array) -> Array:
+    """About where the caudate lobe lies, (z, y, x) mm: behind, between the lobes, in the liver's upper half.
+
+    Args:
+        places: (n, 3) mm of the liver's voxels.
+    """
+    z, _, x = places.T
+    between = (x > np.quantile(x, 0.55)) & (x < np.quantile(x, 0.8)) & (z > np.median(z))
+    part = places[between] if between.any() else places
+    return part[part[:, 1] >= np.quantile(part[:, 1], 0.85)].mean(0)
+
+
+def _notch(shift: list[Array], places: Array, spacing_zyx: Array, depth_mm: float) -> None:
+    """Draw the posterior surface of the right lobe forwards at its medial part, at the level of the right kidney."""
+    z, _, x = places.T
+    level = (z < np.quantile(z, 0.55)) & (x < np.quantile(x, 0.5)) & (x > np.quantile(x, 0.2))
+    part = places[level] if level.any() else places
+    centre = part[part[:, 1] >= np.quantile(part[:, 1], 0.9)].mean(0)
+    offsets = [
+        (np.arange(n, dtype=np.float32) * np.float32(s) - np.float32(c)) / np.float32(reach)
+        for n, s, c, reach in zip(shift[0].shape, spacing_zyx, centre, (28, 16, 12), strict=True)
+    ]
+    near = np.exp(-(offsets[0][:, None, None] ** 2 + offsets[1][:, None] ** 2 + offsets[2] ** 2))
+    shift[1] += np.float32(depth_mm) * near
 
 
 def _scale_about(shift: list[Array], centre: Array, spacing_zyx: Array, *, reach_mm: float, stretch: float) -> None:
@@ -179,7 +213,10 @@ def _wedge(inside: Array, spacing_zyx: Array, rng: np.random.Generator) -> Array
 
 
 def add_ascites(image: Array, labels: Array, signs: Signs, spacing_zyx: Array, rng: np.random.Generator) -> None:
-    """Lift the liver, and less the spleen, off the body wall: the outer layer becomes bright fluid. Changes both."""
+    """Lift the liver, and less the spleen, off the body wall: the outer layer becomes bright fluid. Changes both.
+
+    The fluid fills the organ's hull, which is smooth as the peritoneum is; inwards it ends at a nodular surface.
+    """
     if not signs.ascites_mm:
         return
     bright = float(np.percentile(image, 99.3))
@@ -187,14 +224,19 @@ def add_ascites(image: Array, labels: Array, signs: Signs, spacing_zyx: Array, r
         mask = labels == organ
         if not mask.any():
             continue
-        box = padded_box(mask, spacing_zyx, 6)
+        box = padded_box(mask, spacing_zyx, 14)
         inside = mask[box]
-        depth = ndimage.distance_transform_edt(inside, spacing_zyx)
+        hull = ndimage.distance_transform_edt(inside, spacing_zyx)
+        hull -= ndimage.distance_transform_edt(~inside, spacing_zyx)
+        depth = ndimage.gaussian_filter(hull.astype(np.float32), (0.5, *(6 / spacing_zyx[1:]))) + 1.5
         side = np.linspace(1, -1, inside.shape[2]) * (1 if organ == LIVER else -1)
         front = np.linspace(1, -1, inside.shape[1])[:, None]
         outer = np.clip(0.6 * side + 0.5 * front, -1, 1)
-        uneven = 1 + 0.35 * smooth_noise(rng, inside.shape, spacing_zyx, 35)
-        fluid = np.clip((share * signs.ascites_mm * outer * uneven - depth) / 1.2 + 0.5, 0, 1) * inside
+        uneven = 1 + 0.5 * smooth_noise(rng, inside.shape, spacing_zyx, 45)
+        nodular = 0.6 * signs.surface_mm * smooth_noise(rng, inside.shape, spacing_zyx, max(5.0, signs.nodule_mm))
+        fluid = np.clip((share * signs.ascites_mm * outer * uneven + nodular - depth) / 1.2 + 0.5, 0, 1)
+        # Beyond the hull only what stuck out of it is taken along, and never organs or body wall.
+        fluid *= (inside | ((depth > 0) & (labels[box] == 0))) & (outer > 0)
         fluid = ndimage.gaussian_filter(fluid.astype(np.float32), (0, 0.6, 0.6))
         image[box] += fluid * (bright - image[box])
         labels[box][inside & (fluid > 0.5)] = 0

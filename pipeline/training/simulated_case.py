@@ -1,4 +1,4 @@
-"""One case of a simulated cohort: its parameters, what is drawn for it, and its voxels."""
+"""One case of a simulated cohort: what is drawn for it, and its voxels."""
 
 from __future__ import annotations
 
@@ -10,76 +10,16 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from pipeline.case import LIVER
+from pipeline.training.mask_comparison import compare
 from pipeline.training.phantom_shapes import Array, smooth_noise
-from pipeline.training.scanner import Background, Scan, Site, acquire, apply_background
+from pipeline.training.poor_masks import degrade, score
+from pipeline.training.scanner import Background, Scan, acquire, apply_background
 from pipeline.training.signs import Signs, add_ascites, add_texture, displacement
+from pipeline.training.simulation_parameters import Parameters
 
-
-@dataclass(frozen=True)
-class Parameters:
-    """Everything the simulation is set by. From the literature on the signs, never from a classifier's results.
-
-    Tuples of five are by stage, F0 to F4.
-    """
-
-    stage_shares: tuple[float, ...] = (0.25, 0.22, 0.18, 0.17, 0.18)
-    lsm_median_kpa: tuple[float, ...] = (5.0, 6.0, 8.0, 11.0, 22.0)
-    lsm_spread: float = 1.4
-    """Geometric standard deviation."""
-    severity_mean: tuple[float, ...] = (0.05, 0.11, 0.20, 0.36, 0.78)
-    severity_sd: tuple[float, ...] = (0.05, 0.08, 0.11, 0.17, 0.17)
-    """Severity, 0-1, is how far the disease shows in the parenchyma; neighbouring stages overlap widely."""
-    septa: float = 0.27
-    """Brightness of septa at severity 1, as a share of the parenchyma."""
-    nodules: float = 0.15
-    sign_spread: float = 0.35
-    """Each sign's own spread (natural logarithm) at equal severity."""
-    nodule_mm: tuple[float, float] = (4.5, 9.0)
-    siderotic_probability: float = 0.2
-    shape_from: float = 0.4
-    """Severity at which surface and lobes begin to change: mainly F4."""
-    surface_mm: float = 3.2
-    lobar_probability: float = 0.7
-    spleen_median: tuple[float, ...] = (1.0, 1.0, 1.0, 1.1, 1.6)
-    spleen_spread: float = 0.2
-    ascites_probability: tuple[float, ...] = (0.0, 0.0, 0.0, 0.02, 0.3)
-    ascites_mm: tuple[float, float] = (4.0, 14.0)
-    confluent_probability: tuple[float, ...] = (0.0, 0.0, 0.0, 0.05, 0.25)
-    steatosis_sd: float = 0.1
-    iron_probability: float = 0.15
-    iron: tuple[float, float] = (0.4, 0.85)
-    oedema_sd: float = 0.07
-    warp_mm: float = 4.5
-    warp_length_mm: float = 60.0
-    size_sd: float = 0.035
-    tilt_deg: float = 3.0
-    sites: tuple[Site, ...] = (
-        Site(
-            "A",
-            in_plane_mm=(1.2, 1.4),
-            slice_mm=(6.8, 8.0),
-            gamma=(0.8, 1.1),
-            noise=(0.012, 0.035),
-            shading=(0.05, 0.18),
-            blur_mm=(0.3, 0.8),
-            ghosts=(0.0, 0.05),
-            bright=(600, 1000),
-        ),
-        Site(
-            "B",
-            in_plane_mm=(1.1, 1.3),
-            slice_mm=(5.5, 7.0),
-            gamma=(0.95, 1.3),
-            noise=(0.01, 0.03),
-            shading=(0.1, 0.3),
-            blur_mm=(0.2, 0.7),
-            ghosts=(0.0, 0.08),
-            bright=(250, 700),
-        ),
-    )
-
-
-DEFAULTS = Parameters()
+TRUE_MASKS = "true_masks"
+"""Folder of the true masks of the cases whose mask is a poor one."""
 
 
 @dataclass(frozen=True)
@@ -93,18 +33,15 @@ class CasePlan:
     image: Path
     labels: Path
     seed: np.random.SeedSequence
+    split: str = "train"
+    poor_mask: bool = False
 
     def stream(self, use: str) -> np.random.Generator:
         """A random stream of its own for each use, so that one use's draws never move another's."""
-        uses = ("person", "signs", "scan", "shape", "texture")
+        uses = ("person", "signs", "scan", "shape", "texture", "mask")
         return np.random.default_rng(
             np.random.SeedSequence(self.seed.entropy, spawn_key=(*self.seed.spawn_key, uses.index(use)))
         )
-
-
-def draw_lsm(stage: int, rng: np.random.Generator, p: Parameters) -> float:
-    """Stiffness in kPa by transient elastography: log-normal about the stage's median, within the device's range."""
-    return float(np.clip(p.lsm_median_kpa[stage] * rng.lognormal(0, np.log(p.lsm_spread)), 1.5, 75.0))
 
 
 def draw_signs(stage: int, rng: np.random.Generator, p: Parameters) -> tuple[float, Signs]:
@@ -116,14 +53,18 @@ def draw_signs(stage: int, rng: np.random.Generator, p: Parameters) -> tuple[flo
     siderotic = rng.uniform(0.05, 0.3) if rng.uniform() < p.siderotic_probability else 0.0
     ascites = rng.uniform(*p.ascites_mm) if rng.uniform() < p.ascites_probability[stage] else 0.0
     confluent = rng.uniform(0.15, 0.4) if rng.uniform() < p.confluent_probability[stage] else 0.0
+    notch = rng.uniform(*p.notch_mm) if rng.uniform() < p.notch_probability else 0.0
+    lobes = min(1.3, late * own[3]) * lobar
     return severity, Signs(
         septa=float(p.septa * severity * own[0]),
         septa_complete=float(np.clip(0.25 + 0.75 * severity, 0, 1)),
         nodules=float(p.nodules * severity * own[1]),
         nodule_mm=float(rng.uniform(*p.nodule_mm)),
         siderotic=float(siderotic * late),
-        surface_mm=float(p.surface_mm * late * own[2]),
-        lobar=float(min(1.3, late * own[3]) * lobar),
+        surface_mm=float(min(p.surface_most_mm, p.surface_mm * late * own[2])),
+        lobar=float(lobes),
+        caudate=float(lobes),
+        notch_mm=float(late * notch),
         spleen=float(p.spleen_median[stage] * rng.lognormal(0, p.spleen_spread)),
         ascites_mm=float(ascites),
         confluent=float(confluent),
@@ -140,7 +81,7 @@ def draw_background(rng: np.random.Generator, p: Parameters) -> Background:
 
 
 def make_case(plan: CasePlan, out: Path, p: Parameters) -> dict[str, object]:
-    """Write image and mask of one case into ``out``; return its row of truth.csv."""
+    """Write image and mask (and the true mask beside a poor one) into ``out``; return the row of truth.csv."""
     severity, signs = draw_signs(plan.stage, plan.stream("signs"), p)
     scan_rng = plan.stream("scan")
     scan, background = Scan.draw(p.sites[plan.site], scan_rng), draw_background(scan_rng, p)
@@ -152,18 +93,26 @@ def make_case(plan: CasePlan, out: Path, p: Parameters) -> dict[str, object]:
     add_texture(voxels, labels, signs, spacing_zyx, texture_rng)
     add_ascites(voxels, labels, signs, spacing_zyx, texture_rng)
     measured = acquire(voxels, scan, spacing_zyx, scan_rng)
-    for folder, array in (("images", measured), ("masks", labels)):
+    given, fault = degrade(labels, voxels, spacing_zyx, plan.stream("mask")) if plan.poor_mask else (labels, "")
+    files = {"images": measured, "masks": given} | ({TRUE_MASKS: labels} if plan.poor_mask else {})
+    for folder, array in files.items():
         image = sitk.GetImageFromArray(array)
         image.SetSpacing([float(s) for s in spacing_zyx[::-1]])
         image.SetOrigin(source.GetOrigin())
         path = out / folder / f"{plan.patient_id}.nii.gz"
         sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=2)
+    overlap = compare(given == LIVER, labels == LIVER, tuple(spacing_zyx)) if fault else {"dice": 1.0, "hd95_mm": 0.0}
     drawn = {**dataclasses.asdict(signs), **dataclasses.asdict(background), **dataclasses.asdict(scan)}
     return {
         "patient_id": plan.patient_id,
         "stage": f"F{plan.stage}",
         "severity": round(severity, 4),
         **{name: round(value, 4) for name, value in drawn.items()},
+        "mask_fault": fault,
+        "liver_dice": round(overlap["dice"], 4),
+        "liver_hd95_mm": round(overlap["hd95_mm"], 1),
+        "segmentation_score": score(overlap["dice"], overlap["hd95_mm"]),
+        "true_mask": f"{TRUE_MASKS if plan.poor_mask else 'masks'}/{plan.patient_id}.nii.gz",
     }
 
 

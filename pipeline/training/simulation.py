@@ -1,4 +1,4 @@
-"""A cohort with simulated fibrosis: graded signs put into real or phantom anatomy, seen by two sites' scanners.
+"""A cohort with simulated fibrosis: graded signs in real or phantom anatomy, seen by several sites' scanners.
 
 Nobody's disease is in it: a model trained on it has learnt these signs and nothing about patients.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
 import json
 import os
 import tempfile
@@ -23,9 +22,10 @@ import SimpleITK as sitk
 
 from pipeline.errors import ManifestError
 from pipeline.training.cases import find_cases
-from pipeline.training.manifest import COLUMNS
 from pipeline.training.phantom import make_phantom
-from pipeline.training.simulated_case import DEFAULTS, CasePlan, Parameters, draw_lsm, make_case
+from pipeline.training.simulated_case import TRUE_MASKS, CasePlan, make_case
+from pipeline.training.simulated_person import manifest_row
+from pipeline.training.simulation_parameters import DEFAULTS, Parameters
 
 DESCRIPTION = (
     "Simulated: graded signs of fibrosis put into other anatomy. Stages, stiffness and images describe no patient."
@@ -45,37 +45,48 @@ def simulate(
     out: Path,
     *,
     cases: int = 200,
+    test: int = 0,
     seed: int = 0,
     anatomies: Path | None = None,
     phantom_anatomies: int = 24,
     phantom_size_xyz: tuple[int, int, int] = (256, 256, 36),
     phantom_spacing_mm_xyz: tuple[float, float, float] = (1.25, 1.25, 7.7),
+    sites: int = 2,
+    confounding: float = 0.0,
+    poor_masks: float = 0.0,
     workers: int = 2,
     parameters: Parameters = DEFAULTS,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Make a cohort in ``out`` and return its manifest.
 
-    The folder then holds images/ and masks/ (labels 0-4), manifest.csv, truth.csv (each case's stage, which the
-    manifest does not tell) and cohort.json. The same seed gives the same voxels, whatever the number of workers.
+    The folder then holds images/ and masks/ (labels 0-4), true_masks/ (of cases with a poor mask), manifest.csv,
+    truth.csv (each case's stage, signs, true mask and the given one's Dice and HD95, which the manifest does not tell)
+    and cohort.json. The same seed gives the same voxels, whatever the number of workers.
 
     Args:
-        cases: how many; stages are shared out by ``parameters.stage_shares``.
+        cases: for training, labelled by stiffness; stages are shared out by ``parameters.stage_shares``.
+        test: further cases, labelled by histology, from anatomies that no training case shares.
         anatomies: folder in nnU-Net's raw layout (imagesTr and labelsTr, or images and labels); None makes phantoms.
         phantom_anatomies: how many phantoms, with ``phantom_size_xyz`` and ``phantom_spacing_mm_xyz``.
+        sites: how many, each with a scanner of its own.
+        confounding: share of the cases (0-1) whose site follows from the label; 0 draws it independently.
+        poor_masks: share of the cases (0-1) whose mask is degraded.
         workers: processes; a script that calls this needs the usual ``if __name__ == "__main__"`` guard.
         progress: called with cases done and cases in all.
 
     Raises:
-        ManifestError: there is already a cohort in ``out``, or no pair of image and labels in ``anatomies``.
+        ManifestError: there is already a cohort in ``out``, no pair of image and labels in ``anatomies``, or numbers
+            that do not fit each other.
     """
     if (out / "manifest.csv").exists():
         raise ManifestError("The output folder already holds a cohort; choose an empty folder.")
-    if cases < 1 or phantom_anatomies < 1:
+    if cases < 1 or test < 0 or phantom_anatomies < 1:
         raise ManifestError("A cohort needs at least one case and one anatomy.")
-    for name in ("images", "masks"):
-        (out / name).mkdir(parents=True, exist_ok=True)
-    design_seed, phantom_seed, case_seed = np.random.SeedSequence(seed).spawn(3)
+    if not (0 <= poor_masks <= 1 and 0 <= confounding <= 1):
+        raise ManifestError("The shares of poor masks and of confounded sites must lie between 0 and 1.")
+    parameters = parameters.with_sites(sites)
+    design_seed, phantom_seed, case_seed, test_seed = np.random.SeedSequence(seed).spawn(4)
     with tempfile.TemporaryDirectory() as scratch, _pool(workers) as pool:
         if anatomies is None:
             sources = _make_phantoms(
@@ -83,16 +94,27 @@ def simulate(
             )
         else:
             sources = [Anatomy(case, *files) for case, files in find_cases(anatomies).items()]
-        plans = plan_cases(sources, cases, design_seed, case_seed, parameters)
+        train_sources, test_sources = split_sources(sources, cases, test, test_seed)
+        design = Design(parameters, confounding, poor_masks)
+        plans = plan_cases(train_sources, cases, design_seed, case_seed, design)
+        if test:
+            test_design, test_cases = test_seed.spawn(2)
+            plans += plan_cases(test_sources, test, test_design, test_cases, design, split="test", first=cases + 1)
+        for name in ("images", "masks", TRUE_MASKS)[: 3 if poor_masks else 2]:
+            (out / name).mkdir(parents=True, exist_ok=True)
         jobs = [pool.submit(make_case, plan, out, parameters) for plan in plans]
         for done, job in enumerate(as_completed(jobs), 1):
             job.result()
-            progress(done, cases)
+            progress(done, len(plans))
         truths = [job.result() for job in jobs]
-    _write_truth(out / "truth.csv", truths)
-    _write_cohort(out / "cohort.json", seed, cases, sources, parameters)
+    _write_table(out / "truth.csv", truths)
+    arguments: dict[str, object] = {
+        "seed": seed, "cases": cases, "test": test, "confounding": confounding, "poor_masks": poor_masks
+    }  # fmt: skip
+    _write_cohort(out / "cohort.json", arguments, sources, parameters)
     # Last, so that a manifest stands only beside a whole cohort.
-    return _write_manifest(out / "manifest.csv", plans, parameters)
+    rows = [manifest_row(plan, truth, parameters) for plan, truth in zip(plans, truths, strict=True)]
+    return _write_table(out / "manifest.csv", rows)
 
 
 @contextmanager
@@ -143,92 +165,87 @@ def _save_phantom(
     sitk.WriteImage(labels, str(anatomy.labels))
 
 
+def split_sources(
+    sources: list[Anatomy], cases: int, test: int, seed: np.random.SeedSequence
+) -> tuple[list[Anatomy], list[Anatomy]]:
+    """Anatomies for training and for the test split, none in both, in proportion to the cases."""
+    if not test:
+        return sources, []
+    if len(sources) < 2:
+        raise ManifestError("A test split needs anatomies of its own; give at least two.")
+    count = int(np.clip(round(len(sources) * test / (cases + test)), 1, len(sources) - 1))
+    own = set(np.random.default_rng(seed).permutation(len(sources))[:count].tolist())
+    return [s for k, s in enumerate(sources) if k not in own], [s for k, s in enumerate(sources) if k in own]
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is shared out over the cases of a cohort."""
+
+    parameters: Parameters = DEFAULTS
+    confounding: float = 0.0
+    poor_masks: float = 0.0
+
+
 def plan_cases(
     sources: list[Anatomy],
     cases: int,
     design_seed: np.random.SeedSequence,
     case_seed: np.random.SeedSequence,
-    parameters: Parameters,
+    design: Design,
+    *,
+    split: str = "train",
+    first: int = 1,
 ) -> list[CasePlan]:
-    """Stage, anatomy and site of every case, each shuffled on its own, so that none tells another."""
+    """Stage, anatomy, site and mask of every case, each shuffled on its own, so that none tells another.
+
+    Args:
+        first: number of the first case in its name.
+    """
+    parameters = design.parameters
     rng = np.random.default_rng(design_seed)
     edges = np.cumsum(parameters.stage_shares) / sum(parameters.stage_shares)
     stages = rng.permutation(np.searchsorted(edges, (np.arange(cases) + 0.5) / cases))
     anatomy = rng.permutation(np.arange(cases) % len(sources))
     sites = rng.permutation(np.arange(cases) % len(parameters.sites))
+    poor = rng.permutation(np.arange(cases) < round(design.poor_masks * cases))
+    # A confounded case comes from the first site where it is advanced, from the last where it is not.
+    follows = rng.uniform(size=cases) < design.confounding
+    sites = np.where(follows, np.where(stages >= 3, 0, len(parameters.sites) - 1), sites)
     return [
         CasePlan(
-            patient_id=f"SIM{i + 1:04d}",
+            patient_id=f"SIM{first + i:04d}",
             stage=int(stages[i]),
             site=int(sites[i]),
             source_anatomy=sources[anatomy[i]].name,
             image=sources[anatomy[i]].image,
             labels=sources[anatomy[i]].labels,
             seed=child,
+            split=split,
+            poor_mask=bool(poor[i]),
         )
         for i, child in enumerate(case_seed.spawn(cases))
     ]
 
 
-def _write_manifest(path: Path, plans: list[CasePlan], parameters: Parameters) -> Path:
+def _write_table(path: Path, rows: list[dict[str, object]]) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        for plan in plans:
-            writer.writerow(_row(plan, parameters))
+        writer.writerows(rows)
     return path
 
 
-def _row(plan: CasePlan, parameters: Parameters) -> dict[str, object]:
-    """One manifest row. The person's data are drawn without a look at the stage, but for the stiffness."""
-    rng = plan.stream("person")
-    lsm = draw_lsm(plan.stage, rng, parameters)
-    return {
-        "patient_id": plan.patient_id,
-        "image": f"images/{plan.patient_id}.nii.gz",
-        "mask": f"masks/{plan.patient_id}.nii.gz",
-        "site": parameters.sites[plan.site].name,
-        "sex": rng.choice(["female", "male"]),
-        "age": int(rng.integers(22, 80)),
-        "aetiology": rng.choice(["MASLD", "ALD", "HBV", "HCV"], p=[0.5, 0.2, 0.15, 0.15]),
-        "lsm_kpa": f"{lsm:.1f}",
-        "lsm_method": "te",
-        "lsm_iqr_median": f"{rng.uniform(0.05, 0.28):.2f}",
-        "metavir": "",
-        "days_to_reference": int(rng.integers(0, 91)),
-        "label_source": "lsm",
-        "split": "train",
-        "segmentation_score": "",
-        "source_anatomy": plan.source_anatomy,
+def _write_cohort(path: Path, arguments: dict[str, object], sources: list[Anatomy], parameters: Parameters) -> None:
+    about = {
+        "simulated": True,
+        "description": DESCRIPTION,
+        **arguments,
+        "anatomies": [source.name for source in sources],
+        "parameters": dataclasses.asdict(parameters),
+        "parameters_sha256": parameters.sha256,
     }
-
-
-def _write_truth(path: Path, truths: list[dict[str, object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(truths[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(truths)
-
-
-def _write_cohort(path: Path, seed: int, cases: int, sources: list[Anatomy], parameters: Parameters) -> None:
-    values = dataclasses.asdict(parameters)
-    canonical = json.dumps(values, sort_keys=True).encode()
-    path.write_text(
-        json.dumps(
-            {
-                "simulated": True,
-                "seed": seed,
-                "description": DESCRIPTION,
-                "cases": cases,
-                "anatomies": [source.name for source in sources],
-                "parameters": values,
-                "parameters_sha256": hashlib.sha256(canonical).hexdigest(),
-            },
-            indent=1,
-        )
-        + "\n",
-        encoding="utf-8",
-    )
+    path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 def read_rows(path: Path) -> Iterator[dict[str, str]]:

@@ -185,7 +185,10 @@ def new_visitor(chromium: sync_api.Browser, server: Server) -> Iterator[Callable
         context.set_default_timeout(PATIENCE_MS)
         visitor = Visitor(context.new_page())
         page = visitor.page
-        page.on("console", lambda said: said.type == "error" and visitor.errors.append(said.text))
+        page.on(
+            "console",
+            lambda said: said.type == "error" and visitor.errors.append(f"{said.text} ({said.location.get('url')})"),
+        )
         page.on("pageerror", lambda error: visitor.errors.append(str(error)))
         page.on("request", lambda request: visitor.requests.append(request.url))
         page.goto(at.address + path)

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pipeline.page.engine import load_shipped
+from pipeline.page.engine import load_chosen
 from pipeline.page.layout import build_page
 from pipeline.page.settings import Settings
 from tests.page.fake_models import load_fake
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--fault", type=Path, help="while this file exists the stand-in fails")
     given = parser.parse_args()
     settings = Settings(reviews=given.reviews, examples=given.examples, public=given.public, server_port=given.port)
-    load = load_shipped if given.shipped else load_fake(hold=given.hold, fault=given.fault)
+    load = load_chosen if given.shipped else load_fake(hold=given.hold, fault=given.fault)
     page, arguments = build_page(settings, load=load)
     page.launch(**arguments, prevent_thread_lock=True, quiet=True)
     print("ready", flush=True)  # noqa: T201 - the tests wait for it

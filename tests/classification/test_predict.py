@@ -10,6 +10,7 @@ import SimpleITK as sitk
 import torch
 
 from pipeline.classification import Classifier, classify, classify_steps
+from pipeline.classification.slices import InputSpec, take_slices
 from pipeline.errors import ModelError, SegmentationError
 
 from .conftest import write_classifier
@@ -40,9 +41,47 @@ def test_slice_weights_name_the_volume_s_slices_and_sum_to_one(case, make_classi
     assert sum(s.weight for s in slices) == pytest.approx(1)
 
 
-def test_one_step_for_each_member(case, make_classifier):
+def test_one_step_for_each_member_and_mask(case, make_classifier):
     steps = list(classify_steps(*case, make_classifier(members=2)))
-    assert [step.share for step in steps] == [0.5, 1.0]
+    assert [step.share for step in steps] == pytest.approx(np.arange(1, 7) / 6)
+
+
+def test_mask_sensitivity_spans_the_answers_of_the_moved_masks(case, make_classifier):
+    """Voxels of 3 x 4 mm: the edge moves by the 3 mm that are the most."""
+    volume, organs = case
+    classifier = make_classifier()
+    answer = classify(volume, organs, classifier)
+    low, high = answer.mask_sensitivity
+    assert low <= answer.probability <= high
+    assert high - low > 1e-5
+    plain = take_slices(volume, organs.liver, classifier.spec)
+    moved = [plain.with_edge_moved(mm, classifier.spec) for mm in (-3.0, 0.0, 3.0)]
+    seen = [np.mean([torch.sigmoid(net(m.tensor(classifier.spec))).item() for net in classifier.networks])
+            for m in moved]  # fmt: skip
+    assert (low, high) == pytest.approx((min(seen), max(seen)), abs=1e-6)
+
+
+def test_an_edge_moved_is_a_mask_eroded_or_dilated_with_brightness_of_its_own(case):
+    volume, organs = case
+    spec = InputSpec(spacing_mm=2.0, size_yx=(32, 64))
+    plain = take_slices(volume, organs.liver, spec)
+    areas = [(plain.with_edge_moved(mm, spec).distance_mm <= 0).sum() for mm in (-4.0, -2.0, 0.0, 2.0)]
+    assert areas == sorted(areas)
+    assert len(set(areas)) == 4
+    assert np.array_equal(plain.with_edge_moved(0.0, spec).images, plain.images)
+    tight = plain.with_edge_moved(-4.0, spec)
+    medians = [np.median(part.images[part.distance_mm <= 0]) for part in (plain, tight)]
+    assert medians[0] == pytest.approx(medians[1], abs=1e-5)
+    assert not np.array_equal(tight.images, plain.images)
+    gone = plain.with_edge_moved(-500.0, spec)
+    assert np.array_equal(gone.images, plain.images)
+
+
+def test_an_indeterminate_zone_comes_from_model_json_and_may_be_absent(case, make_classifier):
+    assert classify(*case, make_classifier()).indeterminate is None
+    answer = classify(*case, make_classifier("zoned", indeterminate=[0.0, 1.0]))
+    assert answer.indeterminate == (0.0, 1.0)
+    assert answer.is_indeterminate
 
 
 def test_same_case_same_answer(case, make_classifier):
@@ -57,7 +96,14 @@ def test_empty_liver_is_refused(case, make_classifier):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"threshold": None}, {"network": {"backbone": "resnet18"}}, {"network": {"depth": 3}}]
+    "changes",
+    [
+        {"threshold": None},
+        {"indeterminate": [0.7, 0.3]},
+        {"indeterminate": 0.5},
+        {"network": {"backbone": "resnet18"}},
+        {"network": {"depth": 3}},
+    ],
 )
 def test_model_json_that_does_not_fit_is_refused(tmp_path, changes):
     folder = write_classifier(tmp_path, members=1)

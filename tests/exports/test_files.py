@@ -89,6 +89,26 @@ def test_what_is_not_known_is_null_and_what_is_not_computed_is_absent():
     assert "mask_sensitivity" not in found["fibrosis"]
 
 
+def test_the_indeterminate_zone_and_the_mask_s_range_are_written_where_there_are_any():
+    analysis = make_analysis(probability=0.62)
+    assert not {"indeterminate", "is_indeterminate"} & set(analysis_json(analysis)["fibrosis"])
+    for high, inside in ((0.7, True), (0.62, False)):
+        fibrosis = replace(analysis.fibrosis, indeterminate=(0.3, high), mask_sensitivity=(0.44, 0.66))
+        found = analysis_json(replace(analysis, fibrosis=fibrosis))["fibrosis"]
+        assert found["indeterminate"] == [0.3, high]
+        assert found["is_indeterminate"] is inside
+        assert found["advanced"] is True
+        assert found["mask_sensitivity"] == [0.44, 0.66]
+
+
+def test_the_predicted_quality_of_the_mask_is_written_where_there_is_one():
+    analysis = make_analysis()
+    organs = replace(analysis.organs, predicted_dice=0.71, score=3, reasons=("the outline is blurred",))
+    assert analysis_json(replace(analysis, organs=organs))["segmentation_quality"] == {
+        "ensemble_dice": 0.958, "predicted_dice": 0.71, "score": 3, "reasons": ["the outline is blurred"],
+    }  # fmt: skip
+
+
 def test_negative_below_the_operating_point():
     assert analysis_json(make_analysis(probability=0.4799))["fibrosis"]["advanced"] is False
     assert analysis_json(make_analysis(probability=0.48))["fibrosis"]["advanced"] is True

@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pipeline.case import Analysis, CaseWarning, HeatMap
+from pipeline.case import UNRELIABLE, Analysis, CaseWarning, HeatMap, view
 from pipeline.exports import draw_report, pictures
 from pipeline.exports.report import range_words, shown_slices
 from tests.builders import NOTE, as_image, make_analysis
@@ -93,6 +92,17 @@ def test_members_on_both_sides_of_the_operating_point_are_pointed_out():
     assert "both sides" not in range_words(replace(fibrosis, ensemble_range=(0.5, 0.6)))
 
 
+def test_indeterminate_and_the_outline_s_weight_are_said():
+    analysis = make_analysis()
+    doubtful = replace(analysis.fibrosis, indeterminate=(0.3, 0.7), mask_sensitivity=(0.44, 0.66))
+    said = words(draw_report(replace(analysis, fibrosis=doubtful)))
+    assert "indeterminate" in said.lower()
+    assert "rule-out point 0.30" in said
+    assert "0.44 to 0.66" in said
+    assert "ndeterminate" not in words(draw_report(analysis))
+    assert "tighter" not in words(draw_report(analysis))
+
+
 def test_an_empty_heat_map_is_said_in_words():
     analysis = make_analysis()
     empty = replace(analysis, heatmap=HeatMap(analysis.heatmap.image * 0, None))
@@ -110,9 +120,13 @@ def crowded() -> Analysis:
             analysis.fibrosis,
             probability=0.999,
             threshold=0.99,
+            ensemble_range=(0.9, 1.0),
+            indeterminate=(0.2, 1.0),
+            mask_sensitivity=(0.1, 1.0),
             positive_class="advanced fibrosis, METAVIR F3 or F4, or a liver stiffness above 12 kPa by elastography",
         ),
-        warnings=tuple(CaseWarning("x", f"Warning {n}: " + long) for n in range(12)),
+        organs=replace(analysis.organs, predicted_dice=0.61, score=3),
+        warnings=tuple(CaseWarning("poor_segmentation", f"Warning {n}: " + long) for n in range(12)),
         segmenter=replace(analysis.segmenter, name="m" * 60, trained_on=long * 4, note=long * 4),
         classifier=replace(analysis.classifier, name="W" * 60, trained_on=long * 4, note=long * 4),
     )
@@ -136,11 +150,17 @@ def test_no_text_leaves_the_page_or_covers_another(analysis):
             assert overlap_x <= 1 or overlap_y <= 4, f"{text!r} covers {other!r}"
 
 
+def test_a_poor_mask_is_said_beside_the_probability_only_where_it_is_poor():
+    assert UNRELIABLE in words(draw_report(crowded()))
+    assert UNRELIABLE not in words(draw_report(make_analysis()))
+    assert "score 3, Dice 0.61" in words(draw_report(crowded()))
+
+
 def test_warnings_that_do_not_fit_are_counted():
     assert "more in analysis.json" in words(draw_report(crowded()))
 
 
 def test_flat_volume_can_be_drawn():
     analysis = make_analysis()
-    flat = as_image(np.zeros(sitk.GetArrayViewFromImage(analysis.volume.image).shape, np.float32))
+    flat = as_image(np.zeros(view(analysis.volume.image).shape, np.float32))
     assert draw_report(replace(analysis, volume=replace(analysis.volume, image=flat))) is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.masked_attention import MaskedAttention, MaskedAttentionNet, liver_share
+from models.masked_attention import BACKBONES, MaskedAttention, MaskedAttentionNet, liver_share
 from pipeline.errors import ModelError, SegmentationError
 
 
@@ -30,14 +30,16 @@ def network(backbone: str = "resnet18", **arguments) -> MaskedAttentionNet:
     return net
 
 
-@pytest.mark.parametrize("backbone", ["resnet18", "resnet50", "densenet121", "swin_tiny"])
+@pytest.mark.parametrize("backbone", BACKBONES)
 @torch.no_grad()
-def test_every_backbone_starts_as_itself_and_gives_one_logit(backbone, x):
+def test_every_backbone_starts_as_itself_and_gives_one_logit(backbone):
+    x = torch.rand(1, 2, 128, 160)  # the size of an ordinary crop
     net = MaskedAttentionNet(backbone).eval()
-    image, mask = net.split(x[:2])
+    image, mask = net.split(x)
     expected = net.channels_first(net.backbone(image)[-1])
     torch.testing.assert_close(net.encode(image, mask), expected)
-    assert net(x[:2]).shape == (1, 1)
+    assert expected.shape[-2:] == (8, 10)
+    assert net(x).shape == (1, 1)
 
 
 @torch.no_grad()
@@ -119,6 +121,16 @@ def test_ablations_see_the_outline_only_or_everything_but_the_liver(x):
     assert torch.equal(outline(x), outline(other_image))
     assert torch.equal(background(x), background(other_liver))
     assert not torch.isclose(background(x), background(other_image))
+
+
+@torch.no_grad()
+def test_without_the_spleen_only_the_patient_s_right_counts(x):
+    left, right = x.clone(), x.clone()
+    left[:, 0, :, 48:] += 1
+    right[:, 0, :, :48] += 1
+    net = network(mask="background_only_without_spleen")
+    assert torch.equal(net(x), net(left))
+    assert not torch.isclose(net(x), net(right))
 
 
 @pytest.mark.parametrize("arguments", [{"backbone": "vgg"}, {"mask": "hard"}])

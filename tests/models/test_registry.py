@@ -105,3 +105,24 @@ def test_unknown_names_members_and_devices_are_refused(folder):
         registry.find(folder / "fold7", "classifier")
     with pytest.raises(ModelError, match="device"):
         registry.choose_device("abacus")
+
+
+def test_a_member_trained_on_all_cases_is_a_member_too(tmp_path):
+    registry.save_member(tmp_path / "net", "foldall", Shared().state_dict())
+    registry.write_model_json(tmp_path / "net", {"kind": "classifier", "trained_on": "nothing"})
+    assert registry.find(tmp_path / "net" / "foldall", "classifier").state("foldall")
+
+
+def test_rounded_weights_lie_close_and_leave_norms_alone(tmp_path):
+    weight = torch.randn(6, 4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    weight[2] = 0
+    norm = weight[:, 0, 0, 0, 0].clone()
+    registry.save_member(tmp_path, "fold0", {"conv": weight, "same": weight, "norm": norm}, bits=8)
+    registry.write_model_json(tmp_path, {"kind": "segmenter", "trained_on": "noise"})
+    stored = registry.find(tmp_path, "segmenter").state("fold0")
+    assert set(stored) == {"conv", "norm"}  # what has two names is written once
+    peak = weight.abs().flatten(1).amax(1).view(-1, 1, 1, 1, 1)
+    assert bool(((stored["conv"] - weight).abs() <= peak / 128 + 1e-12).all())
+    assert all(len(channel.unique()) <= 257 for channel in stored["conv"])
+    assert torch.equal(stored["norm"], norm.half().float())
+    assert torch.equal(registry.rounded(stored["conv"], 8), stored["conv"])

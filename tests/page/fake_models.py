@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from pipeline.case import Analysis, CaseWarning, Fibrosis, HeatMap, ModelInfo, OrganMask, SliceWeight, Step, Volume
 from pipeline.errors import Cancelled, SegmentationError
-from pipeline.page.engine import Analyse
+from pipeline.page.engine import Analyse, Choice
 
 NOTE = "Trained on simulated fibrosis: the probability means nothing for a patient."
 
@@ -43,7 +43,7 @@ def fake_heat(organs: OrganMask) -> HeatMap:
 
 def load_fake(
     *, probability: float = 0.62, steps: int = 4, hold: Path | None = None, fault: Path | None = None
-) -> Callable[[], Analyse]:
+) -> Callable[[Choice], Analyse]:
     """For ``build_page(load=...)``.
 
     While the file ``hold`` exists no analysis gets beyond its first step; while ``fault`` exists it ends there.
@@ -76,4 +76,4 @@ def load_fake(
             Analysis(volume, organs, fibrosis, fake_heat(organs), segmenter, classifier, warnings, timings),
         )
 
-    return lambda: steps_of
+    return lambda choice: steps_of

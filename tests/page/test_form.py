@@ -16,7 +16,7 @@ ANSWERS = Answers("R1", "yes", 4, "agree", 2, "fine")
 
 
 def visit(*, revealed: bool = True) -> Visit:
-    outcome = Outcome("c1", 0.6, 0.5, "s@1", "c@2", "ab", "", {}, revealed)
+    outcome = Outcome("c1", 0.6, 0.5, "s@1", "c@2", "ab", "", {}, revealed, 2, 0.88)
     return Visit(session="v").with_outcome(outcome)
 
 
@@ -24,6 +24,7 @@ def test_a_finished_form_is_a_complete_review() -> None:
     review = to_review(visit(), ANSWERS)
     check(review)
     assert (review.arm, review.probability, review.after_reveal, review.revises) == ("open", 0.6, True, "")
+    assert (review.predicted_score, review.predicted_dice) == (2, 0.88)
 
 
 @pytest.mark.parametrize("missing", ["reader", "advanced_fibrosis", "confidence", "agreement", "segmentation_quality"])
@@ -41,6 +42,7 @@ def test_held_back_answers_say_nothing_about_the_model() -> None:
     review = to_review(visit(revealed=False), ANSWERS)
     check(review)
     assert (review.agreement, review.segmentation_quality, review.probability) == ("", None, None)
+    assert (review.predicted_score, review.predicted_dice) == (None, None)
     assert review.after_reveal is False
 
 

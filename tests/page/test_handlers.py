@@ -12,12 +12,13 @@ import gradio as gr
 import pytest
 import SimpleITK as sitk
 
+from models import registry
 from pipeline.case import CaseWarning, Study, Volume
 from pipeline.errors import ModelError, PipelineError
 from pipeline.intake import read_series
 from pipeline.page import handlers as handlers_module
 from pipeline.page.cases import Cases
-from pipeline.page.engine import Analyse, Engine
+from pipeline.page.engine import Analyse, Choice, Engine
 from pipeline.page.handlers import Handlers
 from pipeline.page.layout import _place, build_page
 from pipeline.page.settings import Settings
@@ -25,6 +26,9 @@ from pipeline.page.visit import Visit
 from pipeline.reviews import ReviewStore
 from tests.page.fake_models import load_fake
 from tests.phantoms import make_volume_image
+from tests.segmentation.conftest import write_model
+
+DEFAULT = Choice("liver_t2", "fibrosis_t2")
 
 
 @dataclass
@@ -40,7 +44,7 @@ class Desk:
         with gr.Blocks():
             self.parts, _ = _place(Settings(examples=folder), self.cases, has_library=False)
         self.store = ReviewStore(folder / "reviews")
-        engine = Engine(load or load_fake())
+        engine = Engine(load or load_fake(), DEFAULT)
         engine.start()
         self.handlers = Handlers(self.parts, public=public, cases=self.cases, engine=engine, store=self.store)
         self.visit = Visit()
@@ -82,7 +86,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 def test_before_the_reveal_nothing_of_the_result_is_sent(desk: Desk, file: Path) -> None:
     desk.open(file)
-    said = desk.run(desk.handlers.analyse(desk.visit, True))
+    said = desk.run(desk.handlers.analyse(desk.visit, True, *DEFAULT))
     case = desk.cases.find(desk.visit.case_key)
     assert case
     for secret in ("62 %", "0.62", "fr-verdict", "liver.nii.gz", "heatmap", "liver_window"):
@@ -97,7 +101,7 @@ def test_before_the_reveal_nothing_of_the_result_is_sent(desk: Desk, file: Path)
 
 def test_a_refused_save_reveals_nothing(desk: Desk, file: Path) -> None:
     desk.open(file)
-    desk.run(desk.handlers.analyse(desk.visit, True))
+    desk.run(desk.handlers.analyse(desk.visit, True, *DEFAULT))
     desk.take(desk.handlers.save(desk.visit, "R1", None, None, None, None, "", ""))
     assert "verdict" in repr(desk.sent[-1])
     assert "62 %" not in repr(desk.sent[-1])
@@ -106,9 +110,27 @@ def test_a_refused_save_reveals_nothing(desk: Desk, file: Path) -> None:
 
 def test_a_case_that_was_seen_cannot_be_read_blind_again(desk: Desk, file: Path) -> None:
     desk.open(file)
-    desk.run(desk.handlers.analyse(desk.visit, False))
+    desk.run(desk.handlers.analyse(desk.visit, False, *DEFAULT))
     desk.open(file)
-    assert "62 %" in desk.run(desk.handlers.analyse(desk.visit, True))
+    assert "62 %" in desk.run(desk.handlers.analyse(desk.visit, True, *DEFAULT))
+
+
+def test_another_analysis_of_a_case_is_fetched_anew_and_reviewed_for_itself(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    desk.run(desk.handlers.analyse(desk.visit, False, *DEFAULT))
+    desk.take(desk.handlers.save(desk.visit, "R1", "no", 3, "agree", 1, "", ""))
+    before = desk.visit
+    assert before.outcome
+    desk.run(desk.handlers.analyse(desk.visit, False, *DEFAULT))
+    assert desk.visit.outcome
+    assert desk.visit.viewer["case"] != before.viewer["case"]
+    assert desk.visit.opened_at == before.opened_at
+    assert desk.visit.latest("R1")
+    other = replace(desk.visit, outcome=replace(desk.visit.outcome, classifier="other@0"))
+    assert other.latest("R1") is None
+    desk.visit = other
+    desk.take(desk.handlers.save(desk.visit, "R1", "no", 3, "agree", 1, "", ""))
+    assert desk.store.rows()["revises"].tolist() == ["", ""]
 
 
 def test_another_upload_deletes_the_case_before(desk: Desk, file: Path) -> None:
@@ -124,7 +146,7 @@ def test_an_analysis_that_was_overtaken_leaves_nothing(desk: Desk, file: Path) -
     desk.open(file)
     first = desk.cases.find(desk.visit.case_key)
     assert first
-    steps = desk.handlers.analyse(desk.visit, False)
+    steps = desk.handlers.analyse(desk.visit, False, *DEFAULT)
     next(steps)
     desk.cases.discard(first.key)
     assert all(desk.parts.result not in update for update in steps)
@@ -144,12 +166,12 @@ def test_on_a_public_space_the_tick_is_asked_for_by_the_server(tmp_path: Path, f
 
 
 def test_models_that_cannot_be_loaded_are_said_and_not_hidden(tmp_path: Path, file: Path) -> None:
-    def load() -> Analyse:
+    def load(choice: Choice) -> Analyse:
         raise ModelError("The model liver_t2 is missing: install it.")
 
     desk = Desk(tmp_path, load=load)
     desk.open(file)
-    assert "liver_t2 is missing" in desk.run(desk.handlers.analyse(desk.visit, False))
+    assert "liver_t2 is missing" in desk.run(desk.handlers.analyse(desk.visit, False, *DEFAULT))
     desk.cases.close()
 
 
@@ -160,14 +182,14 @@ def test_the_same_upload_of_two_visitors_is_asked_for_again(desk: Desk, tmp_path
 
 def test_stages_reach_the_page_by_name(desk: Desk, file: Path) -> None:
     desk.open(file)
-    assert "Segmenting the liver" in desk.run(desk.handlers.analyse(desk.visit, False))
+    assert "Segmenting the liver" in desk.run(desk.handlers.analyse(desk.visit, False, *DEFAULT))
 
 
 def test_the_volume_is_what_the_models_get(tmp_path: Path, file: Path) -> None:
     seen: list[Volume] = []
 
-    def load() -> Analyse:
-        fake = load_fake()()
+    def load(choice: Choice) -> Analyse:
+        fake = load_fake()(choice)
 
         def steps(volume: Volume, cancelled: Any) -> Any:
             seen.append(volume)
@@ -177,7 +199,7 @@ def test_the_volume_is_what_the_models_get(tmp_path: Path, file: Path) -> None:
 
     desk = Desk(tmp_path, load=load)
     desk.open(file)
-    desk.run(desk.handlers.analyse(desk.visit, False))
+    desk.run(desk.handlers.analyse(desk.visit, False, *DEFAULT))
     assert seen[0].image.GetSize() == (48, 40, 12)
     desk.cases.close()
 
@@ -189,11 +211,11 @@ def blind_save(desk: Desk, reader: str = "R1") -> str:
 
 def test_after_a_reload_a_case_that_was_seen_is_not_read_before_the_ai(desk: Desk, file: Path) -> None:
     desk.open(file)
-    desk.run(desk.handlers.analyse(desk.visit, True))
+    desk.run(desk.handlers.analyse(desk.visit, True, *DEFAULT))
     blind_save(desk)
     desk.visit = Visit()
     desk.open(file)
-    desk.run(desk.handlers.analyse(desk.visit, True))
+    desk.run(desk.handlers.analyse(desk.visit, True, *DEFAULT))
     said = blind_save(desk)
     assert "reviewed this case before" in said
     assert "62 %" in said
@@ -203,13 +225,13 @@ def test_after_a_reload_a_case_that_was_seen_is_not_read_before_the_ai(desk: Des
 
     desk.visit = Visit()
     desk.open(file)
-    desk.run(desk.handlers.analyse(desk.visit, True))
+    desk.run(desk.handlers.analyse(desk.visit, True, *DEFAULT))
     assert "Saved as review" in blind_save(desk, "R2")
 
 
 def test_a_review_is_saved_after_its_case_was_deleted_by_time(desk: Desk, file: Path) -> None:
     desk.open(file)
-    desk.run(desk.handlers.analyse(desk.visit, False))
+    desk.run(desk.handlers.analyse(desk.visit, False, *DEFAULT))
     desk.cases.discard(desk.visit.case_key)
     desk.take(desk.handlers.save(desk.visit, "R1", "no", 3, "agree", 1, "", ""))
     assert "Saved as review" in repr(desk.sent[-1])
@@ -218,7 +240,7 @@ def test_a_review_is_saved_after_its_case_was_deleted_by_time(desk: Desk, file: 
 
 def test_what_was_held_back_is_gone_with_its_case_but_not_the_verdict(desk: Desk, file: Path) -> None:
     desk.open(file)
-    desk.run(desk.handlers.analyse(desk.visit, True))
+    desk.run(desk.handlers.analyse(desk.visit, True, *DEFAULT))
     desk.cases.discard(desk.visit.case_key)
     said = blind_save(desk)
     assert "open the case again" in said
@@ -249,7 +271,7 @@ def test_a_series_that_cannot_be_shown_is_said(
 def test_after_an_unforeseen_fault_the_case_can_be_analysed_again(
     tmp_path: Path, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def load() -> Analyse:
+    def load(choice: Choice) -> Analyse:
         def steps(volume: Volume, cancelled: Any) -> Any:
             raise MemoryError("out of memory")
 
@@ -258,7 +280,7 @@ def test_after_an_unforeseen_fault_the_case_can_be_analysed_again(
     desk = Desk(tmp_path, load=load)
     desk.open(file)
     with pytest.raises(MemoryError):
-        desk.run(desk.handlers.analyse(desk.visit, False))
+        desk.run(desk.handlers.analyse(desk.visit, False, *DEFAULT))
     assert desk.handlers.line._tickets == []
     updates = desk.handlers.failed(desk.visit)
     assert "did not foresee" in repr(updates)
@@ -283,3 +305,44 @@ def test_several_warnings_are_a_list(desk: Desk, file: Path, monkeypatch: pytest
 
     monkeypatch.setattr(handlers_module, "read_series", warned)
     assert "<li>One &lt; two.</li><li>Three.</li>" in desk.open(file)
+
+
+def test_with_one_model_of_a_kind_there_is_nothing_to_choose(desk: Desk) -> None:
+    assert [(p.value, p.visible) for p in (desk.parts.segmenter, desk.parts.classifier)] == [
+        (name, False) for name in DEFAULT
+    ]
+
+
+def test_an_installed_model_can_be_chosen_and_is_loaded_once(tmp_path: Path, file: Path) -> None:
+    write_model(registry.site_folder() / "ours")
+    loaded: list[Choice] = []
+
+    def load(choice: Choice) -> Analyse:
+        loaded.append(choice)
+        return load_fake()(choice)
+
+    desk = Desk(tmp_path, load=load)
+    picker = desk.parts.segmenter
+    assert picker.visible
+    assert not desk.parts.classifier.visible
+    assert [name for _, name in picker.choices] == ["liver_t2", "ours"]
+    with pytest.raises(gr.Error):
+        picker.preprocess("../elsewhere")
+    desk.open(file)
+    for segmenter in ("ours", "liver_t2", "ours"):
+        assert "62 %" in desk.run(desk.handlers.analyse(desk.visit, False, segmenter, "fibrosis_t2"))
+    assert loaded == [DEFAULT, Choice("ours", "fibrosis_t2")]
+    desk.cases.close()
+
+
+def test_a_chosen_model_that_cannot_be_loaded_is_said(tmp_path: Path, file: Path) -> None:
+    def load(choice: Choice) -> Analyse:
+        if choice != DEFAULT:
+            raise ModelError("The weights of ours are damaged.")
+        return load_fake()(choice)
+
+    desk = Desk(tmp_path, load=load)
+    desk.open(file)
+    assert "ours are damaged" in desk.run(desk.handlers.analyse(desk.visit, False, "ours", "fibrosis_t2"))
+    assert "62 %" in desk.run(desk.handlers.analyse(desk.visit, False, *DEFAULT))
+    desk.cases.close()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from pipeline.analysis import mask_warnings, probability_warnings
+from pipeline.case import UNRELIABLE
 from pipeline.page import niivue
 from pipeline.page.engine import Line
 from pipeline.page.niivue import ASSETS
@@ -85,3 +88,38 @@ def test_the_page_serves_its_scripts_a_health_check_and_headers() -> None:
     assert script.headers["x-content-type-options"] == "nosniff"
     assert client.get("/viewer/niivue.js").status_code == 404
     assert client.get("/gradio_api/file=x").headers["cache-control"] == "no-store"
+
+
+def test_indeterminate_stands_for_the_verdict_only_where_it_is_and_the_outline_s_range_is_said() -> None:
+    analysis = make_analysis(probability=0.62)
+    plain = result_html(analysis, {})
+    assert "ndeterminate" not in plain
+    assert "tighter" not in plain
+    for zone, shown in (((0.3, 0.7), True), ((0.3, 0.6), False)):
+        fibrosis = replace(analysis.fibrosis, indeterminate=zone, mask_sensitivity=(0.44, 0.66))
+        html = result_html(replace(analysis, fibrosis=fibrosis), {})
+        verdict = html[html.index("fr-verdict") : html.index("fr-number")]
+        assert ("indeterminate" in verdict) is shown
+        assert ("positive" in verdict) is not shown  # such a probability says neither
+        assert f"indeterminate 30–{100 * zone[1]:.0f} %" in html
+        assert "44–66 %" in html
+
+
+def test_a_verdict_that_hangs_on_the_outline_stands_next_to_the_probability() -> None:
+    analysis = make_analysis(probability=0.62)  # operating point 0.48
+    for low, high, warned in ((0.45, 0.62, True), (0.475, 0.62, False), (0.5, 0.9, False)):
+        fibrosis = replace(analysis.fibrosis, mask_sensitivity=(low, high))
+        html = result_html(replace(analysis, fibrosis=fibrosis, warnings=probability_warnings(fibrosis)), {})
+        assert (UNRELIABLE in html[html.index("fr-number") : html.index("fr-scale")]) is warned
+
+
+def test_a_poor_mask_stands_next_to_the_probability_and_a_good_one_does_not() -> None:
+    analysis = make_analysis()
+    good = replace(analysis.organs, predicted_dice=0.94, score=1)
+    poor = replace(analysis.organs, predicted_dice=0.61, score=3, reasons=("the outline is blurred",))
+    assert UNRELIABLE not in result_html(replace(analysis, organs=good, warnings=mask_warnings(good)), {})
+    html = result_html(replace(analysis, organs=poor, warnings=mask_warnings(poor)), {})
+    number = html[html.index("fr-number") : html.index("fr-scale")]
+    assert UNRELIABLE in number
+    assert "score 3 of 3" in html
+    assert "the outline is blurred" in html

@@ -4,11 +4,10 @@ import json
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 import torch
 
 from models import registry
-from pipeline.case import Volume
+from pipeline.case import Volume, view
 from pipeline.errors import ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment, segment_steps
 from tests.segmentation.conftest import make_volume, write_model
@@ -123,4 +122,4 @@ def test_the_mask_is_on_the_volumes_grid_for_thin_slices(bright_segmenter):
     volume = make_volume((slice(10, 40), slice(5, 20), slice(4, 24)), size_zyx=(50, 40, 44))
     volume.image.SetSpacing((5.0, 5.0, 2.0))
     organs = segment(volume, bright_segmenter)
-    assert sitk.GetArrayViewFromImage(organs.labels).shape == (50, 40, 44)
+    assert view(organs.labels).shape == (50, 40, 44)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+import timm
 import torch
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file, save_file
 
 from models.registry import find
 from pipeline.case import LIVER
@@ -18,10 +22,14 @@ from pipeline.classification import Classifier
 from pipeline.classification.predict import read_member
 from pipeline.classification.slices import InputSpec
 from pipeline.errors import ManifestError, ModelError
-from pipeline.training import classifier as training
-from pipeline.training.classifier import Settings, learning_rate, split_folds, train_classifier
+from pipeline.training import classifier_fold
+from pipeline.training.classifier import train_classifier
+from pipeline.training.classifier_card import command
 from pipeline.training.classifier_data import CachedCase, cache_case, draw_slices, draw_training_input, vary_mask
-from pipeline.training.classifier_report import SIMULATED_NOTE, Measured, model_card, model_info
+from pipeline.training.classifier_fold import Run, Settings, learning_rate, train_fold
+from pipeline.training.classifier_pretrained import backbone_weights
+from pipeline.training.classifier_report import SHUFFLED_NOTE, SIMULATED_NOTE, Measured, model_info
+from pipeline.training.classifier_split import shuffle_labels, split_folds, split_inner
 from pipeline.training.manifest import read_manifest
 
 SPEC = InputSpec(spacing_mm=4.0, size_yx=(32, 32))
@@ -105,6 +113,13 @@ def test_the_model_card_carries_the_measured_figures_and_the_note(trained):
     assert f"{measured.auc[0]:.3f} (95 % interval {measured.auc[1]:.3f} to {measured.auc[2]:.3f})" in card
     assert SIMULATED_NOTE in card
     assert str(folder) not in card
+    data = ModelCard(card).data
+    assert data.license == "unknown"
+    assert {result.metric_type: result.metric_value for result in data.eval_results}["auc"] == round(measured.auc[0], 3)
+    info = json.loads((folder / "model" / "model.json").read_text())
+    assert info["manifest_sha256"] == hashlib.sha256((folder / "manifest.csv").read_bytes()).hexdigest()
+    assert info["manifest_sha256"] in card
+    assert "train-classifier MANIFEST -o MODEL --folds 2 --epochs 2`" in card
 
 
 def test_a_real_cohort_carries_no_note(trained):
@@ -112,14 +127,14 @@ def test_a_real_cohort_carries_no_note(trained):
     cohort = replace(read_manifest(folder / "manifest.csv"), simulated=False, description="")
     info = model_info(cohort, [], Settings(), SPEC, measured)
     assert info["note"] == ""
-    assert "simulated" not in model_card(info, measured)
+    assert "simulated" not in info["trained_on"]
 
 
 def test_same_seed_same_weights_also_when_resumed(tmp_path, monkeypatch):
     """Stopped after the first epoch of the second member, then resumed, against a training in one go."""
     manifest = write_cohort(tmp_path)
     once = train(manifest, tmp_path / "once", epochs=2, work=tmp_path / "w1")
-    save, saved = training.save_checkpoint, []
+    save, saved = Run.save, []
 
     def stop_at_third(*arguments):
         save(*arguments)
@@ -127,30 +142,113 @@ def test_same_seed_same_weights_also_when_resumed(tmp_path, monkeypatch):
         if len(saved) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "save_checkpoint", stop_at_third)
+    monkeypatch.setattr(Run, "save", stop_at_third)
     with pytest.raises(KeyboardInterrupt):
         train(manifest, tmp_path / "twice", epochs=2, work=tmp_path / "w2")
     assert not (tmp_path / "twice").exists()
     twice = train(manifest, tmp_path / "twice", epochs=2, work=tmp_path / "w2", resume=True)
     assert len(saved) == 4
+    assert not (tmp_path / "w2" / "fold0.part").exists()
     pd.testing.assert_frame_equal(once.out_of_fold, twice.out_of_fold)
 
 
-def test_checkpoints_of_other_settings_are_refused(trained):
+def test_checkpoints_of_other_settings_or_cases_are_refused(trained, tmp_path):
     folder, _ = trained
     with pytest.raises(ModelError, match="other settings"):
         train(folder / "manifest.csv", folder / "other", epochs=3, resume=True)
+    with pytest.raises(ModelError, match="or cases"):
+        train(write_cohort(tmp_path), tmp_path / "other", epochs=2, resume=True, work=folder / "training")
+
+
+def test_folds_trained_one_by_one_make_the_same_model(trained, tmp_path):
+    folder, measured = trained
+    manifest = folder / "manifest.csv"
+    for fold in (1, 0):
+        assert train(manifest, tmp_path / "model", epochs=2, work=tmp_path / "work", fold=fold) is None
+    assert not (tmp_path / "model").exists()
+    gathered = train(manifest, tmp_path / "model", epochs=2, work=tmp_path / "work", resume=True)
+    pd.testing.assert_frame_equal(measured.out_of_fold, gathered.out_of_fold)
+    with pytest.raises(ModelError, match="0 to 1"):
+        train(manifest, tmp_path / "model", fold=2)
+
+
+def test_training_stops_when_the_inner_fold_no_longer_improves(cases, tmp_path, monkeypatch):
+    """The inner fold's loss falls twice, then rises: three epochs of patience later the second epoch's weights stay."""
+    losses, weights = iter([0.9, 0.7, 0.8, 0.8, 0.8, 0.1]), []
+
+    def judged(net, stopping, *_):
+        assert not {case.anatomy for case in stopping} & {case.anatomy for case in learned}
+        weights.append(net.head.weight.clone())
+        return next(losses)
+
+    learned: list[CachedCase] = []
+    monkeypatch.setattr(classifier_fold, "balanced_loss", judged)
+    learned += split_inner(cases, 0)[0]
+    settings = Settings(epochs=9, patience=3, slices=2)
+    run = train_fold(cases, settings, SPEC, 0, CPU, tmp_path / "fold0.pt")
+    assert (run.epochs, run.best_epoch) == (5, 2)
+    assert torch.equal(run.result().head.weight, weights[1])
+    again = train_fold(cases, settings, SPEC, 0, CPU, tmp_path / "fold0.pt")
+    assert again.epochs == 5
+    assert torch.equal(again.result().head.weight, weights[1])
+
+
+def test_the_inner_fold_keeps_anatomies_together_and_holds_both_labels(cases):
+    learning, stopping = split_inner(cases, 0)
+    assert sorted(case.case_id for case in learning + stopping) == sorted(case.case_id for case in cases)
+    assert not {case.anatomy for case in learning} & {case.anatomy for case in stopping}
+    assert {case.label for case in stopping} == {True, False}
+    with pytest.raises(ManifestError, match="Early stopping"):
+        split_inner(cases[:2], 0)
+
+
+def test_shuffled_labels_are_the_same_ones_in_other_places_and_said(cases, trained):
+    folder, measured = trained
+    shuffled = shuffle_labels(cases, 1)
+    assert sorted(case.label for case in shuffled) == sorted(case.label for case in cases)
+    assert [case.label for case in shuffled] != [case.label for case in cases]
+    settings = Settings(shuffled_labels=True)
+    info = model_info(read_manifest(folder / "manifest.csv"), cases, settings, SPEC, measured)
+    assert info["note"].endswith(SHUFFLED_NOTE)
+    assert command(settings).endswith("--shuffle-labels")
+
+
+@pytest.fixture(scope="module")
+def imagenet(tmp_path_factory) -> Path:
+    """A file as timm publishes it, with random weights."""
+    file = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"
+    save_file(timm.create_model("resnet18").state_dict(), file)
+    return file
+
+
+def test_pretrained_weights_are_where_a_training_starts(imagenet):
+    start = backbone_weights("resnet18", str(imagenet))
+    expected = load_file(imagenet)["conv1.weight"].sum(dim=1, keepdim=True)
+    torch.testing.assert_close(start["conv1.weight"], expected)
+    run = Run(Settings(), {}, start, CPU)
+    torch.testing.assert_close(run.net.backbone.conv1.weight.detach(), expected)
+
+
+def test_pretrained_weights_that_cannot_be_had_stop_a_training(imagenet, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match="safetensors file, or leave"):
+        backbone_weights("resnet18", "imagenet")
+    with pytest.raises(ModelError, match="do not fit densenet121"):
+        backbone_weights("densenet121", str(imagenet))
+    with pytest.raises(ModelError, match="file that exists"):
+        train(tmp_path / "manifest.csv", tmp_path / "model", pretrained="weights.pth")
 
 
 def test_anatomies_never_stand_on_both_sides(cases):
-    for seen, unseen in split_folds(cases, Settings(folds=4)):
+    for seen, unseen in split_folds(cases, 4, seed=0):
         assert not {cases[i].anatomy for i in seen} & {cases[i].anatomy for i in unseen}
         assert {cases[i].label for i in unseen} == {True, False}
 
 
 def test_too_few_anatomies_are_refused(cases):
     with pytest.raises(ManifestError, match="5 folds"):
-        split_folds(cases, Settings(folds=5))
+        split_folds(cases, 5, seed=0)
 
 
 def test_a_mask_without_liver_names_its_line(tmp_path):

@@ -1,36 +1,51 @@
-"""Figures of a classifier, against cases whose answer is known."""
+"""Scale and operating point of a classifier, against cases whose answer is known."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from pipeline.training.classifier_scores import auc_with_interval, platt, wilson, youden_threshold
-
-
-def test_auc_and_interval_hold_the_truth():
-    random = np.random.default_rng(0)
-    labels = np.repeat([False, True], 200)
-    scores = random.normal(0, 1, 400) + labels  # AUC = Phi(1 / sqrt 2) = 0.760
-    auc, low, high = auc_with_interval(labels, scores, np.arange(400).astype(str), seed=0, draws=500)
-    assert auc == pytest.approx(0.76, abs=0.05)
-    assert low < 0.76 < high
-    assert high - low == pytest.approx(4 * 0.0235, rel=0.25)
-
-
-def test_interval_widens_where_cases_come_from_few_anatomies():
-    random = np.random.default_rng(1)
-    anatomy = np.repeat(np.arange(20), 20)
-    labels = np.tile([False, True], 200)
-    scores = random.normal(0, 2, 20)[anatomy] * np.where(labels, 1, -1) + random.normal(0, 0.2, 400)
-    single = auc_with_interval(labels, scores, np.arange(400).astype(str), seed=0, draws=300)
-    grouped = auc_with_interval(labels, scores, anatomy.astype(str), seed=0, draws=300)
-    assert grouped[2] - grouped[1] > 2 * (single[2] - single[1])
+from pipeline.training.classifier_scores import (
+    indeterminate_zone,
+    platt,
+    threshold_at_sensitivity,
+    threshold_at_specificity,
+    youden_threshold,
+)
 
 
 def test_threshold_lies_between_the_classes():
     labels = np.array([False, False, False, True, True])
     assert youden_threshold(labels, np.array([0.1, 0.2, 0.3, 0.7, 0.9])) == pytest.approx(0.5)
+
+
+def test_wished_sensitivity_takes_the_highest_cut_that_keeps_it():
+    labels = np.repeat([False, True], 10)
+    probabilities = np.concatenate([np.linspace(0.05, 0.5, 10), np.linspace(0.32, 0.95, 10)])
+    for wished in (0.5, 0.8, 0.9, 1.0):
+        cut = threshold_at_sensitivity(labels, probabilities, wished)
+        assert (probabilities[labels] >= cut).mean() >= wished
+        higher = probabilities[probabilities > cut].min()
+        assert (probabilities[labels] > higher).mean() < wished
+    cut = threshold_at_specificity(labels, probabilities, 0.9)
+    assert (probabilities[~labels] < cut).mean() == pytest.approx(0.9)
+
+
+def test_indeterminate_zone_keeps_both_promises_and_holds_the_threshold():
+    random = np.random.default_rng(3)
+    labels = np.repeat([False, True], 300)
+    probabilities = 1 / (1 + np.exp(-random.normal(np.where(labels, 0.8, -0.8), 1)))
+    low, high = indeterminate_zone(labels, probabilities, 0.5)
+    assert (probabilities[labels] >= low).mean() == pytest.approx(0.9, abs=0.005)
+    assert (probabilities[~labels] < high).mean() == pytest.approx(0.9, abs=0.005)
+    assert low < 0.5 < high
+    assert indeterminate_zone(labels, probabilities, 0.01) == (0.01, high)
+    assert indeterminate_zone(labels, probabilities, 0.99) == (low, 0.99)
+
+
+def test_classes_far_apart_leave_no_indeterminate_zone():
+    labels = np.repeat([False, True], 20)
+    assert indeterminate_zone(labels, np.where(labels, 0.9, 0.1) + np.linspace(0, 0.01, 40), 0.5) is None
 
 
 def test_platt_recovers_scale_and_shift_and_never_turns_round():
@@ -40,8 +55,3 @@ def test_platt_recovers_scale_and_shift_and_never_turns_round():
     scale, shift = platt(labels, logits)
     assert (scale, shift) == pytest.approx((0.5, 1.0), abs=0.1)
     assert platt(~labels, logits) == (1.0, 0.0)
-
-
-def test_wilson_matches_the_paper_s_figures():
-    assert wilson(14, 18) == pytest.approx((0.778, 0.55, 0.91), abs=0.005)
-    assert wilson(4, 5) == pytest.approx((0.8, 0.38, 0.96), abs=0.005)

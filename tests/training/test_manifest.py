@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ManifestError
-from pipeline.training.manifest import read_manifest
+from pipeline.training.manifest import CutOffs, read_manifest
 
 HEADER = "patient_id,image,mask,lsm_kpa,lsm_method,metavir,label_source,split,source_anatomy"
 
@@ -80,3 +80,50 @@ def test_cohort_json_tells_a_simulation(tmp_path):
     assert cohort.simulated
     assert cohort.description == "Drawn."
     assert cohort.positive_class == "LSM > 12 kPa"
+
+
+@pytest.mark.parametrize(
+    ("cells", "advanced", "words"),
+    [
+        ("9,TE,,lsm", True, "LSM > 8.2 kPa"),
+        ("8.2,TE,,lsm", False, "LSM > 8.2 kPa"),
+        (",,F2,histology", True, "METAVIR >= F2"),
+        (",,F1,histology", False, "METAVIR >= F2"),
+    ],
+)
+def test_cut_offs_move_the_label_and_are_said_in_words(tmp_path, cells, advanced, words):
+    cohort = read_manifest(write(tmp_path, f"p1,i.nii,m.nii,{cells},,"), cut_offs=CutOffs(8.2, "F2"))
+    assert cohort.rows.label.tolist() == [advanced]
+    assert cohort.positive_class == words
+
+
+@pytest.mark.parametrize("wrong", [(0.5, "F3"), (120.0, "F3"), (float("nan"), "F3"), (12.0, "F0"), (12.0, "F5")])
+def test_cut_offs_that_cannot_be_are_refused(wrong):
+    with pytest.raises(ManifestError, match="cut-off"):
+        CutOffs(*wrong)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("p1,i.nii,m.nii,3.1,MRE,,lsm,,", "MRE.*SWE, ARFI"),
+        ("p1,i.nii,m.nii,3.1,,,lsm,,", "lsm_method must be TE"),
+        ("p1,i.nii,m.nii,9,2D-SWE,F3,histology,,", "other scales"),
+        ("p1,i.nii,m.nii,,TE,,lsm,,", "lsm_kpa is empty"),
+        ("p1,i.nii,m.nii,75.1,TE,,lsm,,", "lsm_kpa must be a number from 1.5 to 75"),
+        ("p1,i.nii,m.nii,-4,TE,,lsm,,", "from 1.5 to 75"),
+        ("p1,i.nii,m.nii,nan,TE,,lsm,,", "from 1.5 to 75"),
+        ("p1,i.nii,m.nii,9,TE,F7,lsm,,", "F0 to F4"),
+        ("p1,i.nii,m.nii,,,,,,", "segmenter's commands only"),
+    ],
+)
+def test_each_fault_has_one_line_that_names_it(tmp_path, row, message):
+    with pytest.raises(ManifestError, match=f"^Line 2: .*{message}") as caught:
+        read_manifest(write(tmp_path, row))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_spreadsheets_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
+    path = write(tmp_path, "p1,i.nii,m.nii,13,TE,,lsm,,")
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert read_manifest(path).rows.patient_id.tolist() == ["p1"]

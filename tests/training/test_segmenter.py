@@ -12,7 +12,7 @@ from pipeline.case import Source, Volume
 from pipeline.errors import ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment
 from pipeline.training import nnunet_plan, segmenter, segmenter_card, segmenter_export
-from pipeline.training.organ_contrast import OrganContrast
+from pipeline.training.organ_contrast import Fluid, OrganContrast
 from pipeline.training.segmenter_evaluation import compare, evaluate_segmenter
 
 SIZE_ZYX = (12, 48, 48)
@@ -132,6 +132,25 @@ def test_organ_contrast_redraws_organs_and_keeps_the_samples_statistics():
         contrasts.append(float(out[labels == 1].mean() - out[labels == 0].mean()))
     assert min(contrasts) < 0 < max(contrasts)
     assert np.std(contrasts) > 0.2
+
+
+def test_fluid_pools_brightly_around_the_organs_and_never_in_them():
+    torch.manual_seed(0)
+    labels = torch.zeros(1, 6, 48, 48, dtype=torch.int16)
+    labels[:, :, 16:32, 16:32] = 1
+    body = torch.zeros(1, 6, 48, 48)
+    body[:, :, 4:44, 4:44] = 1.0
+    image = body + 0.5 * labels + 0.02 * torch.randn(body.shape)
+    shares = []
+    for _ in range(8):
+        out = Fluid(probability=1.0)(image=image.clone(), segmentation=labels.clone())["image"]
+        inside = out[labels == 1]
+        scale = inside.mean() - out[body == 0].mean()
+        assert inside.std() < 0.2 * scale  # the organ keeps its texture but for the soft edge of the pool
+        shares.append(float((out[(labels == 0) & (body > 0)] > inside.mean() + 0.1 * scale).float().mean()))
+    assert max(shares) > 0.02
+    untouched = Fluid(probability=0.0)(image=image, segmentation=labels)["image"]
+    assert torch.equal(untouched, image)
 
 
 def test_learning_rate_rises_holds_and_ends_at_zero():

@@ -13,19 +13,25 @@ from scipy import ndimage
 from pipeline.case import LIVER, SPLEEN
 from pipeline.errors import ManifestError
 from pipeline.training.contact_sheet import contact_sheet
+from pipeline.training.manifest import COLUMNS, read_manifest
+from pipeline.training.mask_comparison import compare
+from pipeline.training.poor_masks import FAULTS, degrade, score
 from pipeline.training.scanner import Background, apply_background
 from pipeline.training.signs import Signs, add_ascites, add_texture, displacement
-from pipeline.training.simulated_case import DEFAULTS, draw_lsm, draw_signs
-from pipeline.training.simulation import COLUMNS, Anatomy, plan_cases, simulate
+from pipeline.training.simulated_case import draw_signs
+from pipeline.training.simulated_person import draw_biopsy, draw_elastography
+from pipeline.training.simulation import Anatomy, Design, plan_cases, simulate, split_sources
+from pipeline.training.simulation_parameters import DEFAULTS
 
-SMALL = {"phantom_anatomies": 1, "phantom_size_xyz": (48, 48, 12), "phantom_spacing_mm_xyz": (6.7, 6.7, 20.0)}
+SMALL = {"phantom_anatomies": 2, "phantom_size_xyz": (48, 48, 12), "phantom_spacing_mm_xyz": (6.7, 6.7, 20.0)}
+ARGUMENTS = SMALL | {"cases": 4, "test": 2, "seed": 4, "sites": 3, "poor_masks": 0.5}
 SPACING_ZYX = np.array([10.0, 2.5, 2.5])
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
     out = tmp_path_factory.mktemp("cohort")
-    return simulate(out, cases=4, seed=4, workers=2, **SMALL)
+    return simulate(out, workers=2, **ARGUMENTS)
 
 
 @pytest.fixture
@@ -52,14 +58,15 @@ def moved(labels: np.ndarray, signs: Signs) -> np.ndarray:
 def test_manifest_has_the_columns_and_the_files(cohort):
     table = rows(cohort)
     assert tuple(table[0]) == COLUMNS
-    assert len(table) == 4
+    assert len(table) == 6
     for row in table:
         image, mask = (sitk.ReadImage(str(cohort.parent / row[c])) for c in ("image", "mask"))
         assert image.GetSize() == mask.GetSize()
         assert image.GetSpacing() == pytest.approx(mask.GetSpacing())
         assert set(np.unique(sitk.GetArrayFromImage(mask))) <= {0, 1, 2, 3, 4}
         assert np.count_nonzero(sitk.GetArrayFromImage(mask) == LIVER) > 100
-        assert (row["label_source"], row["lsm_method"], row["split"]) == ("lsm", "te", "train")
+        assert (row["label_source"], row["split"]) in (("lsm", "train"), ("histology", "test"))
+        assert (row["metavir"] in ("F0", "F1", "F2", "F3", "F4")) == (row["split"] == "test")
         assert float(row["lsm_kpa"]) > 1
         assert row["source_anatomy"].startswith("phantom")
 
@@ -72,7 +79,7 @@ def test_cohort_file_says_that_it_is_simulated(cohort):
 
 
 def test_seed_decides_the_voxels_whatever_the_workers(cohort, tmp_path):
-    again = simulate(tmp_path / "again", cases=4, seed=4, workers=1, **SMALL)
+    again = simulate(tmp_path / "again", workers=1, **ARGUMENTS)
     assert again.read_text() == cohort.read_text()
     for row in rows(cohort):
         first, second = (sitk.GetArrayFromImage(sitk.ReadImage(str(m.parent / row["image"]))) for m in (cohort, again))
@@ -87,22 +94,124 @@ def test_a_folder_with_a_cohort_is_refused(cohort):
 def test_stage_anatomy_and_site_are_shared_out_independently(tmp_path):
     sources = [Anatomy(f"c{k}", tmp_path / f"image{k}", tmp_path / f"label{k}") for k in range(5)]
     seeds = np.random.SeedSequence(1).spawn(2)
-    plans = plan_cases(sources, 1000, *seeds, DEFAULTS)
+    plans = plan_cases(sources, 1000, *seeds, Design(poor_masks=0.2))
     late = np.array([p.stage >= 3 for p in plans])
     site = np.array([p.site for p in plans])
     assert late.mean() == pytest.approx(sum(DEFAULTS.stage_shares[3:]), abs=0.01)
     assert abs(np.corrcoef(late, site)[0, 1]) < 0.1
+    poor = np.array([p.poor_mask for p in plans])
+    assert poor.sum() == 200
+    assert abs(np.corrcoef(late, poor)[0, 1]) < 0.1
     for name in {p.source_anatomy for p in plans}:
         own = np.array([p.source_anatomy == name for p in plans])
         assert own.sum() == 200
         assert abs(late[own].mean() - late.mean()) < 0.12
 
 
+def test_confounding_ties_the_site_to_the_label(tmp_path):
+    sources = [Anatomy("c", tmp_path / "image", tmp_path / "label")]
+    plans = plan_cases(sources, 300, *np.random.SeedSequence(1).spawn(2), Design(confounding=1.0))
+    assert {(p.stage >= 3, p.site) for p in plans} == {(True, 0), (False, 1)}
+
+
+def test_test_cases_have_anatomies_of_their_own(cohort, tmp_path):
+    table = rows(cohort)
+    sides = [{row["source_anatomy"] for row in table if row["split"] == split} for split in ("train", "test")]
+    assert all(sides)
+    assert not sides[0] & sides[1]
+    sources = [Anatomy(f"c{k}", tmp_path / "i", tmp_path / "l") for k in range(15)]
+    train, test = split_sources(sources, 200, 50, np.random.SeedSequence(0))
+    assert len(test) == 3
+    assert set(train) | set(test) == set(sources)
+    with pytest.raises(ManifestError, match="at least two"):
+        split_sources(sources[:1], 20, 5, np.random.SeedSequence(0))
+
+
+def test_the_manifest_is_one_that_the_trainer_accepts(cohort):
+    checked = read_manifest(cohort)
+    assert checked.simulated
+    assert len(checked.rows) == 6
+
+
+def test_poor_masks_keep_the_true_one_and_its_figures(cohort):
+    truth = {case["patient_id"]: case for case in rows(cohort.parent / "truth.csv")}
+    poor = [case for case in truth.values() if case["mask_fault"]]
+    assert len(poor) == 3
+    for row in rows(cohort):
+        case = truth[row["patient_id"]]
+        assert row["segmentation_score"] == case["segmentation_score"]
+        given, true = (sitk.ReadImage(str(cohort.parent / name)) for name in (row["mask"], case["true_mask"]))
+        livers = [sitk.GetArrayFromImage(mask) == LIVER for mask in (given, true)]
+        measured = compare(*livers, given.GetSpacing()[::-1])
+        assert measured["dice"] == pytest.approx(float(case["liver_dice"]), abs=1e-4)
+        assert (measured["dice"] < 1) == bool(case["mask_fault"])
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_spoils_the_liver_its_own_way(fault, organs, monkeypatch):
+    monkeypatch.setattr("pipeline.training.poor_masks.FAULTS", {fault: FAULTS[fault]})
+    image = np.full(organs.shape, 400, np.float32)
+    truth, found = organs == LIVER, []
+    for seed in range(8):
+        spoilt, names = degrade(organs, image, SPACING_ZYX, np.random.default_rng(seed))
+        assert names == fault
+        assert not np.array_equal(spoilt == LIVER, truth)
+        assert np.array_equal((spoilt == SPLEEN) & ~truth, (organs == SPLEEN) & (spoilt != LIVER))
+        found.append((spoilt == LIVER).sum() / truth.sum())
+    if fault in ("missing_lobe", "under_segmented"):
+        assert 0.2 < min(found) <= max(found) < 1
+    if fault in ("leak", "over_segmented"):
+        assert min(found) > 1
+
+
+def test_no_poor_mask_is_excellent_and_many_are_poor(organs):
+    image, truth = np.full(organs.shape, 400, np.float32), organs == LIVER
+    scores = []
+    for seed in range(24):
+        spoilt, _ = degrade(organs, image, SPACING_ZYX, np.random.default_rng(seed))
+        measured = compare(spoilt == LIVER, truth, tuple(SPACING_ZYX))
+        scores.append(score(measured["dice"], measured["hd95_mm"]))
+    assert set(scores) == {2, 3}
+    assert scores.count(3) > 6, "poor is the rule"
+
+
+@pytest.mark.parametrize(
+    ("dice", "hd95_mm", "expected"),
+    [(0.96, 5, 1), (0.93, 20, 1), (0.92, 5, 2), (0.80, 20, 2), (0.79, 5, 3), (0.97, 21, 3)],
+)
+def test_scores_follow_dice_and_distance(dice, hd95_mm, expected):
+    assert score(dice, hd95_mm) == expected
+
+
+def test_more_sites_have_scanners_of_their_own_and_stay_the_same():
+    many = DEFAULTS.with_sites(5)
+    assert [site.name for site in many.sites] == ["A", "B", "C", "D", "E"]
+    assert many.with_sites(3).sites == DEFAULTS.with_sites(3).sites
+    assert len({site.gamma for site in many.sites}) == 5
+    for site in many.sites:
+        ranges = [value for value in vars(site).values() if isinstance(value, tuple)]
+        assert all(0 <= low < high for low, high in ranges)
+    assert many.sha256 != DEFAULTS.sha256 == DEFAULTS.with_sites(2).sha256
+    with pytest.raises(ManifestError, match="sites"):
+        DEFAULTS.with_sites(0)
+
+
 def test_stiffness_follows_the_stage_and_much_of_f3_lies_below_12_kpa():
     rng = np.random.default_rng(0)
-    drawn = np.array([[draw_lsm(stage, rng, DEFAULTS) for _ in range(2000)] for stage in range(5)])
-    assert np.median(drawn, axis=1) == pytest.approx([5, 6, 8, 11, 22], rel=0.06)
-    assert 1 / 3 < np.mean(drawn[3] < 12) < 0.65
+    drawn = np.array([[draw_elastography(stage, rng, DEFAULTS) for _ in range(1000)] for stage in range(5)])
+    lsm, iqr_median = drawn[..., 0], drawn[..., 1]
+    assert np.median(lsm, axis=1) == pytest.approx([5, 6, 8, 11, 22], rel=0.06)
+    assert 1 / 3 < np.mean(lsm[3] < 12) < 0.65
+    assert 0.1 < np.median(iqr_median) < 0.2
+    assert 0.005 < np.mean(iqr_median > 0.3) < 0.15, "a few examinations are unreliable"
+
+
+def test_a_biopsy_is_at_most_a_stage_off():
+    rng = np.random.default_rng(0)
+    for stage in range(5):
+        read = np.array([draw_biopsy(stage, rng, DEFAULTS) for _ in range(800)])
+        assert abs(read - stage).max() == 1
+        assert np.mean(read == stage) == pytest.approx(0.75, abs=0.05)
 
 
 def test_signs_grow_with_the_stage_and_overlap():
@@ -138,6 +247,24 @@ def test_lobar_change_shrinks_the_right_and_grows_the_left(organs):
     assert left[1] > left[0]
 
 
+def test_a_large_caudate_adds_liver_behind_and_leaves_the_right_edge(organs):
+    gained = (organs != LIVER) & (moved(organs, Signs(caudate=1.3)) == LIVER)
+    assert gained.any()
+    _, y, x = np.nonzero(gained)
+    middle = np.argwhere(organs == LIVER).mean(0)
+    assert np.median(y) > middle[1]
+    assert np.median(x) > middle[2]
+
+
+def test_a_notch_is_cut_into_the_right_lobe_from_behind(organs):
+    lost = (organs == LIVER) & (moved(organs, Signs(notch_mm=14.0)) != LIVER)
+    assert lost.sum() > 20
+    _, y, x = np.nonzero(lost)
+    middle = np.argwhere(organs == LIVER).mean(0)
+    assert y.min() > middle[1]
+    assert x.max() < middle[2] + 6
+
+
 def test_spleen_grows_by_about_the_factor(organs):
     after = moved(organs, Signs(spleen=1.8))
     assert 1.35 < np.count_nonzero(after == SPLEEN) / np.count_nonzero(organs == SPLEEN) < 2.2
@@ -148,6 +275,7 @@ def test_ascites_is_bright_and_no_longer_liver(organs):
     image[:, :10, :12] = 900
     labels = organs.copy()
     add_ascites(image, labels, Signs(ascites_mm=10), SPACING_ZYX, np.random.default_rng(0))
+    assert set(np.unique(labels)) <= {0, LIVER, SPLEEN}
     fluid = (organs == LIVER) & (labels == 0)
     assert fluid.sum() > 200
     assert np.median(image[fluid]) > 500
@@ -161,5 +289,9 @@ def test_iron_darkens_the_liver_more_than_the_spleen(organs):
     assert image[0, 0, 0] == 100
 
 
-def test_contact_sheet_is_drawn(cohort, tmp_path):
+def test_contact_sheet_is_drawn_and_refuses_what_it_cannot_draw(cohort, tmp_path):
     assert contact_sheet(cohort, tmp_path / "sheet.png", columns=2).stat().st_size > 10_000
+    with pytest.raises(ManifestError, match=r"\.png or \.pdf"):
+        contact_sheet(cohort, tmp_path / "sheet.txt")
+    with pytest.raises(ManifestError, match=r"truth\.csv"):
+        contact_sheet(tmp_path / "manifest.csv", tmp_path / "sheet.png")

@@ -1,0 +1,72 @@
+"""The commands that make, bring in and show cohorts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.shared import Out, Seed, faults_in_one_line, progress_bar
+
+
+def import_cirrmri600(
+    source: Annotated[Path, typer.Argument(metavar="DIR", help="The unpacked CirrMRI600+.")],
+    out: Out,
+) -> None:
+    """Bring the T2 part of CirrMRI600+ into nnU-Net's layout and a manifest, published splits kept."""
+    with faults_in_one_line(), progress_bar() as progress:
+        from pipeline.training import cirrmri600
+
+        task = progress.add_task("Checking volumes", total=None)
+        imported = cirrmri600.import_cirrmri600(
+            source, out, progress=lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    typer.echo(imported.table.to_string(index=False))
+    typer.echo(f"{imported.linked} files hard-linked, {imported.copied} copied, into {out}")
+    if imported.faults:
+        typer.echo(f"{len(imported.faults)} files are missing or wrong; their cases were left out:")
+        for fault in imported.faults:
+            typer.echo(f"  {fault}")
+
+
+def simulate(
+    out: Out,
+    cases: Annotated[int, typer.Option(help="Cases for training, labelled by stiffness.")] = 200,
+    test: Annotated[int, typer.Option(help="Further cases with histology, from anatomies of their own.")] = 0,
+    seed: Seed = 0,
+    anatomies: Annotated[
+        Path | None, typer.Option(help="Folder with imagesTr and labelsTr (or images and labels); else phantoms.")
+    ] = None,
+    phantoms: Annotated[int, typer.Option(help="How many phantom anatomies, where no others are given.")] = 24,
+    sites: Annotated[int, typer.Option(help="Sites, each with a scanner of its own.")] = 2,
+    confounding: Annotated[float, typer.Option(help="Share of the cases whose site tells the label.")] = 0.0,
+    poor_masks: Annotated[float, typer.Option(help="Share of the cases with a poor segmentation.")] = 0.0,
+    workers: Annotated[int, typer.Option(help="Processes at work; the voxels do not depend on it.")] = 2,
+    contact_sheet: Annotated[Path | None, typer.Option(help="Draw some cases of every stage into this PNG.")] = None,
+) -> None:
+    """Make a cohort with simulated fibrosis: images, masks and a manifest to train and test a classifier on."""
+    with faults_in_one_line(), progress_bar() as progress:
+        from pipeline.training import simulation
+
+        task = progress.add_task("Making cases", total=cases + test)
+        manifest = simulation.simulate(
+            out, cases=cases, test=test, seed=seed, anatomies=anatomies, phantom_anatomies=phantoms, sites=sites,
+            confounding=confounding, poor_masks=poor_masks, workers=workers,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )  # fmt: skip
+    typer.echo(f"{cases + test} cases in {manifest}")
+    if contact_sheet:
+        draw_contact_sheet(manifest, contact_sheet)
+
+
+def draw_contact_sheet(
+    manifest: Annotated[Path, typer.Argument(help="Of a simulated cohort.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="PNG or PDF to write.")],
+    columns: Annotated[int, typer.Option(help="Cases of each stage.")] = 5,
+) -> None:
+    """Draw some cases of every stage on one page, for a radiologist to judge the simulated signs."""
+    with faults_in_one_line():
+        from pipeline.training import contact_sheet
+
+        typer.echo(f"Contact sheet in {contact_sheet.contact_sheet(manifest, out, columns=columns)}")

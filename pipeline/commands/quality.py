@@ -1,0 +1,48 @@
+"""The commands that ask how good a segmenter's masks are when nobody has drawn the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.shared import Device, faults_in_one_line, log_shown
+
+Data = Annotated[Path, typer.Argument(help="Folder with imagesTr and labelsTr, or a manifest (CSV).")]
+Model = Annotated[Path, typer.Option("--segmenter", help="Name or folder of the model.")]
+PerCorruption = Annotated[
+    int, typer.Option("--severities", min=1, max=3, help="Per case and corruption; 1 deals three out over the cases.")
+]
+Resume = Annotated[bool, typer.Option(help="Go on from the predictions already in corrupted_cases.csv.")]
+
+
+def evaluate_corruptions(
+    data: Data, segmenter: Model = Path("liver_t2"), severities: PerCorruption = 1, device: Device = "auto",
+    resume: Resume = True,
+) -> None:  # fmt: skip
+    """Corrupt labelled cases as scanners and patients do, and measure a member that has not seen them."""
+    with faults_in_one_line(), log_shown():
+        from models import registry
+        from pipeline.training import robustness, segmenter_card
+
+        rows = robustness.measure_corruptions(
+            data, segmenter, per_corruption=severities, device=device, resume=resume
+        )  # fmt: skip
+        segmenter_card.rewrite(registry.find(segmenter, "segmenter").folder)
+    typer.echo(robustness.summarise(rows).round(3).to_string(index=False))
+
+
+def train_quality(
+    data: Data, segmenter: Model = Path("liver_t2"), severities: PerCorruption = 1, device: Device = "auto",
+    resume: Resume = True,
+) -> None:  # fmt: skip
+    """Fit the predictor of a mask's Dice on corrupted cases; print what was measured on anatomies left out."""
+    with faults_in_one_line(), log_shown():
+        from pipeline.training import quality_fit
+
+        figures = quality_fit.train_quality(
+            data, segmenter, per_corruption=severities, device=device, resume=resume
+        )  # fmt: skip
+    for line in figures.lines():
+        typer.echo(line)

@@ -1,0 +1,207 @@
+"""Bring a model of this site's own into the app: checked first, then all of it at once or nothing.
+
+A model comes from a folder or from a commit of a Hugging Face Hub repository. What is installed is a copy, and the copy
+is what is checked, so that nothing can change in between.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from huggingface_hub import errors as hub
+from huggingface_hub import snapshot_download
+
+from models import registry
+from models.registry import ModelFolder
+from pipeline.case import Source, Volume
+from pipeline.classification import Classifier
+from pipeline.classification.predict import read_member
+from pipeline.errors import ModelError, SegmentationError
+from pipeline.segmentation import Segmenter, segment
+
+FILES = (
+    "model.json", "plans.json", "dataset.json", "folds.json", "quality.json", "MODEL_CARD.md", "evaluation.csv",
+    "corruptions.csv",
+)  # fmt: skip
+INDEX = "model.safetensors.index.json"
+ALLOWED = re.compile(
+    "|".join([*map(re.escape, FILES), registry.WEIGHTS, registry.MEMBER + "/" + re.escape(INDEX)]), re.ASCII
+)
+FETCHED = [*FILES, "fold*/model*.safetensors", f"fold*/{INDEX}"]
+"""``ALLOWED`` as the Hub's patterns; what they let through beyond it is refused after the download."""
+PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib")
+HUB = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})", re.ASCII)
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}", re.ASCII)
+FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What libraries raise on a description that they cannot build or run."""
+
+
+def install(source: str, *, name: str | None = None, sha256: str | None = None, replace: bool = False) -> ModelFolder:
+    """Install a model into ``registry.site_folder()``.
+
+    Args:
+        source: a model folder, or ``owner/name@COMMIT`` of the Hub with all 40 hex digits of the commit.
+        name: what it is called here; else the name of the folder or repository.
+        sha256: what ``ModelFolder.sha256`` of the whole model must be.
+        replace: take the place of an installed model of this name.
+
+    Raises:
+        ModelError: anything is wrong with the source or the name; what was installed before is unchanged.
+    """
+    name = name or _own_name(source)
+    target = registry.site_folder() / name
+    if not NAME.fullmatch(name):
+        raise ModelError(f"{name!r} is no name for a model; use letters, digits, dots, hyphens and underscores.")
+    if (registry.SHIPPED / name).exists():
+        raise ModelError(f"The name {name} belongs to what ships with the app; choose another with --name.")
+    if target.exists() and not replace:
+        raise ModelError(f"A model of the name {name} is installed; choose another with --name, or give --replace.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".installing-", dir=target.parent) as beside:
+            copy = Path(beside) / name
+            _fetch(source, copy)
+            model = check(copy)
+            if sha256 is not None and model.sha256 != sha256.lower():
+                raise ModelError(f"The model's hash is {model.sha256}, not the one that was asked for.")
+            _put(copy, target)
+    except OSError as error:
+        raise ModelError("The model cannot be written into the site's model folder; make room or rights.") from error
+    return registry.read(target)
+
+
+def check(folder: Path) -> ModelFolder:
+    """Check a model folder as if nobody could be trusted: its files, their hashes, and what its networks do.
+
+    Raises:
+        ModelError: names the file or member, and what is wrong with it.
+    """
+    check_files(folder)
+    model = registry.read(folder)
+    stated = set(model.info["sha256"])
+    present = {file.relative_to(folder).as_posix() for file in folder.rglob("*.safetensors")}
+    for name in sorted(stated ^ present):
+        wrong = "is missing" if name in stated else "is not named in model.json"
+        raise ModelError(f"The weight file {name} {wrong}.")
+    for member in model.members:
+        try:
+            _try_out(registry.read(folder, member))
+        except ModelError as error:
+            raise ModelError(f"{member} cannot be used. {error}") from error
+        except FAULTS as error:
+            raise ModelError(f"{member} cannot be built or run as the model's JSON files describe it.") from error
+    return model
+
+
+def check_files(folder: Path) -> None:
+    """Refuse every file that a model folder does not hold, pickles above all, before any is opened.
+
+    Raises:
+        ModelError: names the first such file.
+    """
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder).as_posix()
+        if file.is_symlink():
+            raise ModelError(f"The file {name} is a link; a model holds plain files.")
+        if file.is_dir() or (file.is_file() and ALLOWED.fullmatch(name)):
+            continue
+        if file.suffix.lower() in PICKLES:
+            raise ModelError(f"The file {name} may be a pickle, which can run code; a model holds safetensors only.")
+        raise ModelError(f"The file {name} does not belong into a model; remove it.")
+
+
+def _own_name(source: str) -> str:
+    from_hub = HUB.fullmatch(source)
+    return from_hub[1].split("/")[1] if from_hub and not Path(source).is_dir() else Path(source).resolve().name
+
+
+def _fetch(source: str, copy: Path) -> None:
+    """Bring the source's files to ``copy``, which does not exist yet."""
+    if Path(source).is_dir():
+        check_files(Path(source))
+        shutil.copytree(source, copy, symlinks=True)
+        return
+    pinned = HUB.fullmatch(source)
+    if pinned is None:
+        raise ModelError(
+            "The source is neither a folder nor a pinned Hub repository; write OWNER/NAME@ and the 40 hex digits of a "
+            "commit."
+        )
+    try:
+        snapshot_download(pinned[1], revision=pinned[2], local_dir=copy, allow_patterns=FETCHED)
+    except (OSError, hub.HTTPError, ValueError) as error:
+        raise ModelError(
+            "The Hub repository cannot be fetched; check its name, the commit, your rights and the network."
+        ) from error
+    shutil.rmtree(copy / ".cache", ignore_errors=True)  # the Hub client's own notes
+
+
+def _put(copy: Path, target: Path) -> None:
+    """Move the checked copy to its place; an older model is kept until the new one stands there."""
+    old = copy.with_name(".old")
+    if target.exists():
+        target.rename(old)
+    try:
+        copy.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
+
+
+def _try_out(model: ModelFolder) -> None:
+    """Load one member, which checks its hashes, and run it once on something small."""
+    if model.info["kind"] == "segmenter":
+        _try_segmenter(Segmenter(model, torch.device("cpu")))
+    else:
+        _try_classifier(Classifier(model, torch.device("cpu")))
+
+
+def _try_segmenter(segmenter: Segmenter) -> None:
+    predictor = segmenter.predictor
+    settings = predictor.configuration_manager
+    steps = np.prod(settings.pool_op_kernel_sizes, axis=0)
+    size = [int(n) for n in np.minimum(settings.patch_size, 2 * steps)]  # the least that its deepest stage can norm
+    with torch.inference_mode():
+        logits = predictor.network.eval()(torch.rand(1, 1, *size))  # the app gives it one channel
+    if logits.shape != (1, predictor.label_manager.num_segmentation_heads, *size):
+        raise ModelError("Its output has not one channel for each label of dataset.json.")
+    if not bool(torch.isfinite(logits).all()):
+        raise ModelError("Its output is not finite.")
+    with suppress(SegmentationError):  # there is no liver to be found
+        segment(_noise(), segmenter)
+
+
+def _noise() -> Volume:
+    """A volume of 256 x 256 x 128 mm with a bright box in noise."""
+    voxels = np.random.default_rng(0).normal(100, 10, (16, 64, 64)).astype(np.float32)
+    voxels[4:12, 16:40, 8:32] += 200
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing((4.0, 4.0, 8.0))
+    return Volume(image, Source("nifti", "none"))
+
+
+def _try_classifier(classifier: Classifier) -> None:
+    if not (0 <= classifier.threshold <= 1 and classifier.heat_scale > 0):
+        raise ModelError("The threshold in model.json must lie between 0 and 1, and the heat scale above 0.")
+    for network in classifier.networks:
+        logit, weights = read_member(network, torch.rand(3, 2, *classifier.spec.size_yx))
+        if not (math.isfinite(logit) and weights.shape == (3,) and bool(np.isfinite(weights).all())):
+            raise ModelError("Its output is not finite.")

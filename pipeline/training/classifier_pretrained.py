@@ -1,0 +1,57 @@
+"""ImageNet weights for the classifier's backbone, or a clear refusal: a training never starts without them unsaid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from models.masked_attention import BACKBONES, feature_network
+from models.registry import file_sha256
+from pipeline.errors import ModelError
+
+IMAGENET = "imagenet"
+
+
+def fingerprint(pretrained: str) -> str:
+    """How ``model.json`` and checkpoints name the weights that a training began with: no path, but the file's hash.
+
+    Args:
+        pretrained: empty for random weights, ``imagenet`` for timm's own, else a safetensors file.
+
+    Raises:
+        ModelError: the file is none or no safetensors file.
+    """
+    if pretrained in ("", IMAGENET):
+        return pretrained
+    file = Path(pretrained)
+    if file.suffix != ".safetensors" or not file.is_file():
+        raise ModelError("Pretrained weights are given as imagenet or as a .safetensors file that exists.")
+    return f"sha256:{file_sha256(file)}"
+
+
+def backbone_weights(backbone: str, pretrained: str) -> dict[str, Tensor]:
+    """Weights of ``MaskedAttentionNet.backbone`` by parameter name; the first layer's colours are summed.
+
+    Args:
+        backbone: a name of ``BACKBONES``.
+        pretrained: ``imagenet`` (timm's weights from the Hub's cache, else from the Hub) or a safetensors file with
+            timm's names, as published for the backbone.
+
+    Raises:
+        ModelError: they cannot be had, or do not fit.
+    """
+    overlay: dict[str, Any] = {} if pretrained == IMAGENET else {"pretrained_cfg_overlay": {"file": pretrained}}
+    name = BACKBONES[backbone][0]
+    try:
+        return feature_network(backbone, pretrained=True, **overlay).state_dict()
+    except OSError as error:  # huggingface_hub's errors of network and cache are OSErrors too
+        raise ModelError(
+            f"ImageNet weights of {name} are neither in the Hub's cache (HF_HOME) nor reachable: fill the cache on a "
+            "machine with a network, give --pretrained a .safetensors file, or leave --pretrained out."
+        ) from error
+    except (RuntimeError, KeyError) as error:  # safetensors and torch: damaged, missing names, wrong shapes
+        raise ModelError(
+            f"The pretrained weights do not fit {name}; give a file that timm published for it."
+        ) from error

@@ -1,0 +1,56 @@
+"""Who learns from which cases: the folds of the ensemble, and the inner fold that says when to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from pipeline.errors import ManifestError
+from pipeline.training.classifier_data import CachedCase
+
+INNER_FOLDS = 5
+"""Early stopping looks at one case in this many."""
+
+
+def split_folds(cases: Sequence[CachedCase], folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Indices of each member's seen and unseen cases.
+
+    Labels are balanced as far as anatomies, which stay together, allow.
+    """
+    labels = np.array([case.label for case in cases])
+    groups = np.array([case.anatomy for case in cases])
+    if anatomies_per_class(cases) < folds:
+        raise ManifestError(f"{folds} folds need positive and negative cases of {folds} anatomies each.")
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    splits = list(splitter.split(labels, labels, groups))
+    if any(len(set(labels[part])) < 2 for split in splits for part in split):
+        raise ManifestError(
+            "A fold would hold one class only; give more anatomies, or use fewer folds or another seed."
+        )
+    return splits
+
+
+def split_inner(cases: Sequence[CachedCase], seed: int) -> tuple[list[CachedCase], list[CachedCase]]:
+    """A member's own cases -> those it learns from, and those that say when to stop; anatomies stay together.
+
+    Both come from the training part: the held-out fold has no say in when a training stops.
+    """
+    folds = min(INNER_FOLDS, anatomies_per_class(cases))
+    if folds < 2:
+        raise ManifestError("Early stopping needs positive and negative cases of 2 anatomies each beside every fold.")
+    learning, stopping = split_folds(cases, folds, seed)[0]
+    return [cases[i] for i in learning], [cases[i] for i in stopping]
+
+
+def anatomies_per_class(cases: Sequence[CachedCase]) -> int:
+    """Anatomies of the positive cases or of the negative ones, whichever are fewer."""
+    return min(len({case.anatomy for case in cases if case.label is wanted}) for wanted in (True, False))
+
+
+def shuffle_labels(cases: Sequence[CachedCase], seed: int) -> list[CachedCase]:
+    """The same cases with each other's labels: whatever a training then finds is a leak or chance."""
+    labels = np.random.default_rng(seed).permutation([case.label for case in cases])
+    return [replace(case, label=bool(label)) for case, label in zip(cases, labels, strict=True)]

@@ -1,0 +1,193 @@
+"""Evaluate classifiers on a cohort: each case read by members that have not seen it; figures, intervals, report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from models import registry
+from pipeline import __version__
+from pipeline.errors import ManifestError
+from pipeline.training.evaluation_cases import Bench, Masks, read_cases, write_whole
+from pipeline.training.evaluation_measures import Answers, comparisons, measures, segmentation, strata, to_json
+from pipeline.training.evaluation_report import html_report
+from pipeline.training.manifest import DEFAULT_CUT_OFFS, Cohort, CutOffs, read_manifest
+from pipeline.training.unseen import Readers, readers_of
+
+Split = Literal["test", "all"]
+SIMULATED_COHORT = "The cohort is simulated. No figure here says anything about patients or about any clinical use."
+
+
+def evaluate(
+    manifest: Path,
+    models: Sequence[str],
+    out: Path,
+    *,
+    split: Split = "test",
+    masks: Masks = "manifest",
+    segmenter: str = "liver_t2",
+    prevalence: float | None = None,
+    cut_offs: CutOffs = DEFAULT_CUT_OFFS,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Read every case of the split and write ``evaluation.json``, ``cases.csv`` and ``report.html`` into ``out``.
+
+    A member that has seen a case, or its source anatomy, never reads it; a case that every member has seen is left
+    out and counted. Answers are kept in ``out/answers`` by the content of image, mask and model, so that an
+    interrupted evaluation goes on, and one with a further model reads only what is new.
+
+    ``truth.csv`` beside the manifest, as a simulation writes it, may name a ``true_mask`` by ``patient_id``: what the
+    mask in use is then compared with. Without it a predicted mask is compared with the manifest's.
+
+    Args:
+        models: classifiers by name or path; ``NAME/fold1`` for one member.
+        masks: the manifest's, or those of ``segmenter``.
+        prevalence: of the population that predictive values and net benefit are for; the cohort's where not given.
+        seed: of the bootstrap.
+
+    Returns:
+        What ``evaluation.json`` holds, figures as ``Measure``.
+
+    Raises:
+        ManifestError: the cohort cannot be used, one line per wrong row; or ``out`` is a file.
+        ModelError: a model is missing or damaged.
+    """
+    if out.exists() and not out.is_dir():
+        raise ManifestError("The output is a file; name a folder with -o.")
+    cohort = read_manifest(manifest, cut_offs=cut_offs)
+    rows = cohort.rows[cohort.rows.split == "test"] if split == "test" else cohort.rows
+    if rows.empty:
+        raise ManifestError("The manifest has no rows whose split is test; choose --split all to read every row.")
+    anatomy_of = {row["patient_id"]: row["source_anatomy"] or row["patient_id"] for _, row in cohort.rows.iterrows()}
+    truth = true_masks(manifest.with_name("truth.csv"))
+    rows = rows.assign(true_mask=[truth.get(case, "") for case in rows["patient_id"]])
+    bench = Bench(
+        classifiers=find_classifiers(models, anatomy_of),
+        segmenter=readers_of(registry.find(segmenter, "segmenter"), anatomy_of) if masks == "predicted" else None,
+        cache=out / "answers",
+        device=registry.choose_device(device),
+    )
+    table = read_cases(rows, bench, progress)
+    share = float(table["label"].mean()) if prevalence is None else prevalence
+    content = {
+        "schema": 1,
+        "app_version": __version__,
+        "statements": statements(cohort, bench, table),
+        "cohort": about_cohort(cohort, bench, table, split, masks) | {
+            "prevalence": share, "prevalence_is": "the cohort's" if prevalence is None else "stated",
+        },
+        "models": {name: about_model(readers, table, name, share, seed) for name, readers in bench.classifiers.items()},
+        "comparisons": list(comparisons(table, list(bench.classifiers))),
+        "segmentation": segmentation(table),
+    }  # fmt: skip
+    for_people = table.drop(columns="anatomy")
+    write_whole(out / "cases.csv", for_people.round(6).to_csv(index=False))
+    write_whole(out / "report.html", html_report(content, table, seed=seed))
+    write_whole(out / "evaluation.json", json.dumps(to_json(content), indent=1, allow_nan=False) + "\n")
+    return content
+
+
+def true_masks(file: Path) -> dict[str, str]:
+    """Full path of the true mask by case; empty without the file or the column.
+
+    Raises:
+        ManifestError: the file cannot be read, or names a mask that does not exist.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ManifestError("truth.csv beside the manifest cannot be read as a CSV file.") from error
+    if not {"patient_id", "true_mask"} <= set(table):
+        return {}
+    found = {row["patient_id"]: row["true_mask"] for _, row in table.iterrows() if row["true_mask"]}
+    if not all((file.parent / mask).is_file() for mask in found.values()):
+        raise ManifestError("truth.csv beside the manifest names a true_mask that does not exist.")
+    return {case: str(file.parent / mask) for case, mask in found.items()}
+
+
+def find_classifiers(models: Sequence[str], anatomy_of: dict[str, str]) -> dict[str, Readers]:
+    """The models by the names that tables use: their own, and a number behind one that occurs again."""
+    found: dict[str, Readers] = {}
+    for model in models:
+        folder = registry.find(model, "classifier")
+        name, again = folder.name, 1
+        while name in found:
+            again += 1
+            name = f"{folder.name} ({again})"
+        found[name] = readers_of(folder, anatomy_of)
+    return found
+
+
+def about_cohort(cohort: Cohort, bench: Bench, table: pd.DataFrame, split: Split, masks: Masks) -> dict[str, Any]:
+    return {
+        "simulated": cohort.simulated,
+        "description": cohort.description,
+        "split": split,
+        "cases": len(table),
+        "positives": int(table["label"].sum()),
+        "anatomies": int(table["anatomy"].nunique()),
+        "positive_class": cohort.positive_class,
+        "masks": masks,
+        "segmenter": None if bench.segmenter is None else bench.segmenter.model.name,
+        "segmenter_sha256": None if bench.segmenter is None else bench.segmenter.model.sha256,
+    }
+
+
+def about_model(readers: Readers, table: pd.DataFrame, name: str, prevalence: float, seed: int) -> dict[str, Any]:
+    """What the model is, who of it read, what it could not read and why, and its figures."""
+    info, answers = readers.model.info, Answers.of(table, name)
+    read_by = Counter(table[f"read_by:{name}"]) - Counter({"": len(table)})
+    problems = Counter(table[f"problem:{name}"]) - Counter({"": len(table)})
+    return {
+        "name": readers.model.name,
+        "sha256": readers.model.sha256,
+        "trained_on": info["trained_on"],
+        "positive_class": info.get("positive_class", ""),
+        "threshold": info.get("threshold", math.nan),
+        "read_by": dict(sorted(read_by.items())),
+        "not_read": dict(sorted(problems.items())),
+        "measures": measures(answers, prevalence=prevalence, seed=seed),
+        "strata": strata(table, name),
+    }
+
+
+def statements(cohort: Cohort, bench: Bench, table: pd.DataFrame) -> list[str]:
+    """What a reader must know before any figure, the gravest first."""
+    said = [SIMULATED_COHORT] if cohort.simulated else []
+    for name, readers in bench.classifiers.items():
+        info = readers.model.info
+        if note := info.get("note"):
+            said.append(f"{name}: {note}")
+        if (trained_for := info.get("positive_class")) != cohort.positive_class:
+            said.append(f"{name} was trained for {trained_for} and is judged here by {cohort.positive_class}.")
+        alone = ~table[f"read_by:{name}"].isin([readers.in_words(readers.model), ""])
+        if alone.any():
+            said.append(
+                f"{name}: {alone.sum()} of {len(table)} cases were read out of fold, by members that have seen neither "
+                "the case nor its anatomy. Its threshold was chosen on such cases, so sensitivity and specificity may "
+                "flatter it."
+            )
+        if unread := int((table[f"problem:{name}"] != "").sum()):
+            said.append(f"{name}: {unread} of {len(table)} cases have no probability and are in none of its figures.")
+        if not readers.cases_known:
+            said.append(
+                f"{name} does not say which cases it was trained on: that it has seen none of these is not checked."
+            )
+        elif not readers.anatomies_known:
+            said.append(
+                f"{name} does not name the anatomies of its training: a case is known to be unseen by its patient_id "
+                "and by the anatomies that this manifest gives the training's cases."
+            )
+    if bench.segmenter is not None and (table["segmentation_score"] != "").any():
+        said.append("Segmentation scores are the manifest's: they describe the mask that was scored, not a new one.")
+    return said

@@ -1,0 +1,209 @@
+"""Fit the predictor of a mask's Dice: a monotone additive model on the signs of a single network's own doubt.
+
+What is fitted is what is used: one member that has not seen a case, judged by its own signs. In the app every member
+has not seen the case, each is judged so, and the mean counts. The agreement between members takes no part: on the data
+that they were trained on, all but one have seen each case.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+from scipy.stats import spearmanr
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GroupKFold
+
+from models import registry
+from pipeline.case import EXCELLENT_FROM, POOR_BELOW
+from pipeline.errors import ManifestError
+from pipeline.segmentation.quality_features import SIGNS
+from pipeline.segmentation.quality_prediction import FILE, QualityModel, Term
+from pipeline.statistics.bootstrap import bootstrap_interval
+from pipeline.statistics.estimate import Estimate
+from pipeline.statistics.proportions import proportion
+from pipeline.training import segmenter_card
+from pipeline.training.robustness import UNCORRUPTED, measure_corruptions
+
+log = logging.getLogger(__name__)
+
+GOOD_FROM = 0.90
+KNOTS = (0.0, 0.1, 0.3, 0.6, 1.0)
+"""Quantiles of a sign at which its line may bend."""
+SHRINKAGE = 0.3
+CATCH = 0.97
+"""Share of the poor masks of the fitting anatomies that the flag must catch, a little above the aim of 0.95."""
+HIGHEST_FLAG = 0.90
+FOLDS = 5
+FEWEST_ANATOMIES = 4
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured on anatomies that the predictor had not seen."""
+
+    masks: int
+    anatomies: int
+    refused: int
+    poor: int
+    good: int
+    rank_correlation: Estimate
+    mean_absolute_error: Estimate
+    poor_flagged: Estimate
+    good_flagged: Estimate
+
+    def lines(self) -> list[str]:
+        """A line a figure: value, interval, counts, aim, and whether it is met."""
+        aims = (
+            ("Poor masks (Dice below 0.80)", str(self.poor), "at least 40", self.poor >= 40),
+            ("Spearman correlation with true Dice", _said(self.rank_correlation), "at least 0.80",
+             self.rank_correlation.value >= 0.80),
+            ("Mean absolute error", _said(self.mean_absolute_error), "at most 0.04",
+             self.mean_absolute_error.value <= 0.04),
+            (f"Share of {self.poor} poor masks flagged", _said(self.poor_flagged), "at least 0.95",
+             self.poor_flagged.value >= 0.95),
+            (f"Share of {self.good} masks with Dice from 0.90 flagged", _said(self.good_flagged), "at most 0.10",
+             self.good_flagged.value <= 0.10),
+        )  # fmt: skip
+        return [
+            f"{self.masks} masks of {self.anatomies} anatomies, {self.refused} more predictions gave no liver",
+            *(f"{name}: {value} (aim: {aim}, {'met' if met else 'NOT met'})" for name, value, aim, met in aims),
+        ]
+
+
+def _said(figure: Estimate) -> str:
+    return f"{figure.value:.3f} (95 % interval {figure.low:.3f} to {figure.high:.3f})"
+
+
+def fit(rows: pd.DataFrame) -> QualityModel:
+    """Ridge regression of logit(Dice) on straight pieces of each sign, whose slopes may only go the sign's way.
+
+    Args:
+        rows: ``measure_corruptions`` without the refused ones.
+    """
+    uncorrupted = rows[rows["corruption"] == UNCORRUPTED]
+    fingerprint = uncorrupted if len(uncorrupted) else rows
+    lines, pieces = [], []
+    for name, sign in SIGNS.items():
+        reference = float(fingerprint[name].median()) if sign.goes == "near" else None
+        values = rows[name].to_numpy(float) if reference is None else np.abs(rows[name].to_numpy(float) - reference)
+        at = np.unique(np.quantile(values, KNOTS).round(5))
+        if len(at) < 2:
+            continue
+        share = np.clip((values[:, None] - at[:-1]) / np.diff(at), 0, 1)
+        pieces.append(share if sign.goes == "up" else 1 - share)
+        lines.append((name, reference, at))
+    target = logit(rows["dice"].clip(0.02, 0.99).to_numpy())
+    ridge = Ridge(alpha=SHRINKAGE, positive=True).fit(np.hstack(pieces), target)
+    intercept, terms, start = float(ridge.intercept_), [], 0
+    for name, reference, at in lines:
+        slopes = ridge.coef_[start : start + len(at) - 1]
+        start += len(at) - 1
+        total, climbed = float(slopes.sum()), np.concatenate([[0.0], np.cumsum(slopes)])
+        adds = climbed - total if SIGNS[name].goes == "up" else -climbed
+        intercept += total  # of a faultless mask: what is left of each sign is what it takes away
+        if total > 1e-4:
+            terms.append(Term(name, reference, tuple(map(float, at)), tuple(float(a) for a in adds.round(5))))
+    return QualityModel(intercept, tuple(terms), POOR_BELOW)
+
+
+def predict(model: QualityModel, rows: pd.DataFrame) -> np.ndarray:
+    """(rows,) predicted Dice."""
+    return np.array([model.predict(row) for row in rows[list(SIGNS)].to_dict("records")])  # type: ignore[arg-type]
+
+
+def held_out_predictions(rows: pd.DataFrame) -> np.ndarray:
+    """(rows,) Dice predicted by models that have seen none of the row's anatomy."""
+    predicted = np.empty(len(rows))
+    groups = rows["anatomy"].to_numpy()
+    for train, test in GroupKFold(min(FOLDS, len(set(groups)))).split(rows, groups=groups):
+        predicted[test] = predict(fit(rows.iloc[train]), rows.iloc[test])
+    return predicted
+
+
+def with_flag(rows: pd.DataFrame) -> QualityModel:
+    """Fit, and choose the flag's margin on these rows alone: it catches most of their poor masks when held out."""
+    poor = (rows["dice"] < POOR_BELOW).to_numpy()
+    flag = POOR_BELOW
+    if poor.any():
+        flag = float(np.clip(np.quantile(held_out_predictions(rows)[poor], CATCH) + 1e-4, POOR_BELOW, HIGHEST_FLAG))
+    return replace(fit(rows), flag_below=round(flag, 4))
+
+
+def cross_validate(rows: pd.DataFrame, refused: int) -> Figures:
+    """Fit and choose the margin without an anatomy, then judge its masks; intervals over anatomies."""
+    groups, truth = rows["anatomy"].to_numpy(), rows["dice"].to_numpy()
+    predicted, flagged = np.empty(len(rows)), np.zeros(len(rows), bool)
+    for train, test in GroupKFold(min(FOLDS, len(set(groups)))).split(rows, groups=groups):
+        model = with_flag(rows.iloc[train])
+        predicted[test] = predict(model, rows.iloc[test])
+        flagged[test] = predicted[test] < model.flag_below
+    poor, good = truth < POOR_BELOW, truth >= GOOD_FROM
+    return Figures(
+        masks=len(rows), anatomies=len(set(groups)), refused=refused, poor=int(poor.sum()), good=int(good.sum()),
+        rank_correlation=bootstrap_interval(
+            lambda i: float(spearmanr(predicted[i], truth[i]).statistic), groups, seed=0, draws=500
+        ),
+        mean_absolute_error=bootstrap_interval(
+            lambda i: float(np.abs(predicted[i] - truth[i]).mean()), groups, seed=0, draws=500
+        ),
+        poor_flagged=proportion(flagged[poor], groups[poor]),
+        good_flagged=proportion(flagged[good], groups[good]),
+    )  # fmt: skip
+
+
+def train_quality(
+    data: Path, model: Path | str, *, per_corruption: int = 1, device: str = "auto", resume: bool = True,
+    report: Callable[[str], None] = log.info,
+) -> Figures:  # fmt: skip
+    """Measure corrupted cases, fit the predictor, cross-validate it, and write ``quality.json`` and the card.
+
+    Raises:
+        ManifestError: fewer than four anatomies with a mask, or none of them uncorrupted.
+    """
+    folder = registry.find(model, "segmenter")
+    rows = measure_corruptions(
+        data, model, per_corruption=per_corruption, device=device, resume=resume, report=report
+    )  # fmt: skip
+    masks = rows[~rows["refused"].astype(bool)].reset_index(drop=True)
+    clean = masks[masks["corruption"] == UNCORRUPTED]
+    if clean["anatomy"].nunique() < FEWEST_ANATOMIES:
+        raise ManifestError(f"At least {FEWEST_ANATOMIES} anatomies are needed whose uncorrupted image gives a mask.")
+    figures = cross_validate(masks, refused=len(rows) - len(masks))
+    write(folder.folder, with_flag(masks), folder.info["sha256"], figures)
+    segmenter_card.rewrite(folder.folder)
+    return figures
+
+
+def write(folder: Path, model: QualityModel, weights: Mapping[str, str], figures: Figures) -> None:
+    """Write ``quality.json``: the predictor, what it was fitted for, and what was measured."""
+    content: dict[str, Any] = {
+        "schema": 1,
+        "fitted_by": f"python -m pipeline train-quality DATA --segmenter {folder.resolve().name}",
+        "predicts": "liver Dice of one member's mask; for an ensemble the mean over its members",
+        "score": f"3 below flag_below, 1 from {EXCELLENT_FROM}, else 2; by Dice alone, HD95 is not predicted",
+        "weights": dict(weights),
+        "intercept": round(model.intercept, 5),
+        "flag_below": model.flag_below,
+        "terms": [asdict(term) for term in model.terms],
+        "cross_validation": {"by": "anatomy", **_plain(figures)},
+    }
+    file = folder / FILE
+    file.with_suffix(".new").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    file.with_suffix(".new").replace(file)
+
+
+def _plain(figures: Figures) -> dict[str, Any]:
+    """Figures as JSON types; what cannot be estimated is null."""
+    plain = {}
+    for name, value in vars(figures).items():
+        ends = [round(float(v), 4) if np.isfinite(v) else None for v in value] if isinstance(value, tuple) else None
+        plain[name] = value if ends is None else dict(zip(("value", "low", "high"), ends, strict=True))
+    return plain | {"in_words": figures.lines()}

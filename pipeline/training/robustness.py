@@ -1,0 +1,179 @@
+"""How far does a segmenter hold on corrupted images? Each case by a member that has not seen it.
+
+The rows that this leaves are also what the predictor of quality is fitted on: true Dice beside the signs of quality of
+that one member's mask.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import SimpleITK as sitk
+
+from models import registry
+from pipeline.case import LIVER, POOR_BELOW, Source, Volume, view
+from pipeline.errors import ManifestError, ModelError, SegmentationError
+from pipeline.segmentation import Segmenter, segment_observed
+from pipeline.segmentation.quality import dice
+from pipeline.segmentation.quality_features import SIGNS
+from pipeline.training import corruptions
+from pipeline.training.cases import anatomies_of, find_cases
+from pipeline.training.segmenter_card import CORRUPTIONS
+from pipeline.training.unseen import readers_of
+
+log = logging.getLogger(__name__)
+
+UNCORRUPTED = "none"
+SEVERITIES = (0.35, 0.7, 1.0)
+ROWS = "corrupted_cases.csv"
+KEY = ["case", "member", "weights", "corruption", "severity"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One prediction to make."""
+
+    case: str
+    anatomy: str
+    member: str
+    corruption: str
+    severity: float
+
+
+def plan(cases: dict[str, registry.ModelFolder], anatomy_of: dict[str, str], per_corruption: int) -> list[Job]:
+    """Every case uncorrupted and under every corruption, at ``per_corruption`` of the severities.
+
+    With fewer than all, severities are dealt out in turn, so that each corruption is seen at each by about as many
+    cases. ``cases``: the model with the members that have not seen the case; where there are several, cases take turns.
+    """
+    jobs = []
+    for number, (case, unseen) in enumerate(cases.items()):
+        member, anatomy = unseen.members[number % len(unseen.members)], anatomy_of[case]
+        jobs.append(Job(case, anatomy, member, UNCORRUPTED, 0.0))
+        for place, name in enumerate(corruptions.NAMES):
+            dealt = [SEVERITIES[(number + place + turn) % len(SEVERITIES)] for turn in range(per_corruption)]
+            jobs += [Job(case, anatomy, member, name, severity) for severity in sorted(dealt)]
+    return sorted(jobs, key=lambda job: (job.member, job.case))  # each member is loaded once
+
+
+def measure_corruptions(
+    data: Path, model: Path | str, *, per_corruption: int = 1, device: str = "auto", resume: bool = True,
+    report: Callable[[str], None] = log.info,
+) -> pd.DataFrame:  # fmt: skip
+    """Predict corrupted cases with members that have not seen them; go on where an earlier call ended.
+
+    Writes ``corruptions.csv`` (the table of ``summarise``) into the model's folder. ``corrupted_cases.csv``, a row a
+    prediction, goes into a work folder beside it after each one: it names cases, and a model may be given away. Rows of
+    other weights, or with other signs, are measured anew.
+
+    Args:
+        per_corruption: severities a case and corruption, 1 to 3: 11, 21 or 31 predictions a case.
+
+    Returns:
+        A row a prediction: ``KEY``, anatomy, refused (no mask, Dice 0), dice, and ``SIGNS``, empty where refused.
+
+    Raises:
+        ManifestError: the data are not as ``find_cases`` wants them, or every member has seen every case.
+        ModelError: the model does not say what its members have seen.
+    """
+    folder = registry.find(model, "segmenter")
+    files, anatomy_of = find_cases(data), anatomies_of(data)
+    readers = readers_of(folder, anatomy_of)
+    if not readers.cases_known:
+        raise ModelError("The segmenter has no folds.json that says which cases its members have not seen.")
+    unseen = {case: chosen for case in files if (chosen := readers.of({case, anatomy_of[case]}))}
+    if not unseen:
+        raise ManifestError("Every member of the segmenter has seen every case; name other data.")
+    weights = {member: registry.find(folder.folder / member, "segmenter").sha256[:12] for member in folder.members}
+    jobs = plan(unseen, anatomy_of, per_corruption)
+    kept = folder.folder.with_name(f"{folder.folder.name}.work") / ROWS
+    kept.parent.mkdir(exist_ok=True)
+    rows = _kept(kept, weights) if resume else []
+    done = {(row["case"], row["corruption"], row["severity"]) for row in rows}
+    left = [job for job in jobs if (job.case, job.corruption, job.severity) not in done]
+    report(f"{len(jobs)} predictions, {len(left)} of them to make")
+    started = time.monotonic()
+    for number, row in enumerate(_measured(left, files, folder, registry.choose_device(device)), start=1):
+        rows.append(row | {"weights": weights[row["member"]]})
+        _write(pd.DataFrame(rows)[[*KEY, "anatomy", "refused", "dice", *SIGNS]], kept)
+        pace = (time.monotonic() - started) / number
+        found = "no mask" if row["refused"] else f"Dice {row['dice']:.3f}"
+        report(
+            f"{row['case']}, {row['corruption']} {row['severity']}: {found}; {pace * (len(left) - number):.0f} s left"
+        )
+    planned = {(job.case, job.corruption, job.severity) for job in jobs}
+    table = pd.DataFrame([row for row in rows if (row["case"], row["corruption"], row["severity"]) in planned])
+    _write(summarise(table).assign(weights=folder.sha256[:12]), folder.folder / CORRUPTIONS)
+    return table
+
+
+def _kept(file: Path, weights: dict[str, str]) -> list[dict]:
+    """Rows of an earlier call by these very weights; none where the file has other columns."""
+    if not file.is_file():
+        return []
+    table = pd.read_csv(file, dtype={"case": str, "anatomy": str, "member": str, "weights": str})
+    if set(table.columns) != {*KEY, "anatomy", "refused", "dice", *SIGNS}:
+        return []
+    return [row for row in table.to_dict("records") if weights.get(row["member"]) == row["weights"]]
+
+
+def _write(table: pd.DataFrame, file: Path) -> None:
+    table.round(5).to_csv(file.with_suffix(".new"), index=False)
+    file.with_suffix(".new").replace(file)
+
+
+def _measured(
+    jobs: list[Job], files: dict[str, tuple[Path, Path]], folder: registry.ModelFolder, device: object
+) -> Iterator[dict]:
+    member = case = ""
+    for job in jobs:
+        if job.member != member:
+            member = job.member
+            segmenter = Segmenter(registry.find(folder.folder / member, "segmenter"), device)  # type: ignore[arg-type]
+        if job.case != case:
+            case = job.case
+            image, labels = read_case(*files[case])
+        seed = zlib.crc32(case.encode())
+        corrupted = (image, labels)
+        if job.corruption != UNCORRUPTED:
+            corrupted = corruptions.corrupt(image, labels, job.corruption, job.severity, seed)
+        yield vars(job) | measure(*corrupted, segmenter)
+
+
+def read_case(image: Path, label: Path) -> tuple[sitk.Image, sitk.Image]:
+    """Image (float32, at least 0) and labels (uint8), turned to LPS as the app does."""
+    voxels = sitk.DICOMOrient(sitk.ReadImage(image, sitk.sitkFloat32), "LPS")
+    lowest = float(view(voxels).min())
+    return voxels - min(lowest, 0.0), sitk.DICOMOrient(sitk.ReadImage(label, sitk.sitkUInt8), "LPS")
+
+
+def measure(image: sitk.Image, labels: sitk.Image, segmenter: Segmenter) -> dict[str, float | bool]:
+    """Liver Dice and signs of quality of a one-member segmenter's mask; Dice 0 where it gives none."""
+    try:
+        organs, (signs,) = segment_observed(Volume(image, Source("nifti", "evaluation")), segmenter)
+    except SegmentationError:
+        return {"refused": True, "dice": 0.0} | dict.fromkeys(SIGNS, float("nan"))
+    assert signs is not None  # no liver is a refusal
+    truth = view(labels) == LIVER
+    return {"refused": False, "dice": dice(organs.liver, truth)} | signs
+
+
+def summarise(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean liver Dice by corruption, over all its severities and by each; a refused case counts as Dice 0."""
+    table = []
+    for name in (UNCORRUPTED, *corruptions.NAMES):
+        part = rows[rows["corruption"] == name]
+        by_severity = {f"severity {s}": part.loc[np.isclose(part["severity"], s), "dice"].mean() for s in SEVERITIES}
+        table.append({
+            "corruption": name, "predictions": len(part), "mean Dice": part["dice"].mean(), "SD": part["dice"].std(),
+            "worst": part["dice"].min(), f"below {POOR_BELOW:.2f}": int((part["dice"] < POOR_BELOW).sum()),
+            "refused": int(part["refused"].sum()),
+        } | by_severity)  # fmt: skip
+    return pd.DataFrame(table)

@@ -1,0 +1,177 @@
+"""Signs of a mask's quality and the prediction from them, by networks whose answer is known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from models import registry
+from pipeline.analysis import mask_warnings
+from pipeline.errors import ModelError
+from pipeline.segmentation import Segmenter, quality_prediction, segment, segment_observed
+from pipeline.segmentation.quality_features import SIGNS, edge_contact, features, tile_around
+from pipeline.segmentation.quality_prediction import QualityModel, Term
+from tests.segmentation.conftest import LABELS, BrightIsLiver, make_volume, write_model
+
+BOX = (slice(3, 9), slice(8, 24), slice(8, 28))
+SPACING = (8.0, 2.0, 2.0)
+
+
+def ball(shape=(20, 60, 60), centre=(10, 30, 30), radius=(7, 20, 20)) -> np.ndarray:
+    grids = np.meshgrid(*map(np.arange, shape), indexing="ij")
+    return sum(((g - c) / r) ** 2 for g, c, r in zip(grids, centre, radius, strict=True)) < 1
+
+
+def seen(mask: np.ndarray, *, sure: float = 20.0, look=None, **options) -> dict[str, float]:
+    """Signs of a mask whose liver is 2 brighter than the rest; ``sure`` is the size of the logits."""
+    data = torch.from_numpy(2.0 * mask.astype(np.float32))[None]
+    inside = torch.from_numpy(np.where(mask, sure, -sure).astype(np.float32))
+    logits = torch.stack([-inside / 2, inside / 2])
+    steady = look or (lambda tile: torch.stack([1 - tile[0], tile[0] - 1]))  # bright is liver
+    found = features(data, logits, 1, (16, 48, 48), SPACING, steady, **options)
+    assert found is not None
+    return found
+
+
+def test_a_sure_and_steady_network_on_a_smooth_shape():
+    found = seen(ball())
+    assert set(found) == set(SIGNS)
+    assert found["second_look"] > 0.98
+    assert found["expected_dice"] == pytest.approx(1, abs=1e-3)
+    assert found["border_certainty"] == pytest.approx(1, abs=1e-3)
+    assert (found["largest_component"], found["dropped_components"], found["edge_contact"]) == (1, 0, 0)
+    assert found["roughness"] == 0
+    assert found["contrast"] == pytest.approx(2)
+    assert np.exp(found["log_volume"]) == pytest.approx(ball().sum() * 32 / 1000)
+
+
+def test_doubt_lowers_the_expected_dice_and_a_changed_mind_the_second_look():
+    sure, unsure = seen(ball()), seen(ball(), sure=1.0)
+    assert unsure["expected_dice"] < sure["expected_dice"] - 0.1
+    assert unsure["border_certainty"] < sure["border_certainty"] - 0.3
+    half = seen(ball(), look=lambda tile: torch.stack([1 - tile[0], tile[0] - 1 - 9 * (torch.arange(48) < 24)]))
+    assert half["second_look"] == pytest.approx(2 / 3, abs=0.1)
+
+
+def test_pieces_ragged_outlines_and_jumps_between_slices_are_seen():
+    whole, broken = ball(), ball()
+    broken[1:3, 2:6, 2:6] = True
+    assert seen(broken)["largest_component"] < 1
+    assert seen(broken)["dropped_components"] == pytest.approx(np.log(2))
+    jagged = ball()
+    jagged[9::2, :30] = False
+    assert seen(jagged)["roughness"] > 0.2
+    assert seen(jagged)["compactness"] < 0.8 * seen(whole)["compactness"]
+
+
+def test_contact_is_the_share_of_the_largest_section():
+    cut = ball()[:, 30:]
+    assert edge_contact(ball()) == 0
+    assert edge_contact(cut) == pytest.approx(1, abs=0.05)
+
+
+def test_the_tile_holds_the_liver_and_stays_within_the_volume():
+    assert tile_around(ball(centre=(10, 30, 50)), (16, 48, 48)) == (slice(2, 18), slice(6, 54), slice(12, 60))
+    assert tile_around(ball(), (32, 48, 48))[0] == slice(0, 20)
+
+
+def test_no_liver_gives_no_signs():
+    data, logits = torch.zeros(1, 4, 8, 8), torch.stack([torch.ones(4, 8, 8), torch.zeros(4, 8, 8)])
+    assert features(data, logits, 1, (4, 8, 8), SPACING, lambda tile: logits) is None
+
+
+MODEL = QualityModel(
+    intercept=3.0,
+    terms=(
+        Term("second_look", None, (0.5, 0.9), (-6.0, 0.0)),
+        Term("brightness", 1.0, (0.0, 2.0), (0.0, -1.0)),
+    ),
+    flag_below=0.83,
+)
+
+
+@pytest.mark.parametrize(("second_look", "score"), [(0.95, 1), (0.85, 2), (0.72, 3)])
+def test_score_follows_the_predicted_dice_and_reasons_name_the_heaviest_sign(second_look, score):
+    judged = MODEL.judge([{"second_look": second_look, "brightness": 0.6}])
+    assert judged.score == score
+    assert judged.reasons == (() if score == 1 else (SIGNS["second_look"].words,))
+
+
+def test_a_bright_and_a_dark_liver_are_equally_far_and_beyond_the_last_value_nothing_is_added():
+    a, b, far = (MODEL.predict({"second_look": 1.0, "brightness": x}) for x in (0.0, 2.0, 50.0))
+    assert a == pytest.approx(b)
+    assert far == pytest.approx(MODEL.predict({"second_look": 1.0, "brightness": 3.0}))
+
+
+def test_a_member_without_a_liver_counts_as_dice_0():
+    good = {"second_look": 1.0, "brightness": 1.0}
+    assert MODEL.judge([good, None]).predicted_dice == pytest.approx(MODEL.predict(good) / 2)
+    assert MODEL.judge([None]).score == 3
+
+
+def write_quality(folder, **changes) -> None:
+    weights = json.loads((folder / "model.json").read_text())["sha256"]
+    content = {
+        "schema": 1, "weights": weights, "intercept": 3.0, "flag_below": 0.83,
+        "terms": [{"sign": "second_look", "reference": None, "at": [0.5, 0.95], "adds": [-6.0, 0.0]}],
+    }  # fmt: skip
+    (folder / quality_prediction.FILE).write_text(json.dumps(content | changes))
+
+
+def bright(folder) -> Segmenter:
+    """The tiny model's folder with networks that call everything bright liver."""
+    segmenter = Segmenter(registry.find(folder, "segmenter"), torch.device("cpu"))
+    segmenter.predictor.network = BrightIsLiver(len(LABELS))
+    segmenter.states = [{} for _ in segmenter.states]
+    return segmenter
+
+
+def test_a_segmenter_judges_its_mask_only_with_a_quality_file(model_folder):
+    plain = segment(make_volume(BOX), bright(model_folder))
+    assert (plain.predicted_dice, plain.score, plain.reasons) == (None, None, ())
+    write_quality(model_folder)
+    judged = segment(make_volume(BOX), bright(model_folder))
+    assert judged.predicted_dice is not None
+    assert judged.predicted_dice > 0.9
+    assert judged.score in (1, 2)
+    assert (judged.liver == plain.liver).all()
+
+
+def test_the_second_look_costs_one_tile_a_member(model_folder, monkeypatch):
+    calls = []
+    segmenter = bright(model_folder)
+    forward = segmenter.predictor.network.forward
+    monkeypatch.setattr(segmenter.predictor.network, "forward", lambda x: calls.append(1) or forward(x))
+    _, members = segment_observed(make_volume(BOX), segmenter)
+    assert len(calls) == 2 * (segmenter.predictor.tiles + 1)
+    assert members[0] == members[1]
+
+
+def test_other_weights_leave_the_prediction_out_and_say_so(model_folder, caplog):
+    write_quality(model_folder, weights={"fold0/model.safetensors": "0"})
+    assert bright(model_folder).quality is None
+    assert "other weights" in caplog.text
+
+
+@pytest.mark.parametrize("changes", [{"terms": None}, {"terms": [{"sign": "x"}]}, {"intercept": "much"}])
+def test_a_damaged_quality_file_is_refused(model_folder, changes):
+    write_quality(model_folder, **changes)
+    with pytest.raises(ModelError, match=r"quality\.json"):
+        bright(model_folder)
+
+
+def test_a_single_member_is_judged_too(tmp_path):
+    folder = write_model(tmp_path / "tiny")
+    write_quality(folder)
+    assert Segmenter(registry.find(folder / "fold1", "segmenter"), torch.device("cpu")).quality is not None
+
+
+def test_score_3_is_warned_of_with_its_reasons(model_folder):
+    organs = segment(make_volume(BOX), bright(model_folder))
+    assert "poor_segmentation" not in {w.code for w in mask_warnings(organs)}
+    poor = replace(organs, predicted_dice=0.61, score=3, reasons=("the outline is ragged",))
+    assert "0.61 (the outline is ragged)" in {w.code: w.message for w in mask_warnings(poor)}["poor_segmentation"]

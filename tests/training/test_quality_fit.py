@@ -1,0 +1,181 @@
+"""Robustness and the predictor of quality, on boxes and made-up signs."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+from unittest.mock import create_autospec
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from models import registry
+from pipeline import __main__ as cli
+from pipeline.errors import ManifestError
+from pipeline.segmentation import Segmenter, quality_prediction
+from pipeline.segmentation.quality_features import SIGNS
+from pipeline.training import quality_fit, robustness
+from pipeline.training.corruptions import NAMES
+from tests.segmentation.conftest import LABELS, BrightIsLiver, write_model
+from tests.training.test_segmenter import write_case
+
+CASES = [f"case{number}" for number in range(4)]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for seed, case in enumerate(CASES):
+        write_case(tmp_path / "data", case, seed)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch) -> Path:
+    """Two members that call what is bright liver; each has not seen two cases."""
+    folder = write_model(tmp_path / "tiny", licence="CC0")
+    (folder / "folds.json").write_text(json.dumps({"fold0": CASES[:2], "fold1": CASES[2:]}))
+
+    def bright(found: registry.ModelFolder, device: torch.device) -> Segmenter:
+        segmenter = Segmenter(found, device)
+        segmenter.predictor.network, segmenter.states = BrightIsLiver(len(LABELS)), [{}]
+        return segmenter
+
+    monkeypatch.setattr(robustness, "Segmenter", bright)
+    return folder
+
+
+def test_the_plan_deals_severities_out_over_the_cases(model):
+    unseen = registry.find(model / "fold0", "segmenter")
+    names = {f"c{n}": unseen for n in range(6)}
+    jobs = pd.DataFrame(map(vars, robustness.plan(names, {case: case for case in names}, 1)))
+    assert len(jobs) == 6 * (1 + len(NAMES))
+    counts = jobs[jobs.corruption != robustness.UNCORRUPTED].groupby(["corruption", "severity"]).size()
+    assert set(counts) == {2}
+    every = robustness.plan(names, {case: case for case in names}, 3)
+    assert len({(job.case, job.corruption, job.severity) for job in every}) == 6 * (1 + 3 * len(NAMES))
+
+
+def test_corruptions_are_measured_once_by_members_that_have_not_seen_the_case(model, data, monkeypatch):
+    rows = robustness.measure_corruptions(data, model, device="cpu")
+    assert len(rows) == len(CASES) * (1 + len(NAMES))
+    assert dict(zip(rows.case, rows.member, strict=True)) == dict.fromkeys(CASES[:2], "fold0") | dict.fromkeys(
+        CASES[2:], "fold1"
+    )
+    clean, inverted = (rows[rows.corruption == name] for name in (robustness.UNCORRUPTED, "inverted"))
+    assert clean.dice.min() > 0.85
+    assert inverted[inverted.severity == 1].dice.max() < 0.5
+    assert rows[rows.refused].dice.eq(0).all()
+    assert rows[~rows.refused][list(SIGNS)].notna().all(axis=None)
+
+    table = pd.read_csv(model / "corruptions.csv").set_index("corruption")
+    assert table.loc["inverted", "mean Dice"] == pytest.approx(inverted.dice.mean(), abs=1e-4)
+    assert (table.predictions == len(CASES)).all()
+
+    stand_in = create_autospec(robustness.measure, side_effect=AssertionError("measured again"))
+    monkeypatch.setattr(robustness, "measure", stand_in)
+    again = robustness.measure_corruptions(data, model, device="cpu")
+    assert again.dice.mean() == pytest.approx(rows.dice.mean(), abs=1e-4)
+    member = model / "fold1" / "model.safetensors"  # other weights: its rows no longer count
+    member.write_bytes((model / "fold0" / "model.safetensors").read_bytes())
+    registry.write_model_json(model, json.loads((model / "model.json").read_text()))
+    with pytest.raises(AssertionError, match="measured again"):
+        robustness.measure_corruptions(data, model, device="cpu")
+    assert stand_in.call_count == 1
+
+
+def made_up_rows(*, informative: bool, anatomies: int = 15, seed: int = 0) -> pd.DataFrame:
+    """Rows of a segmenter that mostly does well, whose signs tell of the Dice or of nothing."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for number in range(anatomies):
+        for name in (robustness.UNCORRUPTED, *NAMES):
+            dice = rng.uniform(0.9, 0.96) if rng.uniform() < 0.5 or name == "none" else rng.uniform(0.3, 0.93)
+            shown = dice if informative else rng.uniform(0.3, 0.96)
+            signs = {sign: rng.normal() for sign in SIGNS}
+            signs["second_look"] = np.clip(shown + rng.normal(0, 0.012), 0, 1)
+            signs["expected_dice"] = np.clip(0.5 + shown / 2 + rng.normal(0, 0.01), 0, 1)
+            signs["brightness"] = 2.0 + rng.choice([-1, 1]) * 4 * (0.96 - shown) + rng.normal(0, 0.05)
+            rows.append({"case": f"c{number}", "anatomy": f"a{number}", "corruption": name, "dice": dice} | signs)
+    return pd.DataFrame(rows)
+
+
+def test_telling_signs_meet_the_aims_on_anatomies_left_out():
+    figures = quality_fit.cross_validate(made_up_rows(informative=True), refused=3)
+    assert figures.rank_correlation.value > 0.9
+    assert figures.mean_absolute_error.value < 0.04
+    assert figures.poor_flagged.value > 0.95
+    assert figures.good_flagged.value < 0.1
+    assert figures.poor + figures.good < figures.masks == 165
+    assert not any("NOT met" in line for line in figures.lines())
+    assert figures.rank_correlation.low < figures.rank_correlation.value < figures.rank_correlation.high
+
+
+def test_signs_that_tell_nothing_do_not_meet_them():
+    figures = quality_fit.cross_validate(made_up_rows(informative=False), refused=0)
+    assert abs(figures.rank_correlation.value) < 0.4
+    assert sum("NOT met" in line for line in figures.lines()) >= 3
+
+
+def test_lines_go_only_their_signs_way_and_take_nothing_from_a_faultless_mask():
+    model = quality_fit.fit(made_up_rows(informative=True))
+    assert {"second_look", "expected_dice"} <= {term.sign for term in model.terms}
+    for term in model.terms:
+        slopes = np.diff(term.adds)
+        assert (slopes >= 0).all() if SIGNS[term.sign].goes == "up" else (slopes <= 0).all()
+        assert max(term.adds) == pytest.approx(0, abs=1e-6)
+        assert (term.reference is not None) == (SIGNS[term.sign].goes == "near")
+
+
+def test_the_margin_catches_poor_masks_and_never_lowers_the_flag():
+    rows = made_up_rows(informative=True)
+    assert 0.80 <= quality_fit.with_flag(rows).flag_below <= 0.90
+    assert quality_fit.with_flag(rows[rows.dice > 0.85]).flag_below == 0.80
+
+
+def test_what_is_written_is_what_the_app_reads_and_the_card_tells(model):
+    rows = made_up_rows(informative=True)
+    fitted, figures = quality_fit.with_flag(rows), quality_fit.cross_validate(rows, refused=2)
+    weights = json.loads((model / "model.json").read_text())["sha256"]
+    quality_fit.write(model, fitted, weights, figures)
+    read = quality_prediction.load(model, weights)
+    assert read is not None
+    assert np.allclose(quality_fit.predict(read, rows), quality_fit.predict(fitted, rows), atol=1e-3)
+    pd.DataFrame({"case": ["a"], "organ": ["liver"], "dice": [0.9], "iou": [0.8], "hd95_mm": [9.0], "assd_mm": [2.0],
+                  "volume_error_percent": [1.0]}).to_csv(model / "evaluation.csv", index=False)  # fmt: skip
+    quality_fit.segmenter_card.rewrite(model)
+    card = (model / "MODEL_CARD.md").read_text()
+    assert figures.lines()[2] in card
+    registry.save_member(model, "fold0", {"other": torch.ones(3)})
+    registry.write_model_json(model, json.loads((model / "model.json").read_text()))
+    quality_fit.segmenter_card.rewrite(model)
+    assert "Predicted quality" not in (model / "MODEL_CARD.md").read_text()
+
+
+def test_too_few_anatomies_are_refused(model, monkeypatch):
+    rows = made_up_rows(informative=True, anatomies=3).assign(refused=False)
+    monkeypatch.setattr(quality_fit, "measure_corruptions", lambda *given, **options: rows)
+    with pytest.raises(ManifestError, match="4 anatomies"):
+        quality_fit.train_quality(Path("data"), model)
+
+
+def test_data_that_every_member_has_seen_are_refused(model, data):
+    (model / "folds.json").write_text(json.dumps({"fold0": ["other"], "fold1": CASES}))
+    with pytest.raises(ManifestError, match="has seen every case"):
+        robustness.measure_corruptions(data, model / "fold0", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("command", "function"),
+    [("train-quality", "quality_fit.train_quality"), ("evaluate-corruptions", "robustness.measure_corruptions")],
+)
+def test_commands_pass_their_options_on(monkeypatch, command, function):
+    module, name = f"pipeline.training.{function}".rsplit(".", 1)
+    stand_in = create_autospec(getattr(import_module(module), name), side_effect=ManifestError("No such data."))
+    monkeypatch.setattr(f"{module}.{name}", stand_in)
+    result = CliRunner().invoke(cli.app, [command, "data", "--severities", "2", "--device", "cpu", "--no-resume"])
+    assert (result.exit_code, result.stderr) == (2, "No such data.\n")
+    assert {"per_corruption": 2, "device": "cpu", "resume": False}.items() <= stand_in.call_args.kwargs.items()
