@@ -23,22 +23,10 @@ from pipeline.case import LIVER, ORGANS, SPLEEN, OrganMask, Step, Volume, run_to
 from pipeline.errors import ModelError, SegmentationError
 from pipeline.segmentation import quality_prediction
 from pipeline.segmentation.channels_last import channels_last
+from pipeline.segmentation.plan_names import check_names
 from pipeline.segmentation.quality import clean, mean_pairwise_dice
 from pipeline.segmentation.quality_features import Features, features
 from pipeline.segmentation.tile_predictor import TilePredictor
-
-ALLOWED_CLASSES = {
-    "dynamic_network_architectures.architectures.unet.PlainConvUNet",
-    "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet",
-    "torch.nn.modules.conv.Conv2d",
-    "torch.nn.modules.conv.Conv3d",
-    "torch.nn.modules.instancenorm.InstanceNorm2d",
-    "torch.nn.modules.instancenorm.InstanceNorm3d",
-    "torch.nn.LeakyReLU",
-    "torch.nn.ReLU",
-}
-"""What a plan may import by name: plans come with models from elsewhere."""
-
 
 SMALLEST_EXTENT_MM = 40.0
 
@@ -58,7 +46,7 @@ class Segmenter:
         configuration = self.model.info.get("configuration", "")
         if configuration not in plans.get("configurations", {}):
             raise ModelError("The segmenter's plan does not hold the configuration that its model.json names.")
-        _check_classes(plans)
+        check_names(plans)
         manager = PlansManager(plans)
         settings = manager.get_configuration(configuration)
         self.labels = _organ_labels(dataset)
@@ -226,14 +214,3 @@ def _read_json(model: registry.ModelFolder, name: str) -> dict[str, Any]:
         return json.loads((model.folder / name).read_text())
     except (OSError, ValueError) as error:
         raise ModelError(f"The segmenter's {name} is missing or damaged; install the model again.") from error
-
-
-def _check_classes(plans: dict[str, Any]) -> None:
-    for configuration in plans["configurations"].values():
-        architecture = configuration.get("architecture", {})
-        arguments = architecture.get("arch_kwargs", {})
-        imported = [architecture.get("network_class_name")]
-        imported += [arguments.get(key) for key in architecture.get("_kw_requires_import", ())]
-        for name in imported:
-            if name is not None and name not in ALLOWED_CLASSES:
-                raise ModelError("The segmenter's plan names a class that this software does not allow.")

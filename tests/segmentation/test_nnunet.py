@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import json
+import pydoc
+import re
+from pathlib import Path
 
+import nnunetv2
 import numpy as np
 import pytest
 import torch
+from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 
 from models import registry
 from pipeline.case import Volume, view
 from pipeline.errors import ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment, segment_steps
+from pipeline.segmentation.plan_names import LAYERS, NAMES
 from tests.segmentation.conftest import make_volume, write_model
 
 BOX = (slice(3, 9), slice(5, 20), slice(4, 24))
@@ -110,12 +116,40 @@ def test_a_model_without_a_liver_is_refused(tmp_path):
         load(folder)
 
 
-def test_a_plan_may_not_import_what_it_likes(model_folder):
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        (("label_manager",), "determine_num_input_channels"),
+        (("configurations", "3d_fullres", "preprocessor_name"), "multiprocessing"),
+        (("configurations", "3d_fullres", "resampling_fn_data"), "compute_new_shape"),
+        (("configurations", "3d_fullres", "resampling_fn_seg"), "np"),
+        (("configurations", "3d_fullres", "resampling_fn_probabilities"), ["resample_torch_fornnunet"]),
+        (("configurations", "3d_fullres", "normalization_schemes"), ["ZScoreNormalization", "ABC"]),
+        (("configurations", "3d_fullres", "architecture", "network_class_name"), "os.system"),
+        (("configurations", "3d_fullres", "architecture", "arch_kwargs", "nonlin"), "subprocess.run"),
+        (("configurations", "unused", "preprocessor_name"), "unused"),
+    ],
+)
+def test_a_plan_may_not_import_what_it_likes(model_folder, where, name):
     plans = json.loads((model_folder / "plans.json").read_text())
-    plans["configurations"]["3d_fullres"]["architecture"]["network_class_name"] = "os.system"
+    part = plans
+    for key in where[:-1]:
+        part = part.setdefault(key, {})
+    part[where[-1]] = name
     (model_folder / "plans.json").write_text(json.dumps(plans))
-    with pytest.raises(ModelError, match="not allow"):
+    refused = name[-1] if where[-1] == "normalization_schemes" else name
+    with pytest.raises(ModelError, match=re.escape(f"{refused!r} as ") + rf".*{where[-1]}, .*not allow"):
         load(model_folder)
+
+
+def test_every_name_that_is_allowed_is_nnunets_own():
+    folder = Path(nnunetv2.__path__[0])
+    assert all(pydoc.locate(name) for name in NAMES["network_class_name"] | LAYERS)
+    for field in NAMES.keys() - {"network_class_name"}:
+        room = "utilities" if field == "label_manager" else "preprocessing"
+        for name in NAMES[field]:
+            found = recursive_find_python_class(str(folder / room), name, f"nnunetv2.{room}")
+            assert found.__module__.startswith("nnunetv2.")
 
 
 def test_the_mask_is_on_the_volumes_grid_for_thin_slices(bright_segmenter):
