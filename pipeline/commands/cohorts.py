@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from pipeline.commands.shared import Out, Seed, faults_in_one_line, progress_bar
+from pipeline.commands.shared import Device, Out, Seed, faults_in_one_line, progress_bar
 
 
 def import_cirrmri600(
@@ -36,9 +36,11 @@ def simulate(
     test: Annotated[int, typer.Option(help="Further cases with histology, from anatomies of their own.")] = 0,
     seed: Seed = 0,
     anatomies: Annotated[
-        Path | None, typer.Option(help="Folder with imagesTr and labelsTr (or images and labels); else phantoms.")
+        Path | None, typer.Option(help="Folder with imagesTr and labelsTr (or images and labels).")
     ] = None,
-    phantoms: Annotated[int, typer.Option(help="How many phantom anatomies, where no others are given.")] = 24,
+    phantoms: Annotated[
+        int | None, typer.Option(help="Phantom anatomies; by default 24 where no others are given, else none.")
+    ] = None,
     sites: Annotated[int, typer.Option(help="Sites, each with a scanner of its own.")] = 2,
     confounding: Annotated[float, typer.Option(help="Share of the cases whose site tells the label.")] = 0.0,
     poor_masks: Annotated[float, typer.Option(help="Share of the cases with a poor segmentation.")] = 0.0,
@@ -51,13 +53,41 @@ def simulate(
 
         task = progress.add_task("Making cases", total=cases + test)
         manifest = simulation.simulate(
-            out, cases=cases, test=test, seed=seed, anatomies=anatomies, phantom_anatomies=phantoms, sites=sites,
+            out, cases=cases, test=test, seed=seed, anatomies=anatomies, phantoms=phantoms, sites=sites,
             confounding=confounding, poor_masks=poor_masks, workers=workers,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
     typer.echo(f"{cases + test} cases in {manifest}")
     if contact_sheet:
         draw_contact_sheet(manifest, contact_sheet)
+
+
+def predict_masks(
+    manifest: Annotated[Path, typer.Argument(help="Cohort manifest (CSV).")],
+    out: Out,
+    segmenter: Annotated[str, typer.Option(help="Segmenter by name or folder.")] = "liver_t2",
+    members: Annotated[
+        Literal["one", "all"], typer.Option(help="One or all of the members that have not seen the case.")
+    ] = "one",
+    device: Device = "auto",
+) -> None:
+    """Write a cohort anew with a segmenter's masks in place of its own; an interrupted run goes on."""
+    with faults_in_one_line(), progress_bar() as progress:
+        from pipeline.training import predicted_masks
+
+        task = progress.add_task("Segmenting cases", total=None)
+        masked = predicted_masks.predict_masks(
+            manifest, out, segmenter=segmenter, members=members, device=device,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )  # fmt: skip
+    typer.echo(f"{masked.cases} cases in {masked.manifest}, {masked.segmented} segmented in this run")
+    if len(masked.dice):
+        average, worst = masked.dice.mean(), masked.dice.min()
+        typer.echo(f"Liver Dice of {len(masked.dice)} cases: mean {average:.3f}, worst {worst:.3f}")
+    if not masked.cases_known:
+        typer.echo(f"{segmenter} does not say which cases it was trained on: that these are unseen is not checked.")
+    for reason, count in masked.left_out["reason"].value_counts().items():
+        typer.echo(f"{count} left out: {reason}")
 
 
 def draw_contact_sheet(

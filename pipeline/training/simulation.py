@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +32,10 @@ DESCRIPTION = (
 )
 
 
+PHANTOMS = 24
+"""As many anatomies as there are where nobody gives any."""
+
+
 @dataclass(frozen=True)
 class Anatomy:
     """One anatomy to put signs into: an image and its organ labels, or a phantom's seed."""
@@ -48,7 +52,7 @@ def simulate(
     test: int = 0,
     seed: int = 0,
     anatomies: Path | None = None,
-    phantom_anatomies: int = 24,
+    phantoms: int | None = None,
     phantom_size_xyz: tuple[int, int, int] = (256, 256, 36),
     phantom_spacing_mm_xyz: tuple[float, float, float] = (1.25, 1.25, 7.7),
     sites: int = 2,
@@ -67,8 +71,9 @@ def simulate(
     Args:
         cases: for training, labelled by stiffness; stages are shared out by ``parameters.stage_shares``.
         test: further cases, labelled by histology, from anatomies that no training case shares.
-        anatomies: folder in nnU-Net's raw layout (imagesTr and labelsTr, or images and labels); None makes phantoms.
-        phantom_anatomies: how many phantoms, with ``phantom_size_xyz`` and ``phantom_spacing_mm_xyz``.
+        anatomies: folder in nnU-Net's raw layout (imagesTr and labelsTr, or images and labels).
+        phantoms: further anatomies made from nothing, with ``phantom_size_xyz`` and ``phantom_spacing_mm_xyz``; by
+            default ``PHANTOMS`` where no others are given, else none.
         sites: how many, each with a scanner of its own.
         confounding: share of the cases (0-1) whose site follows from the label; 0 draws it independently.
         poor_masks: share of the cases (0-1) whose mask is degraded.
@@ -81,21 +86,22 @@ def simulate(
     """
     if (out / "manifest.csv").exists():
         raise ManifestError("The output folder already holds a cohort; choose an empty folder.")
-    if cases < 1 or test < 0 or phantom_anatomies < 1:
+    if phantoms is None:
+        phantoms = 0 if anatomies else PHANTOMS
+    if cases < 1 or test < 0 or phantoms < (0 if anatomies else 1):
         raise ManifestError("A cohort needs at least one case and one anatomy.")
     if not (0 <= poor_masks <= 1 and 0 <= confounding <= 1):
         raise ManifestError("The shares of poor masks and of confounded sites must lie between 0 and 1.")
     parameters = parameters.with_sites(sites)
     design_seed, phantom_seed, case_seed, test_seed = np.random.SeedSequence(seed).spawn(4)
     with tempfile.TemporaryDirectory() as scratch, _pool(workers) as pool:
-        if anatomies is None:
-            sources = _make_phantoms(
-                pool, Path(scratch), phantom_seed.spawn(phantom_anatomies), phantom_size_xyz, phantom_spacing_mm_xyz
-            )
-        else:
-            sources = [Anatomy(case, *files) for case, files in find_cases(anatomies).items()]
-        train_sources, test_sources = split_sources(sources, cases, test, test_seed)
-        design = Design(parameters, confounding, poor_masks)
+        real = [Anatomy(case, *files) for case, files in find_cases(anatomies).items()] if anatomies else []
+        made = _make_phantoms(
+            pool, Path(scratch), seed, phantom_seed.spawn(phantoms), phantom_size_xyz, phantom_spacing_mm_xyz
+        )
+        sources = real + made
+        train_sources, test_sources = split_sources([real, made], cases, test, test_seed)
+        design = Design(seed, parameters, confounding, poor_masks)
         plans = plan_cases(train_sources, cases, design_seed, case_seed, design)
         if test:
             test_design, test_cases = test_seed.spawn(2)
@@ -142,13 +148,14 @@ def _one_thread() -> None:
 def _make_phantoms(
     pool: Executor,
     folder: Path,
+    cohort_seed: int,
     seeds: list[np.random.SeedSequence],
     size_xyz: tuple[int, int, int],
     spacing_mm_xyz: tuple[float, float, float],
 ) -> list[Anatomy]:
     sources, jobs = [], []
     for i, child in enumerate(seeds):
-        name = f"phantom{i:03d}"
+        name = f"phantom{cohort_seed}-{i:03d}"
         sources.append(Anatomy(name, folder / f"{name}_0000.nii", folder / f"{name}.nii"))
         seed = int(child.generate_state(1)[0])
         jobs.append(pool.submit(_save_phantom, seed, size_xyz, spacing_mm_xyz, sources[-1]))
@@ -166,22 +173,36 @@ def _save_phantom(
 
 
 def split_sources(
-    sources: list[Anatomy], cases: int, test: int, seed: np.random.SeedSequence
+    kinds: Sequence[list[Anatomy]], cases: int, test: int, seed: np.random.SeedSequence
 ) -> tuple[list[Anatomy], list[Anatomy]]:
-    """Anatomies for training and for the test split, none in both, in proportion to the cases."""
+    """Anatomies for training and for the test split, none in both.
+
+    Of each kind the test takes its share of the cases, a third at most: a network learns from anatomies, not from how
+    often each is seen.
+
+    Args:
+        kinds: real anatomies and phantoms.
+    """
+    everyone = [anatomy for kind in kinds for anatomy in kind]
     if not test:
-        return sources, []
-    if len(sources) < 2:
+        return everyone, []
+    if len(everyone) < 2:
         raise ManifestError("A test split needs anatomies of its own; give at least two.")
-    count = int(np.clip(round(len(sources) * test / (cases + test)), 1, len(sources) - 1))
-    own = set(np.random.default_rng(seed).permutation(len(sources))[:count].tolist())
-    return [s for k, s in enumerate(sources) if k not in own], [s for k, s in enumerate(sources) if k in own]
+    rng, share = np.random.default_rng(seed), min(test / (cases + test), 1 / 3)
+    tested: set[str] = set()
+    for kind in kinds:
+        count = int(np.clip(round(len(kind) * share), 1, len(kind) - 1)) if len(kind) > 1 else 0
+        tested |= {kind[k].name for k in rng.permutation(len(kind))[:count]}
+    if not tested:  # one real anatomy and one phantom
+        tested = {everyone[-1].name}
+    return [a for a in everyone if a.name not in tested], [a for a in everyone if a.name in tested]
 
 
 @dataclass(frozen=True)
 class Design:
-    """What is shared out over the cases of a cohort."""
+    """What is shared out over the cases of a cohort, and the seed that their names carry."""
 
+    seed: int = 0
     parameters: Parameters = DEFAULTS
     confounding: float = 0.0
     poor_masks: float = 0.0
@@ -214,7 +235,7 @@ def plan_cases(
     sites = np.where(follows, np.where(stages >= 3, 0, len(parameters.sites) - 1), sites)
     return [
         CasePlan(
-            patient_id=f"SIM{first + i:04d}",
+            patient_id=f"SIM{design.seed}-{first + i:04d}",
             stage=int(stages[i]),
             site=int(sites[i]),
             source_anatomy=sources[anatomy[i]].name,

@@ -23,7 +23,7 @@ from pipeline.training.simulated_person import draw_biopsy, draw_elastography
 from pipeline.training.simulation import Anatomy, Design, plan_cases, simulate, split_sources
 from pipeline.training.simulation_parameters import DEFAULTS
 
-SMALL = {"phantom_anatomies": 2, "phantom_size_xyz": (48, 48, 12), "phantom_spacing_mm_xyz": (6.7, 6.7, 20.0)}
+SMALL = {"phantoms": 2, "phantom_size_xyz": (48, 48, 12), "phantom_spacing_mm_xyz": (6.7, 6.7, 20.0)}
 ARGUMENTS = SMALL | {"cases": 4, "test": 2, "seed": 4, "sites": 3, "poor_masks": 0.5}
 SPACING_ZYX = np.array([10.0, 2.5, 2.5])
 
@@ -86,6 +86,12 @@ def test_seed_decides_the_voxels_whatever_the_workers(cohort, tmp_path):
         assert np.array_equal(first, second)
 
 
+def test_names_tell_cohorts_of_different_seeds_apart(cohort):
+    table = rows(cohort)
+    assert {row["patient_id"].split("-")[0] for row in table} == {"SIM4"}
+    assert {row["source_anatomy"].split("-")[0] for row in table} == {"phantom4"}
+
+
 def test_a_folder_with_a_cohort_is_refused(cohort):
     with pytest.raises(ManifestError, match="empty folder"):
         simulate(cohort.parent, cases=1)
@@ -120,11 +126,17 @@ def test_test_cases_have_anatomies_of_their_own(cohort, tmp_path):
     assert all(sides)
     assert not sides[0] & sides[1]
     sources = [Anatomy(f"c{k}", tmp_path / "i", tmp_path / "l") for k in range(15)]
-    train, test = split_sources(sources, 200, 50, np.random.SeedSequence(0))
-    assert len(test) == 3
-    assert set(train) | set(test) == set(sources)
+    phantoms = [Anatomy(f"p{k}", tmp_path / "i", tmp_path / "l") for k in range(6)]
+    train, test = split_sources([sources, phantoms], 200, 50, np.random.SeedSequence(0))
+    assert len(set(test) & set(sources)) == 3
+    assert len(set(test) & set(phantoms)) == 1
+    assert set(train) | set(test) == {*sources, *phantoms}
+    train, test = split_sources([sources, phantoms], 10, 500, np.random.SeedSequence(0))
+    assert (len(train), len(test)) == (14, 7)  # a third at most
+    train, test = split_sources([sources[:1], phantoms[:1]], 10, 5, np.random.SeedSequence(0))
+    assert (len(train), len(test)) == (1, 1)
     with pytest.raises(ManifestError, match="at least two"):
-        split_sources(sources[:1], 20, 5, np.random.SeedSequence(0))
+        split_sources([sources[:1], []], 20, 5, np.random.SeedSequence(0))
 
 
 def test_the_manifest_is_one_that_the_trainer_accepts(cohort):
