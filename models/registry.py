@@ -225,3 +225,14 @@ def choose_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda") or (device.type == "cuda" and not torch.cuda.is_available()):
         raise ModelError(f"This computer has no device {name!r}; use cpu.")
     return device
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """Compute in bfloat16 where the device has instructions for it, else in float32: emulated, it is far slower."""
+    import torch
+
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return torch.autocast(device.type, torch.bfloat16, enabled=bool(native))

@@ -10,6 +10,8 @@ import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from torch import Tensor
 
+from models.registry import autocast
+
 
 class TilePredictor(nnUNetPredictor):
     """nnU-Net's predictor that reports each tile and can be stopped between tiles."""
@@ -30,7 +32,7 @@ class TilePredictor(nnUNetPredictor):
         # Raising here would leave nnU-Net's producer thread waiting for ever, so a stopped run ends on empty tiles.
         if self.stopped:
             return torch.zeros(x.shape[0], self.label_manager.num_segmentation_heads, *x.shape[2:], device=x.device)
-        with torch.autocast(self.device.type, torch.bfloat16 if self.device.type == "cpu" else torch.float16):
+        with autocast(self.device):
             prediction = super()._internal_maybe_mirror_and_predict(x)
         self.done += 1
         self.on_tile(self.done / self.tiles)
@@ -39,5 +41,5 @@ class TilePredictor(nnUNetPredictor):
     @torch.inference_mode()
     def look(self, tile: Tensor) -> Tensor:
         """One tile (1, z, y, x) through the member that predicted last; its logits (label, z, y, x), float32."""
-        with torch.autocast(self.device.type, torch.bfloat16 if self.device.type == "cpu" else torch.float16):
+        with autocast(self.device):
             return self.network(tile[None].to(self.device))[0].float().cpu()

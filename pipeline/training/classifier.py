@@ -50,7 +50,7 @@ def train_classifier(
         manifest: CSV as in ``pipeline.training.manifest``; ``source_anatomy`` keeps related cases in one fold.
         fold: train this member only and write nothing but its checkpoint; once all are trained, alone or side by side,
             ``resume`` without ``fold`` measures and writes the model.
-        device: ``cpu``, ``cuda`` or ``auto``; both compute in bfloat16.
+        device: ``cpu``, ``cuda`` or ``auto``.
         resume: go on from the checkpoints in ``work``, else start anew.
         work: for the slice cache, the checkpoints and ``out_of_fold.csv``; by default ``training`` beside the manifest.
         spec: how slices are prepared, for this training and for every prediction with its weights.

@@ -42,7 +42,7 @@ units of the liver's median.
 `{command}`
 
 {hours} hours on {device}, summed over the members; {epochs_done} epochs, {slices} slices a case, {batch} cases a step,
-AdamW at {learning_rate} with warm-up and cosine, weights averaged over the last steps ({averaging} a step), bfloat16,
+AdamW at {learning_rate} with warm-up and cosine, weights averaged over the last steps ({averaging} a step),
 seed {seed}, from {start}; torch {torch}, timm {timm}. {stopping}
 Varied in training: geometry, gain, gamma, shading, resolution, noise, the mask's edge, missing parts of the mask, no
 mask.

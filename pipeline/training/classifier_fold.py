@@ -18,6 +18,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from models.masked_attention import MaskedAttentionNet, MaskUse
+from models.registry import autocast
 from pipeline.classification.predict import read_member
 from pipeline.classification.slices import InputSpec
 from pipeline.errors import ModelError
@@ -177,7 +178,7 @@ def train_epoch(run: Run, cases: Sequence[CachedCase], spec: InputSpec, fold: in
         x = torch.cat([draw_training_input(cases[i], spec, settings.slices, random) for i in picks])
         x = x.to(device, memory_format=torch.channels_last)  # (cases * slices, 2, y, x)
         target = labels[picks].clamp(settings.smoothing, 1 - settings.smoothing)[:, None].to(device)  # (cases, 1)
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             logits = run.net(x, settings.slices)  # (cases, 1)
         loss = F.binary_cross_entropy_with_logits(logits.float(), target, pos_weight=balance)
         run.optimizer.zero_grad(set_to_none=True)

@@ -126,3 +126,10 @@ def test_rounded_weights_lie_close_and_leave_norms_alone(tmp_path):
     assert all(len(channel.unique()) <= 257 for channel in stored["conv"])
     assert torch.equal(stored["norm"], norm.half().float())
     assert torch.equal(registry.rounded(stored["conv"], 8), stored["conv"])
+
+
+@pytest.mark.parametrize(("instructions", "enabled"), [({"amx_bf16": True}, True), ({"avx2": True}, False)])
+def test_bfloat16_is_used_only_where_the_processor_has_it(instructions, enabled, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
+    with registry.autocast(torch.device("cpu")):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == (torch.bfloat16 if enabled else torch.float32)
