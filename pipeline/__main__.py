@@ -17,6 +17,7 @@ for command in (
     analyze.analyze,
     cohorts.import_cirrmri600,
     cohorts.simulate,
+    cohorts.predict_masks,
     training.train_segmenter,
     training.evaluate_segmenter,
     training.train_classifier,

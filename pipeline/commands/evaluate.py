@@ -18,8 +18,6 @@ def evaluate(
         "fibrosis_t2"
     ],
     split: Annotated[Literal["test", "all"], typer.Option(help="Rows to read.")] = "test",
-    masks: Annotated[Literal["manifest", "predicted"], typer.Option(help="Whose liver masks.")] = "manifest",
-    segmenter: Annotated[str, typer.Option(help="Name or folder, for predicted masks.")] = "liver_t2",
     prevalence: Annotated[
         float | None, typer.Option(min=0.001, max=0.999, help="For PPV, NPV and net benefit; else the cohort's.")
     ] = None,
@@ -35,7 +33,7 @@ def evaluate(
 
         task = progress.add_task("Reading cases", total=None)
         found = evaluation.evaluate(
-            manifest, models, out, split=split, masks=masks, segmenter=segmenter, prevalence=prevalence,
+            manifest, models, out, split=split, prevalence=prevalence,
             cut_offs=CutOffs(lsm_cut, metavir_cut.upper()), seed=seed, device=device,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,10 +14,11 @@ import pandas as pd
 from models import registry
 from pipeline import __version__
 from pipeline.errors import ManifestError
-from pipeline.training.evaluation_cases import Bench, Masks, read_cases, write_whole
+from pipeline.training.evaluation_cases import Bench, read_cases
 from pipeline.training.evaluation_measures import Answers, comparisons, measures, segmentation, strata, to_json
 from pipeline.training.evaluation_report import html_report
-from pipeline.training.manifest import DEFAULT_CUT_OFFS, Cohort, CutOffs, read_manifest
+from pipeline.training.manifest import DEFAULT_CUT_OFFS, Cohort, CutOffs, read_left_out, read_manifest, read_truth
+from pipeline.training.remembered import Memory, write_whole
 from pipeline.training.unseen import Readers, readers_of
 
 Split = Literal["test", "all"]
@@ -30,8 +31,6 @@ def evaluate(
     out: Path,
     *,
     split: Split = "test",
-    masks: Masks = "manifest",
-    segmenter: str = "liver_t2",
     prevalence: float | None = None,
     cut_offs: CutOffs = DEFAULT_CUT_OFFS,
     seed: int = 0,
@@ -44,12 +43,12 @@ def evaluate(
     out and counted. Answers are kept in ``out/answers`` by the content of image, mask and model, so that an
     interrupted evaluation goes on, and one with a further model reads only what is new.
 
-    ``truth.csv`` beside the manifest, as a simulation writes it, may name a ``true_mask`` by ``patient_id``: what the
-    mask in use is then compared with. Without it a predicted mask is compared with the manifest's.
+    Masks are the manifest's; ``predict_masks`` makes a manifest with a segmenter's. ``truth.csv`` beside it, as a
+    simulation and ``predict_masks`` write it, may name a ``true_mask`` by ``patient_id``: what the mask in use is then
+    compared with. Cases that ``left_out.csv`` lists are stated.
 
     Args:
         models: classifiers by name or path; ``NAME/fold1`` for one member.
-        masks: the manifest's, or those of ``segmenter``.
         prevalence: of the population that predictive values and net benefit are for; the cohort's where not given.
         seed: of the bootstrap.
 
@@ -67,25 +66,23 @@ def evaluate(
     if rows.empty:
         raise ManifestError("The manifest has no rows whose split is test; choose --split all to read every row.")
     anatomy_of = {row["patient_id"]: row["source_anatomy"] or row["patient_id"] for _, row in cohort.rows.iterrows()}
-    truth = true_masks(manifest.with_name("truth.csv"))
+    truth = read_truth(manifest)["true_mask"]
     rows = rows.assign(true_mask=[truth.get(case, "") for case in rows["patient_id"]])
-    bench = Bench(
-        classifiers=find_classifiers(models, anatomy_of),
-        segmenter=readers_of(registry.find(segmenter, "segmenter"), anatomy_of) if masks == "predicted" else None,
-        cache=out / "answers",
-        device=registry.choose_device(device),
-    )
-    table = read_cases(rows, bench, progress)
+    left_out = read_left_out(manifest)
+    classifiers = find_classifiers(models, anatomy_of)
+    answers = Memory(out / "answers")
+    answers.folder.mkdir(parents=True, exist_ok=True)
+    table = read_cases(rows, Bench(classifiers, answers, registry.choose_device(device)), progress)
     share = float(table["label"].mean()) if prevalence is None else prevalence
     content = {
         "schema": 1,
         "app_version": __version__,
-        "statements": statements(cohort, bench, table),
-        "cohort": about_cohort(cohort, bench, table, split, masks) | {
+        "statements": statements(cohort, classifiers, table, left_out),
+        "cohort": about_cohort(cohort, table, split) | {
             "prevalence": share, "prevalence_is": "the cohort's" if prevalence is None else "stated",
         },
-        "models": {name: about_model(readers, table, name, share, seed) for name, readers in bench.classifiers.items()},
-        "comparisons": list(comparisons(table, list(bench.classifiers))),
+        "models": {name: about_model(readers, table, name, share, seed) for name, readers in classifiers.items()},
+        "comparisons": list(comparisons(table, list(classifiers))),
         "segmentation": segmentation(table),
     }  # fmt: skip
     for_people = table.drop(columns="anatomy")
@@ -93,26 +90,6 @@ def evaluate(
     write_whole(out / "report.html", html_report(content, table, seed=seed))
     write_whole(out / "evaluation.json", json.dumps(to_json(content), indent=1, allow_nan=False) + "\n")
     return content
-
-
-def true_masks(file: Path) -> dict[str, str]:
-    """Full path of the true mask by case; empty without the file or the column.
-
-    Raises:
-        ManifestError: the file cannot be read, or names a mask that does not exist.
-    """
-    if not file.is_file():
-        return {}
-    try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ManifestError("truth.csv beside the manifest cannot be read as a CSV file.") from error
-    if not {"patient_id", "true_mask"} <= set(table):
-        return {}
-    found = {row["patient_id"]: row["true_mask"] for _, row in table.iterrows() if row["true_mask"]}
-    if not all((file.parent / mask).is_file() for mask in found.values()):
-        raise ManifestError("truth.csv beside the manifest names a true_mask that does not exist.")
-    return {case: str(file.parent / mask) for case, mask in found.items()}
 
 
 def find_classifiers(models: Sequence[str], anatomy_of: dict[str, str]) -> dict[str, Readers]:
@@ -128,7 +105,7 @@ def find_classifiers(models: Sequence[str], anatomy_of: dict[str, str]) -> dict[
     return found
 
 
-def about_cohort(cohort: Cohort, bench: Bench, table: pd.DataFrame, split: Split, masks: Masks) -> dict[str, Any]:
+def about_cohort(cohort: Cohort, table: pd.DataFrame, split: Split) -> dict[str, Any]:
     return {
         "simulated": cohort.simulated,
         "description": cohort.description,
@@ -137,9 +114,6 @@ def about_cohort(cohort: Cohort, bench: Bench, table: pd.DataFrame, split: Split
         "positives": int(table["label"].sum()),
         "anatomies": int(table["anatomy"].nunique()),
         "positive_class": cohort.positive_class,
-        "masks": masks,
-        "segmenter": None if bench.segmenter is None else bench.segmenter.model.name,
-        "segmenter_sha256": None if bench.segmenter is None else bench.segmenter.model.sha256,
     }
 
 
@@ -161,10 +135,15 @@ def about_model(readers: Readers, table: pd.DataFrame, name: str, prevalence: fl
     }
 
 
-def statements(cohort: Cohort, bench: Bench, table: pd.DataFrame) -> list[str]:
+def statements(
+    cohort: Cohort, classifiers: Mapping[str, Readers], table: pd.DataFrame, left_out: pd.DataFrame
+) -> list[str]:
     """What a reader must know before any figure, the gravest first."""
     said = [SIMULATED_COHORT] if cohort.simulated else []
-    for name, readers in bench.classifiers.items():
+    if len(left_out):
+        reasons = "; ".join(f"{count}: {why}" for why, count in left_out["reason"].value_counts().items())
+        said.append(f"{len(left_out)} cases were left out of the manifest and are in no figure ({reasons}).")
+    for name, readers in classifiers.items():
         info = readers.model.info
         if note := info.get("note"):
             said.append(f"{name}: {note}")
@@ -188,6 +167,4 @@ def statements(cohort: Cohort, bench: Bench, table: pd.DataFrame) -> list[str]:
                 f"{name} does not name the anatomies of its training: a case is known to be unseen by its patient_id "
                 "and by the anatomies that this manifest gives the training's cases."
             )
-    if bench.segmenter is not None and (table["segmentation_score"] != "").any():
-        said.append("Segmentation scores are the manifest's: they describe the mask that was scored, not a new one.")
     return said

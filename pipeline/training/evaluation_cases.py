@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,50 +18,31 @@ from models.registry import ModelFolder, file_sha256
 from pipeline.case import LIVER, OrganMask, Volume, view
 from pipeline.classification import Classifier, classify
 from pipeline.errors import ManifestError, SegmentationError
-from pipeline.segmentation import Segmenter, segment
 from pipeline.training.classifier_data import read_labels, read_volume
 from pipeline.training.mask_comparison import MEASURES, compare
+from pipeline.training.remembered import Memory, fingerprint
 from pipeline.training.unseen import Readers
 
-Masks = Literal["manifest", "predicted"]
 SEEN = "every member has seen the case or its anatomy"
-NO_SEGMENTER = "every member of the segmenter has seen the case or its anatomy"
 
 CARRIED = ("patient_id", "source_anatomy", "site", "sex", "label_source", "metavir", "split", "segmentation_score")
 
 
 @dataclass
 class Bench:
-    """The models under test, loaded when first needed, and the folder that remembers their answers."""
+    """The models under test, loaded when first needed, and the memory of their answers."""
 
     classifiers: Mapping[str, Readers]
     """By the name that tables use."""
-    segmenter: Readers | None
-    """None where masks come from the manifest."""
-    cache: Path
+    memory: Memory
     device: torch.device
-    loaded: dict[str, Any] = field(default_factory=dict)
+    loaded: dict[str, Classifier] = field(default_factory=dict)
 
     def classifier(self, model: ModelFolder) -> Classifier:
-        return self._load(model, Classifier)
-
-    def loaded_segmenter(self, model: ModelFolder) -> Segmenter:
-        return self._load(model, Segmenter)
-
-    def _load(self, model: ModelFolder, kind: Callable[[ModelFolder, torch.device], Any]) -> Any:
         key = fingerprint(model)
         if key not in self.loaded:
-            self.loaded[key] = kind(model, self.device)
+            self.loaded[key] = Classifier(model, self.device)
         return self.loaded[key]
-
-    def remembered(self, key: Sequence[object], compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The answer stored under ``key``, or ``compute()``, stored in one move."""
-        file = self.cache / f"{digest(key)}.json"
-        if file.is_file():
-            return json.loads(file.read_text(encoding="utf-8"))
-        answer = compute()
-        write_whole(file, json.dumps(answer))
-        return answer
 
 
 class Case:
@@ -72,73 +52,36 @@ class Case:
         self.row, self.bench = row, bench
         self.anatomy = row["source_anatomy"] or row["patient_id"]
         self.names = {row["patient_id"], self.anatomy}
-        self.image_key = file_sha256(Path(row["image"]))
-        self._volume: Volume | None = None
-        self.segmenter = bench.segmenter.of(self.names) if bench.segmenter else None
-        self.true_mask = row["true_mask"] or (row["mask"] if bench.segmenter else "")
-        """What the mask is compared with; empty where nothing says what is true."""
+        self.files_key = [file_sha256(Path(row[file])) for file in ("image", "mask")]
 
-    @property
+    @cached_property
     def volume(self) -> Volume:
-        if self._volume is None:
-            self._volume = read_volume(Path(self.row["image"]))
-        return self._volume
+        return read_volume(Path(self.row["image"]))
 
-    def mask_key(self) -> str:
-        return fingerprint(self.segmenter) if self.segmenter else file_sha256(Path(self.row["mask"]))
-
+    @cached_property
     def organs(self) -> OrganMask:
-        """The manifest's mask as it is, or the segmenter's.
+        return as_given(read_labels(Path(self.row["mask"]), self.volume))
 
-        Raises:
-            SegmentationError: no liver.
-        """
-        segmenter = self.segmenter
-        if segmenter is None:
-            return as_given(read_labels(Path(self.row["mask"]), self.volume))
-        key = ["mask", self.image_key, self.mask_key()]
-        file = self.bench.cache / f"{digest(key)}.nii.gz"
-        answer = self.bench.remembered(key, lambda: self._segment(segmenter, file))
-        if problem := answer.get("problem"):
-            raise SegmentationError(problem)
-        return as_given(read_labels(file, self.volume))
-
-    def _segment(self, model: ModelFolder, file: Path) -> dict[str, str]:
-        """Write the labels into ``file``; ``problem`` where no liver was found."""
-        try:
-            organs = segment(self.volume, self.bench.loaded_segmenter(model))
-        except SegmentationError as error:
-            return {"problem": str(error)}
-        partial = file.with_name(f"part-{file.name}")
-        sitk.WriteImage(organs.labels, str(partial), useCompression=True)
-        partial.replace(file)
-        return {}
-
-    def overlap(self) -> dict[str, float]:
-        """``compare`` of the mask in use with the true one; a liver that was not found overlaps by 0."""
+    def overlap(self, true_mask: Path) -> dict[str, float]:
+        """``compare`` of the manifest's mask with the true one."""
 
         def compute() -> dict[str, float]:
-            truth = view(read_labels(Path(self.true_mask), self.volume)) == LIVER
-            try:
-                found = self.organs().liver
-            except SegmentationError:
-                found = np.zeros_like(truth)
-            return compare(found, truth, self.volume.spacing_mm_xyz[::-1])
+            truth = view(read_labels(true_mask, self.volume)) == LIVER
+            return compare(self.organs.liver, truth, self.volume.spacing_mm_xyz[::-1])
 
-        key = ["overlap", self.image_key, self.mask_key(), file_sha256(Path(self.true_mask))]
-        return self.bench.remembered(key, compute)
+        return self.bench.memory.of(["overlap", *self.files_key, file_sha256(true_mask)], compute)
 
     def reading(self, model: ModelFolder) -> dict[str, Any]:
         """``probability`` and ``advanced`` by one model, or ``problem`` in words."""
 
         def compute() -> dict[str, Any]:
             try:
-                answer = classify(self.volume, self.organs(), self.bench.classifier(model))
+                answer = classify(self.volume, self.organs, self.bench.classifier(model))
             except SegmentationError as error:
                 return {"problem": str(error)}
             return {"probability": answer.probability, "advanced": bool(answer.advanced)}
 
-        return self.bench.remembered(["reading", self.image_key, self.mask_key(), fingerprint(model)], compute)
+        return self.bench.memory.of(["reading", *self.files_key, fingerprint(model)], compute)
 
 
 def read_cases(rows: pd.DataFrame, bench: Bench, progress: Callable[[int, int], None]) -> pd.DataFrame:
@@ -152,7 +95,6 @@ def read_cases(rows: pd.DataFrame, bench: Bench, progress: Callable[[int, int], 
     Raises:
         ManifestError: with one line for each row whose image or mask cannot be used.
     """
-    bench.cache.mkdir(parents=True, exist_ok=True)
     found, faults = [], []
     for number, (index, row) in enumerate(zip(rows.index, rows.to_dict("records"), strict=True), start=1):
         try:
@@ -169,15 +111,11 @@ def read_case(case: Case) -> dict[str, Any]:
     """One row of ``read_cases``."""
     row: dict[str, Any] = {column: case.row[column] for column in CARRIED}
     row |= {"anatomy": case.anatomy, "label": bool(case.row["label"])} | dict.fromkeys(MEASURES, np.nan)
-    segmentable = case.bench.segmenter is None or case.segmenter is not None
-    if case.true_mask and segmentable:
-        row |= case.overlap()
+    if true_mask := case.row["true_mask"]:
+        row |= case.overlap(Path(true_mask))
     for name, readers in case.bench.classifiers.items():
         model = readers.of(case.names)
-        if not segmentable:
-            answer: dict[str, Any] = {"problem": NO_SEGMENTER}
-        else:
-            answer = {"problem": SEEN} if model is None else case.reading(model)
+        answer = {"problem": SEEN} if model is None else case.reading(model)
         row[f"probability:{name}"] = answer.get("probability", np.nan)
         row[f"advanced:{name}"] = answer.get("advanced")
         row[f"read_by:{name}"] = readers.in_words(model) if model and "problem" not in answer else ""
@@ -198,19 +136,3 @@ def as_given(labels: sitk.Image) -> OrganMask:
         largest_component_share=float(sizes.max() / sizes.sum()) if count else 0.0,
         touches_edge=any(bool(np.take(liver, side, axis).any()) for axis in range(3) for side in (0, -1)),
     )
-
-
-def fingerprint(model: ModelFolder) -> str:
-    """Changes with the weights of the chosen members and with everything that ``model.json`` says."""
-    return digest([model.sha256, model.members, model.info])
-
-
-def digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Replace a file in one move, so that an interruption leaves the old one or none."""
-    partial = file.with_name(f"{file.name}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(file)

@@ -147,7 +147,7 @@ def comparisons(table: pd.DataFrame, models: Sequence[str]) -> Iterator[dict[str
 def segmentation(table: pd.DataFrame) -> dict[str, dict[str, float]] | None:
     """Mean, standard deviation, median and extremes over the cases with a true mask; None without any.
 
-    Distances are infinite where no liver was found; such cases count in ``not_found`` and not in the distances.
+    Distances are infinite where a mask is empty; such cases count in ``not_found`` and not in the distances.
     """
     known = table[table["dice"].notna()]
     if known.empty:

@@ -110,14 +110,13 @@ def _statement(statements: Sequence[str]) -> Iterator[str]:
 
 def _cohort(content: Mapping[str, Any]) -> Iterator[str]:
     cohort = content["cohort"]
-    masks = "the manifest's" if cohort["segmenter"] is None else f"predicted by {cohort['segmenter']}"
     yield "<h2>Cohort</h2>"
     if cohort["description"]:
         yield f"<p>{escape(cohort['description'])}</p>"
     yield html_table(
-        ["Split", "Cases", "Positive", "Anatomies", "Positive class", "Liver masks", "Prevalence for PPV and NPV"],
+        ["Split", "Cases", "Positive", "Anatomies", "Positive class", "Prevalence for PPV and NPV"],
         [[escape(str(cell)) for cell in (
-            cohort["split"], cohort["cases"], cohort["positives"], cohort["anatomies"], cohort["positive_class"], masks,
+            cohort["split"], cohort["cases"], cohort["positives"], cohort["anatomies"], cohort["positive_class"],
             f"{cohort['prevalence']:.3f} ({cohort['prevalence_is']})",
         )]],
     )  # fmt: skip
@@ -188,7 +187,7 @@ def _segmentation(found: Mapping[str, Mapping[str, float]] | None) -> Iterator[s
         ["", "Cases", "Mean", "SD", "Median", "Lowest", "Highest"],
         [[OVERLAP[key], str(values["cases"]), *(_number(values.get(c, math.nan), 3) for c in columns)]
          for key, values in found.items()],
-        f"In {found['dice']['not_found']} cases no liver was found; they count with Dice 0 and without distances.",
+        f"In {found['dice']['not_found']} cases a mask is empty; they count without distances.",
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -58,7 +59,7 @@ class CutOffs:
         if self.metavir not in METAVIR[1:]:
             raise ManifestError("The METAVIR cut-off must be F1, F2, F3 or F4.")
 
-    def is_advanced(self, row: Mapping[str, str]) -> bool:
+    def is_advanced(self, row: Mapping[Any, str]) -> bool:
         """By METAVIR where the label comes from histology, else by stiffness; healthy subjects are negative."""
         if row["label_source"] == "histology":
             return row["metavir"] >= self.metavir
@@ -107,14 +108,11 @@ def read_manifest(
     Raises:
         ManifestError: with one line for each wrong row.
     """
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ManifestError("The manifest cannot be read: give a CSV file with a header line.") from error
+    rows = read_table(path, "The manifest cannot be read: give a CSV file with a header line.")
     missing = [column for column in (*need, "label_source") if column not in rows]
     if missing:
         raise ManifestError(f"The manifest lacks the column(s) {', '.join(missing)}.")
-    rows = rows.reindex(columns=list(COLUMNS), fill_value="").apply(lambda column: column.str.strip())
+    rows = rows.reindex(columns=list(COLUMNS), fill_value="")
     for column in ("image", "mask"):
         rows[column] = [str(path.parent / cell) if cell else "" for cell in rows[column]]
     faults = [fault for index, row in enumerate(rows.to_dict("records")) for fault in row_faults(index, row, need)]
@@ -128,7 +126,56 @@ def read_manifest(
     return Cohort(rows, bool(about.get("simulated", False)), str(about.get("description", "")), cut_offs)
 
 
-def row_faults(index: int, row: dict[str, str], need: Collection[str]) -> Iterator[str]:
+def read_table(file: Path, fault: str) -> pd.DataFrame:
+    """All columns of a CSV file as strings without blanks around them; an empty cell is an empty string.
+
+    Raises:
+        ManifestError: ``fault``, where it cannot be read.
+    """
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ManifestError(fault) from error
+    return table.apply(lambda column: column.str.strip())
+
+
+def read_truth(manifest: Path) -> pd.DataFrame:
+    """``truth.csv`` beside a manifest, by ``patient_id``: what is known and the manifest does not tell.
+
+    Always has the column ``true_mask``: full paths, empty where none is named. No rows without the file.
+
+    Raises:
+        ManifestError: it cannot be read, names a case twice, or names a mask that does not exist.
+    """
+    file = manifest.with_name("truth.csv")
+    if not file.is_file():
+        return pd.DataFrame(columns=["true_mask"], dtype=str)
+    table = read_table(file, "truth.csv beside the manifest cannot be read as a CSV file.")
+    if "patient_id" not in table or table["patient_id"].duplicated().any():
+        raise ManifestError("truth.csv beside the manifest must name each case once, in a column patient_id.")
+    masks = table["true_mask"] if "true_mask" in table else [""] * len(table)
+    table["true_mask"] = [str(file.parent / mask) if mask else "" for mask in masks]
+    if not all(Path(mask).is_file() for mask in table["true_mask"] if mask):
+        raise ManifestError("truth.csv beside the manifest names a true_mask that does not exist.")
+    return table.set_index("patient_id")
+
+
+def read_left_out(manifest: Path) -> pd.DataFrame:
+    """``left_out.csv`` beside a manifest: ``patient_id`` and ``reason``, no rows without the file.
+
+    Raises:
+        ManifestError: it cannot be read.
+    """
+    file = manifest.with_name("left_out.csv")
+    if not file.is_file():
+        return pd.DataFrame(columns=["patient_id", "reason"], dtype=str)
+    table = read_table(file, "left_out.csv beside the manifest cannot be read as a CSV file.")
+    if "reason" not in table:
+        raise ManifestError("left_out.csv beside the manifest has no column reason.")
+    return table
+
+
+def row_faults(index: int, row: Mapping[Any, str], need: Collection[str]) -> Iterator[str]:
     """What is wrong with one row: a line each, counted as a spreadsheet does (the header is line 1)."""
     line = f"Line {index + 2}"
     for column in need:
@@ -149,7 +196,7 @@ def row_faults(index: int, row: dict[str, str], need: Collection[str]) -> Iterat
     yield from number_faults(line, row)
 
 
-def number_faults(line: str, row: dict[str, str]) -> Iterator[str]:
+def number_faults(line: str, row: Mapping[Any, str]) -> Iterator[str]:
     """Stiffness by another method than transient elastography, and numbers that cannot be."""
     method = row["lsm_method"].upper()
     if row["label_source"] == "lsm" and not row["lsm_kpa"]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import SimpleITK as sitk
 import torch
 
 from models.masked_attention import MaskedAttentionNet
@@ -18,12 +17,13 @@ from pipeline.case import LIVER
 from pipeline.classification import Classifier
 from pipeline.classification.predict import read_member
 from pipeline.classification.slices import InputSpec
-from pipeline.errors import ManifestError, SegmentationError
-from pipeline.training import evaluation, evaluation_cases, evaluation_figures, evaluation_measures
+from pipeline.errors import ManifestError
+from pipeline.training import evaluation, evaluation_cases, evaluation_figures, evaluation_measures, remembered
 from pipeline.training.classifier_data import prepare
 from pipeline.training.evaluation import SIMULATED_COHORT, evaluate
 from pipeline.training.evaluation_measures import Answers, comparisons, measures, segmentation, strata, to_json
 from pipeline.training.unseen import readers_of
+from tests.training.boxes import write_cohort, write_image
 
 SPEC = InputSpec(spacing_mm=4.0, size_yx=(32, 32))
 FOLDS = {"fold0": ["case0", "case1"], "fold1": ["case2", "case3"]}
@@ -41,30 +41,9 @@ def no_report(monkeypatch):
     monkeypatch.setattr(evaluation, "html_report", lambda *arguments, **named: "")
 
 
-def write_image(file: Path, array: np.ndarray) -> None:
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing((4.0, 4.0, 8.0))
-    sitk.WriteImage(image, file)
-
-
 @pytest.fixture
 def manifest(tmp_path) -> Path:
-    """Six test cases of three anatomies, every other one F4, 24 x 24 x 6 voxels."""
-    rows = []
-    for number in range(6):
-        labels = np.zeros((6, 24, 24), np.uint8)
-        labels[1:5, 6:18, 5 : 16 + number // 2] = LIVER
-        voxels = 50 + 50 * (labels == LIVER) + np.random.default_rng(number).normal(0, 5, labels.shape)
-        write_image(tmp_path / f"image{number}.nii.gz", voxels.astype(np.float32))
-        write_image(tmp_path / f"mask{number}.nii.gz", labels)
-        rows.append({
-            "patient_id": f"case{number}", "image": f"image{number}.nii.gz", "mask": f"mask{number}.nii.gz",
-            "site": "AB"[number // 3], "sex": "", "metavir": f"F{4 * (number % 2)}", "label_source": "histology",
-            "split": "test", "segmentation_score": 1 + (number == 5), "source_anatomy": f"anatomy{number // 2}",
-        })  # fmt: skip
-    pd.DataFrame(rows).to_csv(tmp_path / "manifest.csv", index=False)
-    (tmp_path / "cohort.json").write_text(json.dumps({"simulated": True, "description": "Boxes."}))
-    return tmp_path / "manifest.csv"
+    return write_cohort(tmp_path)
 
 
 def write_model(folder: Path, *, folds: dict | None = None, anatomies: dict | None = None, seed: int = 0) -> Path:
@@ -179,39 +158,24 @@ def test_true_masks_give_dice(tmp_path, manifest):
     assert (tmp_path / "out" / "report.html").read_text().count("data:image/svg+xml") == 5
 
 
-def test_predicted_masks_are_kept_and_a_missing_liver_is_counted(tmp_path, manifest, monkeypatch, no_report):
-    calls = []
-
-    def segment(volume, segmenter):
-        calls.append(segmenter.members)
-        if len(calls) == 1:
-            raise SegmentationError("No liver was found.")
-        labels = sitk.GetImageFromArray((volume.voxels > 75).astype(np.uint8))
-        labels.CopyInformation(volume.image)
-        return evaluation_cases.as_given(labels)
-
-    monkeypatch.setattr(evaluation_cases, "segment", segment)
-    monkeypatch.setattr(evaluation_cases, "Segmenter", lambda model, device: model)
-    segmenter = tmp_path / "segmenter"
-    write_model_json(segmenter_with_weights(segmenter), {"kind": "segmenter", "trained_on": "boxes"})
-    (segmenter / "folds.json").write_text(json.dumps({"fold0": ["anatomy2"], "fold1": ["anatomy1"]}))
-    arguments = {"masks": "predicted", "segmenter": str(segmenter), "device": "cpu"}
-    model = str(write_model(tmp_path / "model"))
-    found = evaluate(manifest, [model, str(write_model(tmp_path / "two"))], tmp_path / "out", **arguments)
-    assert calls == [("fold0", "fold1")] * 2 + [("fold1",)] * 2 + [("fold0",)] * 2
-    assert found["models"]["model"]["not_read"] == {"No liver was found.": 1}
-    assert found["segmentation"]["dice"]["not_found"] == 1
-    assert found["segmentation"]["dice"]["lowest"] == 0
-    assert found["segmentation"]["dice"]["highest"] > 0.95
-    assert found["models"]["model"]["measures"]["auc"].cases == 5
-    evaluate(manifest, [model], tmp_path / "out", **arguments)
-    assert len(calls) == 6
+def test_cases_that_got_no_mask_are_stated(tmp_path, manifest, no_report):
+    (tmp_path / "left_out.csv").write_text("patient_id,reason\np1,No liver.\np2,No liver.\np3,Seen.\n")
+    found = evaluate(manifest, [str(write_model(tmp_path / "model"))], tmp_path / "out", device="cpu")
+    words = "3 cases were left out of the manifest and are in no figure (2: No liver.; 1: Seen.)."
+    assert found["statements"][1] == words
 
 
-def segmenter_with_weights(folder: Path) -> Path:
-    for member in ("fold0", "fold1"):
-        save_member(folder, member, {"weight": torch.ones(2)})
-    return folder
+def test_answers_of_another_version_are_not_used(tmp_path, manifest, monkeypatch, no_report):
+    model, read = str(write_model(tmp_path / "model")), []
+    classify = evaluation_cases.classify
+    monkeypatch.setattr(evaluation_cases, "classify", lambda *given: read.append(given) or classify(*given))
+    for version, calls in (("0.1.0", 6), ("0.1.0", 6), ("0.1.1", 12)):
+        monkeypatch.setattr(remembered, "__version__", version)
+        evaluate(manifest, [model], tmp_path / "out", device="cpu")
+        assert len(read) == calls
+    monkeypatch.setattr(remembered, "FORMAT", remembered.FORMAT + 1)
+    evaluate(manifest, [model], tmp_path / "out", device="cpu")
+    assert len(read) == 18
 
 
 def test_an_empty_mask_is_reported_and_a_misfit_names_its_line(tmp_path, manifest, no_report):
