@@ -113,12 +113,8 @@ def _row(model: ModelFolder) -> dict[str, Any]:
 
 
 def _figures(model: ModelFolder) -> str:
-    """A segmenter's ``evaluation.csv``, summed up by organ; a classifier's figures stand in its ``model.json``."""
-    file = model.folder / "evaluation.csv"
-    if not file.is_file():
-        return ""
-    import pandas as pd
+    """A segmenter's cross-validation, summed up by organ; a classifier's figures stand in its ``model.json``."""
+    from pipeline.training.segmenter_card import EVALUATION, measured, summarise
 
-    from pipeline.training.segmenter_card import summarise
-
-    return summarise(pd.read_csv(file)).round(3).to_string(index=False)
+    table = measured(model.folder, EVALUATION)
+    return "" if table is None else summarise(table).round(3).to_string(index=False)

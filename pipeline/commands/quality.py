@@ -29,7 +29,7 @@ def evaluate_corruptions(
         rows = robustness.measure_corruptions(
             data, segmenter, per_corruption=severities, device=device, resume=resume
         )  # fmt: skip
-        segmenter_card.rewrite(registry.find(segmenter, "segmenter").folder)
+        segmenter_card.write(registry.find(segmenter, "segmenter").folder)
     typer.echo(robustness.summarise(rows).round(3).to_string(index=False))
 
 

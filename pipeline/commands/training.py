@@ -17,8 +17,12 @@ MaskUse = Literal["attention", "none", "mask-only", "background-only", "backgrou
 def train_segmenter(
     data: Annotated[Path, typer.Argument(help="Folder with imagesTr and labelsTr, or a manifest (CSV).")],
     out: Out,
-    folds: Annotated[int, typer.Option(help="Members of the ensemble; each has not seen its own fold.")] = 3,
-    fold: Annotated[int | None, typer.Option(help="Train this fold only, counted from 0.")] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Members of the ensemble; by default as the data are split, else 3.")
+    ] = None,
+    fold: Annotated[
+        int | None, typer.Option(help="Train this fold only, from 0; gather all by the command without --fold.")
+    ] = None,
     steps: Annotated[int, typer.Option(help="Optimiser steps per member; name more to train further.")] = 2000,
     device: Device = "auto",
     planner: Annotated[
@@ -38,6 +42,8 @@ def train_segmenter(
             data, out, folds=folds, fold=fold, steps=steps, device=device, planner=planner, resume=resume, seed=seed,
             start_from=start_from, trained_on=trained_on, licence=licence,
         )  # fmt: skip
+    if fold is not None:
+        typer.echo(f"Fold {fold} is trained. When all are, run the command without --fold.")
 
 
 def evaluate_segmenter(

@@ -1,7 +1,9 @@
-"""Images and their labels, from nnU-Net's raw layout or a cohort manifest."""
+"""Images and their labels, from nnU-Net's raw layout or a cohort manifest, and the split that came with them."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -9,18 +11,20 @@ import pandas as pd
 from pipeline.errors import ManifestError
 
 SUFFIX = "_0000.nii.gz"
+SPLITS = "splits_final.json"
 
 
-def find_cases(data: Path) -> dict[str, tuple[Path, Path]]:
+def find_cases(data: Path, *, without: Collection[str] = ()) -> dict[str, tuple[Path, Path]]:
     """Image and label file by case, sorted by case.
 
     ``data`` is a folder with ``imagesTr`` and ``labelsTr`` (nnU-Net's raw layout; ``images`` and ``labels`` will do),
-    or a cohort manifest (CSV) with ``patient_id``, ``image`` and ``mask``, one row a patient.
+    or a cohort manifest (CSV) with ``patient_id``, ``image`` and ``mask``, one row a patient; its rows whose ``split``
+    is in ``without`` are left out.
 
     Raises:
-        ManifestError: neither; or a case without its label, named.
+        ManifestError: neither; a case without its label, named; or no row is left.
     """
-    cases = _from_manifest(data) if data.is_file() else _from_folder(data)
+    cases = _from_manifest(data, without) if data.is_file() else _from_folder(data)
     missing = [case for case, files in cases.items() if not all(file.is_file() for file in files)]
     if missing:
         raise ManifestError(f"These cases have no image or no label file: {', '.join(missing)}.")
@@ -32,9 +36,50 @@ def anatomies_of(data: Path) -> dict[str, str]:
     own = {case: case for case in find_cases(data)}
     if not data.is_file():
         return own
-    rows = pd.read_csv(data, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    rows = _rows(data)
     named = zip(rows["patient_id"], rows.get("source_anatomy", rows["patient_id"]), strict=True)
     return {case: anatomy or case for case, anatomy in named}
+
+
+def own_folds(data: Path, cases: Collection[str]) -> list[list[str]]:
+    """The cases that each fold of the data's own split holds out, sorted; an empty list where the data have none.
+
+    A folder's split is ``splits_final.json`` beside its images, as nnU-Net and ``import-cirrmri600`` write it; a
+    manifest's is one fold, the rows whose ``split`` is ``valid``.
+
+    Args:
+        cases: all that there are to train on; each fold trains on those that it does not hold out.
+
+    Raises:
+        ManifestError: ``splits_final.json`` is damaged or divides other cases.
+    """
+    if data.is_file():
+        valid = sorted(case for case, split in _splits(_rows(data)).items() if split == "valid" and case in cases)
+        return [valid] if 0 < len(valid) < len(cases) else []
+    if not (data / SPLITS).is_file():
+        return []
+    try:
+        folds = [(list(fold["train"]), list(fold["val"])) for fold in json.loads((data / SPLITS).read_text())]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ManifestError(f"{SPLITS} is damaged; it must be a list of folds with train and val.") from error
+    if not folds:
+        raise ManifestError(f"{SPLITS} holds no fold.")
+    for number, (train, held_out) in enumerate(folds):
+        if fault := _fold_fault([*map(str, train)], [*map(str, held_out)], cases):
+            raise ManifestError(f"{SPLITS} does not fit the data: its fold {number} {fault}.")
+    return [sorted(map(str, held_out)) for _, held_out in folds]
+
+
+def _fold_fault(train: list[str], held_out: list[str], cases: Collection[str]) -> str:
+    """What is wrong with a fold that must hold each case once; empty where nothing is."""
+    named = [*train, *held_out]
+    if unknown := sorted(set(named) - set(cases)):
+        return f"names cases that are not there ({', '.join(unknown[:5])})"
+    if missing := sorted(set(cases) - set(named)):
+        return f"leaves cases out ({', '.join(missing[:5])})"
+    if len(named) > len(set(named)):
+        return "names a case twice"
+    return "" if train and held_out else "has nothing to train on or to hold out"
 
 
 def _from_folder(data: Path) -> dict[str, tuple[Path, Path]]:
@@ -45,12 +90,27 @@ def _from_folder(data: Path) -> dict[str, tuple[Path, Path]]:
     raise ManifestError(f"The data folder needs imagesTr with files that end in {SUFFIX}, and labelsTr beside it.")
 
 
-def _from_manifest(file: Path) -> dict[str, tuple[Path, Path]]:
-    try:
-        rows = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        columns = rows["patient_id"], rows["image"], rows["mask"]
-    except (ValueError, KeyError) as error:
-        raise ManifestError("The manifest must be a CSV with the columns patient_id, image and mask.") from error
+def _from_manifest(file: Path, without: Collection[str]) -> dict[str, tuple[Path, Path]]:
+    rows = _rows(file)
     if rows.empty or rows["patient_id"].duplicated().any():
         raise ManifestError("The manifest must hold one row a patient, and at least one.")
+    left = [split not in without for split in _splits(rows).values()]
+    if not any(left):
+        raise ManifestError(f"Every row of the manifest is of a split that is left out here ({', '.join(without)}).")
+    columns = (rows.loc[left, name] for name in ("patient_id", "image", "mask"))
     return {case: (file.parent / image, file.parent / mask) for case, image, mask in zip(*columns, strict=True)}
+
+
+def _splits(rows: pd.DataFrame) -> dict[str, str]:
+    """``split`` by case; empty where the manifest does not say. ``Test`` is test too, lest it be trained on."""
+    given = rows["split"].str.strip().str.lower() if "split" in rows else [""] * len(rows)
+    return dict(zip(rows["patient_id"], given, strict=True))
+
+
+def _rows(file: Path) -> pd.DataFrame:
+    try:
+        rows = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        rows[["patient_id", "image", "mask"]]
+    except (ValueError, KeyError) as error:
+        raise ManifestError("The manifest must be a CSV with the columns patient_id, image and mask.") from error
+    return rows

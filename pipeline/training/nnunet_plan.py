@@ -20,10 +20,11 @@ from nnunetv2.experiment_planning.plan_and_preprocess_api import (
 
 from pipeline.case import ORGANS
 from pipeline.errors import ManifestError
-from pipeline.training.cases import find_cases
+from pipeline.training.cases import SPLITS, find_cases, own_folds
 
 DATASET = "Dataset001_Liver"
 CONFIGURATION = "3d_fullres"
+FOLDS = 3
 ORIENTATION = "LPS"
 """Cases are turned to LPS before training, as the app does before prediction."""
 
@@ -54,6 +55,11 @@ class SmallPlanner(ExperimentPlanner):
         return super().get_plans_for_configuration(*args, **kwargs) | {"batch_size": 1}
 
 
+Cases = dict[str, tuple[Path, Path]]
+"""Image and label file by case."""
+Split = list[dict[str, list[str]]]
+"""``train`` and ``val`` of each fold: the cases that its member is trained on, and those that it holds out."""
+
 PLANNERS = {"small": (SmallPlanner, 1.5), "nnunet": (ExperimentPlanner, 8.0)}
 """Planner class and the GPU memory in GB that it plans for."""
 
@@ -66,7 +72,7 @@ def set_folders(work: Path) -> None:
     os.environ["nnUNet_compile"] = "false"
 
 
-def used_labels(cases: dict[str, tuple[Path, Path]]) -> list[int]:
+def used_labels(cases: Cases) -> list[int]:
     """Our label values that occur in the data, in order: 1 liver, 2 right kidney, 3 left kidney, 4 spleen.
 
     Raises:
@@ -78,8 +84,8 @@ def used_labels(cases: dict[str, tuple[Path, Path]]) -> list[int]:
     return sorted(used - {0})
 
 
-def write_raw(cases: dict[str, tuple[Path, Path]], work: Path, folds: list[list[str]]) -> None:
-    """Copy the cases, turned to LPS, into nnU-Net's raw layout and write the split.
+def write_raw(cases: Cases, work: Path) -> None:
+    """Copy the cases, turned to LPS, into nnU-Net's raw layout.
 
     nnU-Net wants label values without a gap, so they are numbered anew; their names say which is which.
     """
@@ -104,9 +110,6 @@ def write_raw(cases: dict[str, tuple[Path, Path]], work: Path, folds: list[list[
         "file_ending": ".nii.gz",
     }
     (raw / "dataset.json").write_text(json.dumps(dataset, indent=1))
-    (work / "preprocessed" / DATASET).mkdir(parents=True, exist_ok=True)
-    splits = [{"train": sorted(set(cases) - set(held_out)), "val": held_out} for held_out in folds]
-    (work / "preprocessed" / DATASET / "splits_final.json").write_text(json.dumps(splits, indent=1))
 
 
 def make_folds(cases: list[str], count: int) -> list[list[str]]:
@@ -114,16 +117,52 @@ def make_folds(cases: list[str], count: int) -> list[list[str]]:
     return [sorted(cases)[start::count] for start in range(count)]
 
 
-def prepare(data: Path, work: Path, *, folds: int, planner: str, processes: int) -> None:
-    """Write, plan and preprocess once; a second call finds its work done."""
-    cases = find_cases(data)  # before any folder is made
+def divide(data: Path, folds: int | None = None) -> tuple[Cases, Split]:
+    """The cases to train on, those of a test split left out, and their division into folds.
+
+    A division that comes with the data is kept; else ``folds`` (by default ``FOLDS``) are dealt out.
+
+    Raises:
+        ManifestError: the data or their division are not as ``pipeline.training.cases`` wants them, or another number
+            of folds is asked for.
+    """
+    cases = find_cases(data, without=("test",))
+    held_out = own_folds(data, cases)
+    if held_out and folds not in (None, len(held_out)):
+        raise ManifestError(
+            f"The data come with {len(held_out)} fold(s) of their own, by {SPLITS} or by valid in the manifest's split "
+            f"column; remove that, or do not ask for {folds}."
+        )
+    count = FOLDS if folds is None else folds
+    if not held_out and not 2 <= count <= len(cases):
+        raise ManifestError(f"{len(cases)} case(s) cannot be dealt into {count} folds; give at least two of each.")
+    held_out = held_out or make_folds(list(cases), count)
+    return cases, [{"train": sorted(set(cases) - set(names)), "val": names} for names in held_out]
+
+
+def read_split(work: Path) -> Split:
+    """The division that the work folder was prepared for."""
+    return json.loads((work / "preprocessed" / DATASET / SPLITS).read_text())
+
+
+def prepare(cases: Cases, split: Split, work: Path, *, planner: str, processes: int) -> None:
+    """Write, plan and preprocess once; a second call finds its work done.
+
+    Raises:
+        ManifestError: the labels are not ours, or the work was done for other cases or folds.
+    """
     set_folders(work)
-    done = work / "preprocessed" / DATASET / "done"
-    if done.exists():
+    preprocessed = work / "preprocessed" / DATASET
+    if (preprocessed / "done").exists():
+        if read_split(work) != split:
+            raise ManifestError(f"{work.name} was prepared for other cases or folds; remove it, or choose another -o.")
         return
-    write_raw(cases, work, make_folds(list(cases), folds))
+    write_raw(cases, work)
+    preprocessed.mkdir(parents=True, exist_ok=True)
+    (preprocessed / SPLITS).write_text(json.dumps(split, indent=1))
+    os.environ["nnUNet_n_proc_DA"] = "1"  # planning takes no 0, which a training in this process leaves behind
     planner_class, memory_gb = PLANNERS[planner]
     extract_fingerprint_dataset(1, num_processes=processes)
     plan_experiment_dataset(1, planner_class, gpu_memory_target_in_gb=memory_gb)
     preprocess_dataset(1, configurations=(CONFIGURATION,), num_processes=(processes,))
-    done.touch()
+    (preprocessed / "done").touch()

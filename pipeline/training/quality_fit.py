@@ -178,7 +178,7 @@ def train_quality(
         raise ManifestError(f"At least {FEWEST_ANATOMIES} anatomies are needed whose uncorrupted image gives a mask.")
     figures = cross_validate(masks, refused=len(rows) - len(masks))
     write(folder.folder, with_flag(masks), folder.info["sha256"], figures)
-    segmenter_card.rewrite(folder.folder)
+    segmenter_card.write(folder.folder)
     return figures
 
 

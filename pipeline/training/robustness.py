@@ -25,7 +25,7 @@ from pipeline.segmentation.quality import dice
 from pipeline.segmentation.quality_features import SIGNS
 from pipeline.training import corruptions
 from pipeline.training.cases import anatomies_of, find_cases
-from pipeline.training.segmenter_card import CORRUPTIONS
+from pipeline.training.segmenter_card import CORRUPTIONS, save_measured
 from pipeline.training.unseen import readers_of
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ def measure_corruptions(
         )
     planned = {(job.case, job.corruption, job.severity) for job in jobs}
     table = pd.DataFrame([row for row in rows if (row["case"], row["corruption"], row["severity"]) in planned])
-    _write(summarise(table).assign(weights=folder.sha256[:12]), folder.folder / CORRUPTIONS)
+    save_measured(folder, CORRUPTIONS, summarise(table))
     return table
 
 

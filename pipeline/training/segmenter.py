@@ -3,13 +3,12 @@
 nnU-Net's own schedule is 250000 steps of SGD. A CPU can afford a few thousand: AdamW, an averaged network, and a
 learning rate that is constant at first and falls to zero over the last two thirds of the steps. A training is taken
 further by naming more steps. One fold is one process's work: run the folds one after the other, or in processes of
-their own.
+their own, whose checkpoints a last call gathers.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import time
@@ -209,49 +208,61 @@ def train_fold(
             saved_at = time.monotonic()
     network.load_state_dict(average)
     parameters = sum(parameter.numel() for parameter in network.parameters())
+    report(f"fold {fold}: done")
     return TrainedMember(network.state_dict(), spent + time.monotonic() - start, parameters)
 
 
 def train_segmenter(
-    data: Path, out: Path, *, folds: int = 3, fold: int | None = None, steps: int = 2000, device: str = "auto",
-    planner: str = "small", resume: bool = True, seed: int = 0, work: Path | None = None,
+    data: Path, out: Path, *, folds: int | None = None, fold: int | None = None, steps: int = 2000,
+    device: str = "auto", planner: str = "small", resume: bool = True, seed: int = 0, work: Path | None = None,
     start_from: str | None = None, trained_on: str = "a cohort of this site", licence: str = "unknown",
     report: Callable[[str], None] = log.info,
 ) -> None:  # fmt: skip
-    """Plan, preprocess, train every fold (or the one named) and write the members into ``out``.
+    """Plan, preprocess, train every fold, and write the model into ``out`` once all are trained.
 
-    ``data`` holds ``imagesTr`` and ``labelsTr`` (nnU-Net's raw layout; ``images`` and ``labels`` will do); labels are
-    1 liver, 2 right kidney, 3 left kidney, 4 spleen, or the liver alone. ``work`` keeps nnU-Net's files and the
-    checkpoints: a second call goes on where the first ended, and one with more ``steps`` trains further. Where they
+    Labels are 1 liver, 2 right kidney, 3 left kidney, 4 spleen, or the liver alone. ``work`` keeps nnU-Net's files and
+    the checkpoints: a second call goes on where the first ended, and one with more ``steps`` trains further. Where they
     are gone, ``start_from`` names a trained model of the same plan and folds whose weights to begin with.
 
+    Args:
+        data: a folder or manifest as in ``pipeline.training.cases``. Rows of a test split are left out, and a division
+            into folds that comes with the data is kept.
+        folds: how many to deal out where the data have none of their own; by default 3.
+        fold: train this member only and write nothing but its checkpoint; once all are trained, alone or side by side,
+            a call without ``fold`` writes the model.
+
     Raises:
-        ManifestError: the data folder is not as described.
-        ModelError: ``start_from`` is no such model, or there is no such device.
+        ManifestError: the data are not as described, or ``work`` was prepared for others.
+        ModelError: ``start_from`` is no such model, ``out`` is a file, or there is no such fold or device.
     """
+    if out.exists() and not out.is_dir():
+        raise ModelError("The output is a file; name a folder with -o.")
     chosen = registry.choose_device(device)
     work = work or out.with_name(out.name + ".work")
-    nnunet_plan.prepare(data, work, folds=folds, planner=planner, processes=2)
-    nnunet_plan.set_folders(work)
-    start = None if start_from is None else _same_folds(registry.find(start_from, "segmenter"), work)
-    seconds, parameters = 0.0, 0
-    for number in range(folds) if fold is None else [fold]:
-        trained = train_fold(
-            work, number, steps=steps, device=chosen, resume=resume, seed=seed, start_from=start, report=report
-        )
-        registry.save_member(out, f"fold{number}", trained.state, bits=WEIGHT_BITS)
-        seconds, parameters = seconds + trained.seconds, trained.parameters
-        report(f"fold {number}: done")
-    segmenter_export.clear(out, keep=folds)
-    facts = {"steps": steps, "hours": round(seconds / 3600, 2), "device": str(chosen), "seed": seed,
-             "parameters": parameters, "folds": folds, "planner": planner}  # fmt: skip
+    cases, split = nnunet_plan.divide(data, folds)
+    if fold is not None and not 0 <= fold < len(split):
+        raise ModelError(f"The fold must be a number from 0 to {len(split) - 1}.")
+    nnunet_plan.prepare(cases, split, work, planner=planner, processes=2)
+    start = None if start_from is None else _same_folds(registry.find(start_from, "segmenter"), split)
+    trained = [
+        train_fold(work, number, steps=steps, device=chosen, resume=resume, seed=seed, start_from=start, report=report)
+        for number in (range(len(split)) if fold is None else [fold])
+    ]
+    if fold is not None:
+        return
+    for number, member in enumerate(trained):
+        registry.save_member(out, f"fold{number}", member.state, bits=WEIGHT_BITS)
+    segmenter_export.clear(out, keep=len(trained))
+    hours = round(sum(member.seconds for member in trained) / 3600, 2)
+    facts = {"steps": steps, "hours": hours, "device": str(chosen), "seed": seed,
+             "parameters": trained[0].parameters, "folds": len(trained), "planner": planner}  # fmt: skip
     segmenter_export.write_folder(work, out, trained_on=trained_on, licence=licence, training=facts)
+    segmenter_card.write(out)
 
 
-def _same_folds(model: registry.ModelFolder, work: Path) -> registry.ModelFolder:
+def _same_folds(model: registry.ModelFolder, split: nnunet_plan.Split) -> registry.ModelFolder:
     """The model, where its members held out what this training's members hold out: else a fold would be seen."""
-    splits = json.loads((work / "preprocessed" / nnunet_plan.DATASET / "splits_final.json").read_text())
-    if {f"fold{number}": split["val"] for number, split in enumerate(splits)} != segmenter_card.folds(model.folder):
+    if segmenter_card.folds_of(split) != segmenter_card.folds(model.folder):
         raise ModelError(
             "The model to start from was trained on other folds; its members have seen what they must not."
         )

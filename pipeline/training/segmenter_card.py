@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +14,11 @@ from pipeline.errors import ModelError
 from pipeline.segmentation.quality_prediction import FILE
 from pipeline.training.licences import licence_tag
 
-CORRUPTIONS = "corruptions.csv"
+log = logging.getLogger(__name__)
+
+EVALUATION, CORRUPTIONS = "evaluation.csv", "corruptions.csv"
+SEEN_BY_ALL = "seen by all"
+"""In ``folds.json``, in the place of a member: the cases that none of them held out."""
 
 TEMPLATE = """---
 license: {licence_tag}
@@ -30,18 +36,13 @@ safetensors. Research use only; not a medical device.
 Trained on {trained_on}. Licence of these weights: {licence}.
 
 ## Training
-`{command}`: {training}.
+`python -m pipeline train-segmenter`: {training}.
 Each member was trained without the cases that `folds.json` names for it. nnU-Net's own planning, preprocessing,
-augmentation, network and loss; AdamW and an averaged network; brightness and contrast redrawn organ by organ.
+augmentation, network and loss; AdamW and an averaged network. In a share of the samples brightness and contrast are
+redrawn organ by organ, and pools of bright fluid put around the organs.
 
 ## Cross-validation
-Each case predicted by the one member that has not seen it, on its own voxel grid, after the largest component was kept
-and holes were filled. HD95 is the larger of the two directed 95th percentiles. Written by
-`{evaluation_command}`.
-
-{summary}
-
-{table}
+{cross_validation}
 {sections}
 ## Limits
 - Dice on these cases says nothing about subjects, protocols or vendors that are not among them.
@@ -50,8 +51,26 @@ and holes were filled. HD95 is the larger of the two directed 95th percentiles. 
 """
 
 
+CROSS_VALIDATION = """\
+Each case predicted by the one member that has not seen it, on its own voxel grid, after the largest component was kept
+and holes were filled. HD95 is the larger of the two directed 95th percentiles. Written by
+`{command}`.
+
+{summary}
+
+{table}"""
+
+
+def folds_of(split: Sequence[Mapping[str, Sequence[str]]]) -> dict[str, list[str]]:
+    """The content of ``folds.json`` for nnU-Net's ``splits_final.json``."""
+    folds = {f"fold{number}": list(fold["val"]) for number, fold in enumerate(split)}
+    held_out = {case for names in folds.values() for case in names}
+    seen = sorted({case for fold in split for case in fold["train"]} - held_out)
+    return folds | ({SEEN_BY_ALL: seen} if seen else {})
+
+
 def folds(folder: Path) -> dict[str, list[str]]:
-    """The cases that each member has not seen, from ``folds.json``; empty for a model without it."""
+    """The cases that each member has not seen, and ``SEEN_BY_ALL``, from ``folds.json``; empty where there is none."""
     file = folder / "folds.json"
     if not file.is_file():
         return {}
@@ -63,12 +82,35 @@ def folds(folder: Path) -> dict[str, list[str]]:
 
 
 def unseen_by(folder: Path) -> dict[str, str]:
-    """The member that has not seen a case, by case."""
+    """The member that has not seen a case, by case; ``SEEN_BY_ALL`` where there is none."""
     return {case: member for member, cases in folds(folder).items() for case in cases}
 
 
-def write(folder: Path, table: pd.DataFrame) -> None:
-    """Write ``MODEL_CARD.md`` from ``model.json`` and a cross-validation by ``evaluate_segmenter``."""
+def measured(folder: Path, name: str) -> pd.DataFrame | None:
+    """``evaluation.csv`` or ``corruptions.csv``; None where it was not measured with the weights that are there now."""
+    file = folder / name
+    if not file.is_file():
+        return None
+    try:
+        table = pd.read_csv(file, dtype={"weights": str})
+    except ValueError:
+        table = pd.DataFrame()
+    if "weights" not in table or set(table.pop("weights")) != {registry.read(folder).sha256[:12]}:
+        log.warning("%s was not measured with these weights and is left out; measure again.", name)
+        return None
+    return table
+
+
+def save_measured(model: registry.ModelFolder, name: str, table: pd.DataFrame) -> None:
+    """Write a table that ``measured`` gives back as long as the whole model's weights stay the same."""
+    file = model.folder / name
+    signed = table.round(5).assign(weights=model.sha256[:12])
+    signed.to_csv(file.with_suffix(".new"), index=False)
+    file.with_suffix(".new").replace(file)
+
+
+def write(folder: Path) -> None:
+    """Write ``MODEL_CARD.md`` of a model that was trained here from what stands in its folder."""
     info = json.loads((folder / "model.json").read_text())
     training = info.get("training", {})
     said = "{steps} steps a member, {hours:.1f} hours on {device} summed over the members, seed {seed}".format(
@@ -82,29 +124,26 @@ def write(folder: Path, table: pd.DataFrame) -> None:
         trained_on=info["trained_on"],
         licence=info["licence"],
         licence_tag=licence_tag(info["licence"]),
-        training=said,
-        command=training.get("command", "python -m pipeline train-segmenter"),
-        evaluation_command="python -m pipeline evaluate-segmenter DATA --segmenter " + folder.resolve().name,
-        summary=markdown(summarise(table)),
-        table=markdown(table),
+        cross_validation=cross_validation(folder),
         sections=corruption_section(folder) + quality_section(folder),
+        training=said,
     )
     (folder / "MODEL_CARD.md").write_text(text)
 
 
-def rewrite(folder: Path) -> None:
-    """Write the card anew around the cross-validation that stands in the folder; without one there is no card yet."""
-    if (folder / "evaluation.csv").is_file():
-        write(folder, pd.read_csv(folder / "evaluation.csv"))
+def cross_validation(folder: Path) -> str:
+    """Figures of the members of now; without them the command that measures."""
+    command = f"python -m pipeline evaluate-segmenter DATA --segmenter {folder.resolve().name}"
+    table = measured(folder, EVALUATION)
+    if table is None:
+        return f"These weights have not been measured yet: run `{command}`."
+    return CROSS_VALIDATION.format(command=command, summary=markdown(summarise(table)), table=markdown(table))
 
 
 def corruption_section(folder: Path) -> str:
     """Dice by corruption; nothing where it was not measured with these weights."""
-    file = folder / CORRUPTIONS
-    if not file.is_file():
-        return ""
-    table = pd.read_csv(file)
-    if set(table.pop("weights")) != {registry.find(folder, "segmenter").sha256[:12]}:
+    table = measured(folder, CORRUPTIONS)
+    if table is None:
         return ""
     return f"""
 ## Corrupted images
@@ -121,7 +160,7 @@ def quality_section(folder: Path) -> str:
     if not file.is_file():
         return ""
     content = json.loads(file.read_text(encoding="utf-8"))
-    if content["weights"] != registry.find(folder, "segmenter").info["sha256"]:
+    if content["weights"] != registry.read(folder).info["sha256"]:
         return ""
     lines = "\n".join(f"- {line}" for line in content["cross_validation"]["in_words"])
     return f"""

@@ -12,9 +12,10 @@ import SimpleITK as sitk
 
 from models import registry
 from pipeline.case import ORGANS, Source, Volume
-from pipeline.errors import SegmentationError
+from pipeline.errors import ManifestError, SegmentationError
 from pipeline.segmentation import Segmenter, segment
-from pipeline.training import nnunet_plan, segmenter_card
+from pipeline.training import segmenter_card
+from pipeline.training.cases import find_cases
 from pipeline.training.mask_comparison import compare
 
 log = logging.getLogger(__name__)
@@ -25,28 +26,40 @@ def evaluate_segmenter(
 ) -> pd.DataFrame:
     """Predict every case of ``data`` and compare liver and spleen with its label.
 
-    A case that ``folds.json`` names is predicted by the one member that has not seen it, any other by all of them.
-    Where every member has a case of its own, the cross-validation is written into ``evaluation.csv`` and the card.
+    A case that ``folds.json`` names is predicted by the one member that has not seen it, and left out where every
+    member has; any other is predicted by all of them. Where ``data`` hold each case that a member held out, the
+    cross-validation is written into ``evaluation.csv`` and the card.
 
     Returns:
         One row a case and organ: case, member, organ and the measures of ``compare``.
+
+    Raises:
+        ManifestError: the data are not as ``find_cases`` wants them, or every member has seen every case.
     """
     folder = registry.find(model, "segmenter")
     unseen = segmenter_card.unseen_by(folder.folder)
-    cases = nnunet_plan.find_cases(data)
+    seen = {case for case, member in unseen.items() if member == segmenter_card.SEEN_BY_ALL}
+    found = find_cases(data)
+    cases = {case: files for case, files in found.items() if case not in seen}
+    if not cases:
+        raise ManifestError("Every member of the segmenter has seen every case; name other data.")
+    if len(cases) < len(found):
+        report(f"{len(found) - len(cases)} cases are left out, since every member has seen them")
     chosen, rows = registry.choose_device(device), []
     for member in sorted({unseen.get(case, "all") for case in cases}):
         name = folder.folder if member == "all" else folder.folder / member
         segmenter = Segmenter(registry.find(name, "segmenter"), chosen)
         for case in (case for case in cases if unseen.get(case, "all") == member):
-            found = evaluate_case(*cases[case], segmenter)
-            rows += [{"case": case, "member": member, "organ": organ} | values for organ, values in found.items()]
-            shown = ", ".join(f"{organ} Dice {values['dice']:.3f}" for organ, values in found.items())
+            organs = evaluate_case(*cases[case], segmenter)
+            rows += [{"case": case, "member": member, "organ": organ} | values for organ, values in organs.items()]
+            shown = ", ".join(f"{organ} Dice {values['dice']:.3f}" for organ, values in organs.items())
             report(f"{case} by {member}: {shown}")
     table = pd.DataFrame(rows).sort_values(["organ", "case"]).reset_index(drop=True)
-    if set(unseen) == set(cases):
-        table.round(4).to_csv(folder.folder / "evaluation.csv", index=False)
-        segmenter_card.write(folder.folder, table)
+    held_out = unseen.keys() - seen
+    if held_out and held_out <= cases.keys():
+        own = table[table["case"].isin(held_out)]
+        segmenter_card.save_measured(registry.read(folder.folder), segmenter_card.EVALUATION, own)
+        segmenter_card.write(folder.folder)
     return table
 
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from models import registry
+from pipeline import installation
 from pipeline.errors import ModelError
-from pipeline.training import nnunet_plan
+from pipeline.training import nnunet_plan, segmenter_card
 
 PLAN_KEYS = (
     "dataset_name", "plans_name", "original_median_spacing_after_transp", "original_median_shape_after_transp",
@@ -30,12 +33,11 @@ def write_folder(work: Path, out: Path, *, trained_on: str, licence: str, traini
     raw, preprocessed = work / "raw" / nnunet_plan.DATASET, work / "preprocessed" / nnunet_plan.DATASET
     plans = json.loads((preprocessed / "nnUNetPlans.json").read_text())
     dataset = json.loads((raw / "dataset.json").read_text())
-    splits = json.loads((preprocessed / "splits_final.json").read_text())
+    folds = segmenter_card.folds_of(nnunet_plan.read_split(work))
     _write(
         out, plans, dataset, nnunet_plan.CONFIGURATION,
         {"trained_on": trained_on, "licence": licence, "orientation": nnunet_plan.ORIENTATION, "training": training},
     )  # fmt: skip
-    folds = {f"fold{number}": split["val"] for number, split in enumerate(splits)}
     (out / "folds.json").write_text(json.dumps(folds, indent=1) + "\n")
 
 
@@ -45,40 +47,77 @@ def convert(
 ) -> None:  # fmt: skip
     """Turn an nnU-Net v2 result folder (``TRAINER__PLANS__CONFIGURATION``) into a model folder.
 
+    The model is made and checked beside ``out``, as an installation checks it; what was there before is untouched until
+    nothing can be wrong any more.
+
     ``orientation`` is the ITK axis code of the images that it was trained on; nnU-Net does not turn them itself.
     ``simulated`` says whether those images were.
 
     Raises:
-        ModelError: a file is missing, or a checkpoint holds more than tensors and plain values.
+        ModelError: a file is missing or is not nnU-Net's, a checkpoint holds more than tensors and plain values, the
+            model could not be installed, or ``out`` cannot be written.
     """
-    for name in ("plans.json", "dataset.json"):
-        if not (result / name).is_file():
-            raise ModelError(f"This is no nnU-Net result folder: {name} is missing.")
-    folds = sorted(result.glob(f"fold_*/{checkpoint}"))
-    if not folds:
+    if out.exists() and not out.is_dir():
+        raise ModelError("The output is a file; name a folder with -o.")
+    plans, dataset = (_read_json(result / name) for name in ("plans.json", "dataset.json"))
+    checkpoints = sorted(result.glob(f"fold_*/{checkpoint}"))
+    if not checkpoints:
         raise ModelError(f"No fold of the result folder holds {checkpoint}.")
-    configuration = result.name.split("__")[-1]
-    clear(out)
-    for file in folds:
-        state = _read_checkpoint(file)
-        configuration = state["init_args"]["configuration"]
-        weights = {name.removeprefix("module."): value for name, value in state["network_weights"].items()}
-        registry.save_member(out, file.parent.name.replace("_", ""), weights)
-    _write(
-        out, json.loads((result / "plans.json").read_text()), json.loads((result / "dataset.json").read_text()),
-        configuration,
-        {"trained_on": trained_on, "simulated": simulated, "licence": licence, "orientation": orientation},
-    )  # fmt: skip
+    info = {"trained_on": trained_on, "simulated": simulated, "licence": licence, "orientation": orientation}
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".exporting-", dir=out.parent) as beside:
+            draft = Path(beside) / out.resolve().name
+            configuration = _convert_members(checkpoints, draft)
+            try:
+                _write(draft, plans, dataset, configuration, info)
+            except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+                raise ModelError("plans.json or dataset.json does not fit the checkpoints beside it.") from error
+            installation.check(draft)
+            out.mkdir(exist_ok=True)
+            clear(out)
+            for part in draft.iterdir():
+                part.rename(out / part.name)
+    except OSError as error:
+        raise ModelError("The result cannot be read, or the model not be written; make room or rights.") from error
 
 
 def clear(out: Path, *, keep: int = 0) -> None:
-    """Remove the members of an earlier model from ``out`` but the first ``keep``, so that ensembles never mix."""
+    """Remove the members of an earlier model from ``out`` but the first ``keep``, so that ensembles never mix.
+
+    Without any to keep, what describes and measures that model goes too.
+    """
     kept = {f"fold{number}" for number in range(keep)}
-    for old in out.glob("fold[0-9]*"):
-        if old.name not in kept:
+    for old in out.glob("fold*"):
+        if re.fullmatch(registry.MEMBER, old.name, re.ASCII) and old.name not in kept:
             shutil.rmtree(old)
-    if not keep:
-        (out / "folds.json").unlink(missing_ok=True)
+    for name in () if keep else installation.FILES:
+        (out / name).unlink(missing_ok=True)
+
+
+def _convert_members(checkpoints: list[Path], out: Path) -> str:
+    """Write each checkpoint's weights as a member; returns the configuration that they all were trained in."""
+    configurations = set()
+    for file in checkpoints:
+        state = _read_checkpoint(file)
+        try:
+            configurations.add(state["init_args"]["configuration"])
+            weights = {name.removeprefix("module."): value for name, value in state["network_weights"].items()}
+            registry.save_member(out, file.parent.name.replace("_", ""), weights)
+        except (AttributeError, LookupError, TypeError) as error:
+            raise ModelError(f"The checkpoint of {file.parent.name} is not one of nnU-Net v2.") from error
+    if len(configurations) > 1:
+        raise ModelError("The folds were trained in different configurations, and make no ensemble.")
+    return configurations.pop()
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise ModelError(f"This is no nnU-Net result folder: {file.name} is missing.")
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"The result folder's {file.name} is damaged.") from error
 
 
 def _read_checkpoint(file: Path) -> dict[str, Any]:

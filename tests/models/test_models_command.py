@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from models import registry
 from pipeline.__main__ import app
-from tests.segmentation.conftest import write_model
+from tests.segmentation.conftest import tiny_network, write_model
 
 
 def run(*arguments: object) -> Result:
@@ -39,9 +39,10 @@ def test_what_ships_and_what_is_installed_is_listed(segmenter):
 
 
 def test_a_model_is_shown_with_figures_hash_and_folder(segmenter):
+    weights = registry.read(segmenter).sha256[:12]
     (segmenter / "evaluation.csv").write_text(
-        "case,member,organ,dice,iou,hd95_mm,assd_mm,volume_error_percent\n"
-        "a,fold0,liver,0.9,0.8,5,1,-4\nb,fold0,liver,0.7,0.6,9,3,2\n"
+        "case,member,organ,dice,iou,hd95_mm,assd_mm,volume_error_percent,weights\n"
+        f"a,fold0,liver,0.9,0.8,5,1,-4,{weights}\nb,fold0,liver,0.7,0.6,9,3,2,{weights}\n"
     )
     said = run("show", segmenter).stdout
     assert registry.read(segmenter).sha256 in said
@@ -49,6 +50,9 @@ def test_a_model_is_shown_with_figures_hash_and_folder(segmenter):
     assert "simulated: yes" in said
     figures = next(line.split() for line in said.splitlines() if line.strip().startswith("liver"))
     assert figures[:3] == ["liver", "2", "0.8"]
+    registry.save_member(segmenter, "fold0", tiny_network(5, seed=7).state_dict())
+    registry.write_model_json(segmenter, registry.read(segmenter).info)
+    assert "cross-validation" not in run("show", segmenter).stdout, "figures of other weights"
     assert "out_of_fold" in run("show", "fibrosis_t2").stdout
 
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from pipeline.errors import ManifestError
+from pipeline.training import nnunet_plan
 from pipeline.training.cases import find_cases
 
 
@@ -42,3 +45,77 @@ def test_a_wrong_manifest_is_refused(tmp_path, text, message):
     (tmp_path / "m.csv").write_text(text)
     with pytest.raises(ManifestError, match=message):
         find_cases(tmp_path / "m.csv")
+
+
+def write_data(folder, splits):
+    """Four cases and, where it is given, a splits_final.json beside them."""
+    touch(folder, *(f"imagesTr/{case}_0000.nii.gz" for case in "abcd"), *(f"labelsTr/{case}.nii.gz" for case in "abcd"))
+    if splits is not None:
+        (folder / "splits_final.json").write_text(splits if isinstance(splits, str) else json.dumps(splits))
+    return folder
+
+
+def write_manifest(folder, **splits):
+    """A manifest with a row and its files for each case and its split."""
+    touch(folder, *(f"{case}.nii.gz" for case in splits), *(f"{case}_mask.nii.gz" for case in splits))
+    lines = [f"{case},{case}.nii.gz,{case}_mask.nii.gz,{split}" for case, split in splits.items()]
+    (folder / "m.csv").write_text("\n".join(["patient_id,image,mask,split", *lines]) + "\n")
+    return folder / "m.csv"
+
+
+def fold(train, val):
+    return {"train": list(train), "val": list(val)}
+
+
+def test_a_split_that_comes_with_the_data_is_kept(tmp_path):
+    published = [fold("abc", "d"), fold("acd", "b")]
+    data = write_data(tmp_path, published)
+    assert nnunet_plan.divide(data)[1] == published
+    assert nnunet_plan.divide(data, folds=2)[1] == published
+    with pytest.raises(ManifestError, match=r"2 fold\(s\) of their own"):
+        nnunet_plan.divide(data, folds=3)
+
+
+def test_without_one_folds_are_dealt_out(tmp_path):
+    data = write_data(tmp_path, None)
+    assert nnunet_plan.divide(data)[1] == [fold("bc", "ad"), fold("acd", "b"), fold("abd", "c")]
+    assert nnunet_plan.divide(data, folds=2)[1] == [fold("bd", "ac"), fold("ac", "bd")]
+    for impossible in (0, 1, 5):
+        with pytest.raises(ManifestError, match=f"4 .* into {impossible} folds"):
+            nnunet_plan.divide(data, folds=impossible)
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ("{", "damaged"),
+        ([{"train": ["a"]}], "damaged"),
+        ([], "no fold"),
+        ([fold("abc", "d"), fold("abcd", "x")], r"fold 1 names cases that are not there \(x\)"),
+        ([fold("ab", "c")], r"fold 0 leaves cases out \(d\)"),
+        ([fold("abcd", "d")], "fold 0 names a case twice"),
+        ([fold("abcd", "")], "nothing to train on or to hold out"),
+        ([fold("", "abcd")], "nothing to train on or to hold out"),
+    ],
+)
+def test_a_split_that_does_not_fit_is_refused(tmp_path, splits, message):
+    with pytest.raises(ManifestError, match=message):
+        nnunet_plan.divide(write_data(tmp_path, splits))
+
+
+def test_training_leaves_out_a_manifests_test_rows_and_keeps_its_valid_ones(tmp_path):
+    manifest = write_manifest(tmp_path, a="train", b="test", c="valid", d=" Test", e="")
+    cases, split = nnunet_plan.divide(manifest)
+    assert list(cases) == ["a", "c", "e"]
+    assert split == [fold("ae", "c")]
+    assert list(find_cases(manifest)) == ["a", "b", "c", "d", "e"], "other commands read them"
+
+
+def test_a_manifest_without_valid_rows_is_dealt_out(tmp_path):
+    manifest = write_manifest(tmp_path, a="train", b="test", c="train", d="train", e="train")
+    assert nnunet_plan.divide(manifest, folds=2)[1] == [fold("ce", "ad"), fold("ad", "ce")]
+
+
+def test_a_manifest_of_test_rows_alone_is_nothing_to_train_on(tmp_path):
+    with pytest.raises(ManifestError, match=r"left out here \(test\)"):
+        nnunet_plan.divide(write_manifest(tmp_path, a="test", b="test"))

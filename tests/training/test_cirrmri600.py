@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from pipeline.__main__ import app
 from pipeline.errors import ManifestError
+from pipeline.training import nnunet_plan
 from pipeline.training.cases import find_cases
 from pipeline.training.cirrmri600 import Imported, import_cirrmri600
 from pipeline.training.manifest import COLUMNS, read_manifest
@@ -161,6 +162,23 @@ def test_the_command_prints_the_table_and_refuses_in_one_line(tmp_path):
     again = runner.invoke(app, ["import-cirrmri600", str(tmp_path / "data"), "-o", str(tmp_path / "out")])
     assert again.exit_code == 2
     assert len(again.stderr.strip().splitlines()) == 1
+
+
+def test_a_file_to_write_into_is_one_sentence(tmp_path):
+    add(tmp_path / "data", 1, "healthy")
+    (tmp_path / "taken").write_text("mine")
+    refused = CliRunner().invoke(app, ["import-cirrmri600", str(tmp_path / "data"), "-o", str(tmp_path / "taken")])
+    assert (refused.exit_code, refused.stderr) == (2, "The output is a file; name a folder with -o.\n")
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+@pytest.mark.parametrize("data", [".", "manifest.csv"])
+def test_training_keeps_the_published_split(imported, data):
+    out, _ = imported
+    cases, split = nnunet_plan.divide(out / data)
+    assert split == json.loads((out / "splits_final.json").read_text())
+    assert split[0]["val"] == ["cirrhotic_0003"]
+    assert set(split[0]["train"]) == cases.keys() - {"cirrhotic_0003"}
 
 
 def test_another_folder_is_refused(tmp_path):

@@ -144,14 +144,12 @@ def test_what_is_written_is_what_the_app_reads_and_the_card_tells(model):
     read = quality_prediction.load(model, weights)
     assert read is not None
     assert np.allclose(quality_fit.predict(read, rows), quality_fit.predict(fitted, rows), atol=1e-3)
-    pd.DataFrame({"case": ["a"], "organ": ["liver"], "dice": [0.9], "iou": [0.8], "hd95_mm": [9.0], "assd_mm": [2.0],
-                  "volume_error_percent": [1.0]}).to_csv(model / "evaluation.csv", index=False)  # fmt: skip
-    quality_fit.segmenter_card.rewrite(model)
+    quality_fit.segmenter_card.write(model)
     card = (model / "MODEL_CARD.md").read_text()
     assert figures.lines()[2] in card
     registry.save_member(model, "fold0", {"other": torch.ones(3)})
     registry.write_model_json(model, json.loads((model / "model.json").read_text()))
-    quality_fit.segmenter_card.rewrite(model)
+    quality_fit.segmenter_card.write(model)
     assert "Predicted quality" not in (model / "MODEL_CARD.md").read_text()
 
 

@@ -1,21 +1,29 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import SimpleITK as sitk
 import torch
 
 from models import registry
 from pipeline.case import Source, Volume
-from pipeline.errors import ModelError, SegmentationError
+from pipeline.errors import ManifestError, ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment
-from pipeline.training import nnunet_plan, segmenter, segmenter_card, segmenter_export
+from pipeline.training import nnunet_plan, segmenter
 from pipeline.training.organ_contrast import Fluid, OrganContrast
 from pipeline.training.segmenter_evaluation import compare, evaluate_segmenter
+from pipeline.training.unseen import readers_of
 
 SIZE_ZYX = (12, 48, 48)
+SPLIT = [
+    {"train": ["case0", "case2", "case3"], "val": ["case1"]},
+    {"train": ["case0", "case1", "case2"], "val": ["case3"]},
+]
+"""Comes with the data: case0 and case2 are held out by no member."""
 
 
 def write_case(folder, case: str, seed: int) -> None:
@@ -37,13 +45,16 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     for seed in range(4):
         write_case(folder, f"case{seed}", seed)
+    (folder / "splits_final.json").write_text(json.dumps(SPLIT))
     return folder
 
 
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("models") / "mini"
-    segmenter.train_segmenter(data, out, folds=2, steps=3, trained_on="boxes", licence="CC BY 4.0")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("nnUNet_n_proc_DA", "0")  # as an earlier training in this process leaves it
+        segmenter.train_segmenter(data, out, steps=3, trained_on="boxes", licence="CC BY 4.0")
     return out
 
 
@@ -51,7 +62,10 @@ def test_training_leaves_a_model_that_the_app_loads(trained, data):
     model = registry.find(trained, "segmenter")
     assert model.members == ("fold0", "fold1")
     folds = json.loads((trained / "folds.json").read_text())
-    assert sorted(folds["fold0"] + folds["fold1"]) == [f"case{i}" for i in range(4)]
+    assert folds == {"fold0": ["case1"], "fold1": ["case3"], "seen by all": ["case0", "case2"]}
+    for case in ("case0", "case2"):
+        assert readers_of(model, {}).of({case}) is None
+    assert readers_of(model, {}).of({"case1"}).members == ("fold0",)
     loaded = Segmenter(model, torch.device("cpu"))
     assert loaded.predictor.configuration_manager.patch_size
     image = sitk.ReadImage(data / "imagesTr" / "case0_0000.nii.gz", sitk.sitkFloat32)
@@ -87,14 +101,60 @@ def test_training_starts_from_a_model_of_the_same_folds_only(trained, data, tmp_
         )
 
 
-def test_evaluation_predicts_each_case_by_the_member_that_has_not_seen_it(trained, data):
-    folds = json.loads((trained / "folds.json").read_text())
-    table = evaluate_segmenter(data, trained, device="cpu")
+def test_folds_trained_alone_are_gathered_and_their_hours_summed(trained, data, tmp_path):
+    """Side by side, a process knows its own fold only; the last call has no fold and trains nothing."""
+    out, work, heard = tmp_path / "gathered", trained.with_name("mini.work"), []
+    for fold, hours in ((0, 1.5), (1, 2.25)):
+        segmenter.train_segmenter(data, out, folds=2, fold=fold, steps=4, work=work)
+        checkpoint = torch.load(work / f"fold{fold}.pt", weights_only=True)
+        torch.save(checkpoint | {"seconds": 3600 * hours}, work / f"fold{fold}.pt")
+    assert not out.exists()
+    segmenter.train_segmenter(data, out, folds=2, steps=4, work=work, report=heard.append)
+    assert not any("/4" in line for line in heard)
+    assert registry.find(out, "segmenter").info["training"]["hours"] == pytest.approx(3.75, abs=0.03)
+    assert "3.8 hours on cpu summed over the members" in (out / "MODEL_CARD.md").read_text()
+
+
+def test_a_fold_that_is_not_there_and_a_file_to_write_into_are_refused(data, tmp_path):
+    with pytest.raises(ModelError, match="from 0 to 1"):
+        segmenter.train_segmenter(data, tmp_path / "out", folds=2, fold=2)
+    (tmp_path / "taken").touch()
+    with pytest.raises(ModelError, match="name a folder"):
+        segmenter.train_segmenter(data, tmp_path / "taken")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_work_for_other_cases_is_not_taken_for_a_manifests(trained, data, tmp_path):
+    lines = ["patient_id,image,mask,split"]
+    for case in range(4):
+        files = f"{data}/imagesTr/case{case}_0000.nii.gz,{data}/labelsTr/case{case}.nii.gz"
+        lines.append(f"case{case},{files},{'test' if case == 0 else 'train'}")
+    (tmp_path / "cohort.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(ManifestError, match=r"mini\.work was prepared for other cases or folds"):
+        segmenter.train_segmenter(tmp_path / "cohort.csv", trained, steps=4)
+
+
+def test_evaluation_predicts_each_case_by_the_member_that_has_not_seen_it(trained, data, tmp_path):
+    write_case(tmp_path, "new", 9)
+    for folder in ("imagesTr", "labelsTr"):
+        shutil.copytree(data / folder, tmp_path / folder, dirs_exist_ok=True)
+    heard: list[str] = []
+    table = evaluate_segmenter(tmp_path, trained, device="cpu", report=heard.append)
+    assert "2 cases are left out, since every member has seen them" in heard
     livers = table[table.organ == "liver"].set_index("case")
-    assert {case: member for member, cases in folds.items() for case in cases} == livers["member"].to_dict()
+    assert livers["member"].to_dict() == {"case1": "fold0", "case3": "fold1", "new": "all"}
+    assert set(pd.read_csv(trained / "evaluation.csv")["case"]) == {"case1", "case3"}
     card = (trained / "MODEL_CARD.md").read_text()
-    assert f"{livers['dice'].mean():.3f}" in card
+    assert f"{livers['dice'].drop('new').mean():.3f}" in card
+    assert "| case1 | fold0 |" in card
     assert "worst" in card
+
+
+def test_data_that_every_member_has_seen_are_not_evaluated(trained, data, tmp_path):
+    for folder in ("imagesTr", "labelsTr"):
+        shutil.copytree(data / folder, tmp_path / folder, ignore=shutil.ignore_patterns("case[123]*"))
+    with pytest.raises(ManifestError, match="has seen every case"):
+        evaluate_segmenter(tmp_path, trained, device="cpu")
 
 
 def test_measures_of_a_shifted_box():
@@ -163,41 +223,3 @@ def test_folds_hold_each_case_once():
     folds = nnunet_plan.make_folds([f"c{i}" for i in range(7)], 3)
     assert sorted(case for fold in folds for case in fold) == [f"c{i}" for i in range(7)]
     assert {len(fold) for fold in folds} == {2, 3}
-
-
-def write_checkpoint(folder, trained, **extra):
-    """A result folder as nnU-Net leaves it, from the trained member's own plan and weights."""
-    result = folder / "nnUNetTrainer__nnUNetPlans__3d_fullres"
-    (result / "fold_0").mkdir(parents=True)
-    for name in ("plans.json", "dataset.json"):
-        (result / name).write_bytes((trained / name).read_bytes())
-    weights = Segmenter(registry.find(trained, "segmenter"), torch.device("cpu")).states[0]
-    content = {"network_weights": weights, "init_args": {"configuration": "3d_fullres"}, "_best_ema": np.float64(0.9)}
-    torch.save(content | extra, result / "fold_0" / "checkpoint_final.pth")
-    return result
-
-
-def test_a_result_folder_of_nnunet_becomes_a_model(trained, tmp_path):
-    result = write_checkpoint(tmp_path, trained)
-    segmenter_export.convert(result, tmp_path / "converted", trained_on="elsewhere", orientation="RAS")
-    model = registry.find(tmp_path / "converted", "segmenter")
-    loaded = Segmenter(model, torch.device("cpu"))
-    original = Segmenter(registry.find(trained, "segmenter"), torch.device("cpu"))
-    assert loaded.orientation == "RAS"
-    assert all(torch.allclose(a, original.states[0][n], atol=1e-3) for n, a in loaded.states[0].items())
-
-
-class Evil:
-    def __reduce__(self):
-        return (print, ("code from a checkpoint runs",))
-
-
-def test_a_checkpoint_with_code_in_it_is_not_loaded(trained, tmp_path, capsys):
-    result = write_checkpoint(tmp_path, trained, logging=Evil())
-    with pytest.raises(ModelError, match="more than weights"):
-        segmenter_export.convert(result, tmp_path / "converted", trained_on="elsewhere")
-    assert "runs" not in capsys.readouterr().out
-
-
-def test_the_card_says_nothing_was_unseen_without_folds(tmp_path):
-    assert segmenter_card.unseen_by(tmp_path) == {}

@@ -1,0 +1,85 @@
+"""The segmenter's card and its tables: what was measured with other weights is never shown beside these."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from models import registry
+from pipeline.training import segmenter_card
+from pipeline.training.segmenter_card import CORRUPTIONS, EVALUATION, SEEN_BY_ALL
+from tests.segmentation.conftest import LABELS, tiny_network, write_model
+
+TABLE = pd.DataFrame({
+    "case": ["a", "b"], "member": ["fold0", "fold1"], "organ": ["liver", "liver"], "dice": [0.9123, 0.8017],
+    "iou": [0.8, 0.7], "hd95_mm": [9.0, float("inf")], "assd_mm": [2.0, 3.0], "volume_error_percent": [1.0, -2.0],
+})  # fmt: skip
+MEAN = "0.857"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = write_model(tmp_path / "tiny", licence="CC0", training={"steps": 7, "hours": 3.04, "parameters": 5e6})
+    segmenter_card.save_measured(registry.read(folder), EVALUATION, TABLE)
+    segmenter_card.save_measured(registry.read(folder), CORRUPTIONS, pd.DataFrame({"corruption": ["motion"]}))
+    return folder
+
+
+def card(folder: Path) -> str:
+    segmenter_card.write(folder)
+    return (folder / "MODEL_CARD.md").read_text()
+
+
+def test_what_these_weights_were_measured_with_stands_in_the_card(model):
+    pd.testing.assert_frame_equal(segmenter_card.measured(model, EVALUATION), TABLE)
+    text = card(model)
+    assert MEAN in text
+    assert "| motion |" in text
+    assert "7 steps a member, 3.0 hours" in text
+    assert "5.0 million parameters" in text
+    assert "weights |" not in text
+    assert "pools of bright fluid" in text
+
+
+@pytest.mark.parametrize("given", ["other weights", "no weights", "nothing that can be read"])
+def test_an_evaluation_of_other_weights_is_left_out_of_the_card_with_a_sentence(model, caplog, given):
+    if given == "other weights":
+        registry.save_member(model, "fold1", tiny_network(len(LABELS), seed=9).state_dict())
+        registry.write_model_json(model, json.loads((model / "model.json").read_text()))
+    elif given == "no weights":
+        TABLE.to_csv(model / EVALUATION, index=False)
+    else:
+        (model / EVALUATION).write_text("")
+    with caplog.at_level(logging.WARNING):
+        text = card(model)
+    assert "evaluation.csv was not measured with these weights and is left out; measure again." in caplog.messages
+    assert MEAN not in text
+    assert "not been measured yet: run `python -m pipeline evaluate-segmenter DATA --segmenter tiny`" in text
+    assert ("| motion |" in text) == (given != "other weights")
+
+
+def test_weights_whose_hash_looks_like_a_number_are_the_same_weights(model, monkeypatch):
+    monkeypatch.setattr(registry.ModelFolder, "sha256", "12345678901e" + "0" * 52)
+    segmenter_card.save_measured(registry.read(model), EVALUATION, TABLE)
+    assert segmenter_card.measured(model, EVALUATION) is not None
+
+
+def test_folds_name_what_each_member_and_what_every_member_has_seen():
+    split = [{"train": ["a", "b", "c"], "val": ["d"]}, {"train": ["a", "c", "d"], "val": ["b"]}]
+    assert segmenter_card.folds_of(split) == {"fold0": ["d"], "fold1": ["b"], SEEN_BY_ALL: ["a", "c"]}
+    whole = [{"train": ["a"], "val": ["b"]}, {"train": ["b"], "val": ["a"]}]
+    assert segmenter_card.folds_of(whole) == {"fold0": ["b"], "fold1": ["a"]}
+
+
+def test_nothing_is_known_to_be_unseen_without_folds(tmp_path):
+    assert segmenter_card.unseen_by(tmp_path) == {}
+
+
+def test_the_shipped_segmenters_evaluation_is_of_its_weights():
+    folder = registry.SHIPPED / "liver_t2"
+    assert segmenter_card.measured(folder, EVALUATION) is not None
+    assert "pools of bright fluid" in (folder / "MODEL_CARD.md").read_text()

@@ -1,0 +1,130 @@
+"""From nnU-Net's result folder to a model: nothing of an earlier model is touched before everything was found good."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models import registry
+from pipeline.errors import ModelError
+from pipeline.segmentation import Segmenter
+from pipeline.training import segmenter_export
+from tests.segmentation.conftest import LABELS, tiny_network, write_model
+
+CONFIGURATION = "3d_fullres"
+
+
+def write_fold(result: Path, fold: str, labels: int = len(LABELS), **other: object) -> None:
+    """A checkpoint as nnU-Net leaves it, with what ``other`` says in its place."""
+    content = {
+        "network_weights": tiny_network(labels, seed=len(fold)).state_dict(),
+        "init_args": {"configuration": CONFIGURATION},
+        "_best_ema": np.float64(0.9),
+    }
+    (result / fold).mkdir()
+    torch.save(content | other, result / fold / "checkpoint_final.pth")
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Path:
+    """A result folder of two folds."""
+    result = tmp_path / "nnunet" / f"nnUNetTrainer__nnUNetPlans__{CONFIGURATION}"
+    model = write_model(tmp_path / "plan")
+    result.mkdir(parents=True)
+    for name in ("plans.json", "dataset.json"):
+        (result / name).write_bytes((model / name).read_bytes())
+    write_fold(result, "fold_0")
+    write_fold(result, "fold_all")
+    return result
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> Path:
+    """Another model in the place to write to, measured and described, and a file that is none of ours."""
+    folder = write_model(tmp_path / "out" / "model", members=3)
+    registry.save_member(folder, "foldall", tiny_network(len(LABELS)).state_dict())
+    registry.write_model_json(folder, registry.read(folder).info)
+    for name in ("folds.json", "evaluation.csv", "corruptions.csv", "quality.json", "MODEL_CARD.md", "notes.txt"):
+        (folder / name).write_text("of the earlier model")
+    return folder
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_a_result_folder_of_nnunet_becomes_a_model(result, tmp_path):
+    segmenter_export.convert(result, tmp_path / "new" / "model", trained_on="elsewhere", orientation="RAS")
+    loaded = Segmenter(registry.find(tmp_path / "new" / "model", "segmenter"), torch.device("cpu"))
+    assert loaded.orientation == "RAS"
+    assert loaded.model.members == ("fold0", "foldall")
+    given = tiny_network(len(LABELS), seed=len("fold_all")).state_dict()
+    assert all(torch.allclose(loaded.states[1][name], value, atol=1e-3) for name, value in given.items())
+
+
+def test_an_earlier_model_is_replaced_as_a_whole(result, earlier):
+    (result / "fold_all" / "checkpoint_final.pth").unlink()
+    segmenter_export.convert(result, earlier, trained_on="elsewhere")
+    assert registry.read(earlier).members == ("fold0",)
+    assert sorted(content(earlier)) == [
+        "dataset.json", "fold0/model.safetensors", "model.json", "notes.txt", "plans.json",
+    ]  # fmt: skip
+    assert [folder.name for folder in earlier.parent.iterdir()] == ["model"]
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("code from a checkpoint runs",))
+
+
+def change_plan(result: Path, old: str, new: str) -> None:
+    text = (result / "plans.json").read_text()
+    assert old in text
+    (result / "plans.json").write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda r: write_fold(r, "fold_1", logging=Evil()), "more than weights"),
+        (lambda r: write_fold(r, "fold_1", network_weights=None), "fold_1 is not one of nnU-Net v2"),
+        (lambda r: write_fold(r, "fold_1", init_args={}), "fold_1 is not one of nnU-Net v2"),
+        (lambda r: write_fold(r, "fold_1", init_args={"configuration": "2d"}), "different configurations"),
+        (lambda r: write_fold(r, "fold_1", labels=3), "fold1 cannot be used.*wrong shapes"),
+        (lambda r: write_fold(r, "fold_best"), r"foldbest/model\.safetensors does not belong"),
+        (lambda r: (r / "fold_all" / "checkpoint_final.pth").write_bytes(b"cut off"), "more than weights"),
+        (lambda r: (r / "dataset.json").unlink(), r"dataset\.json is missing"),
+        (lambda r: (r / "plans.json").write_text("{"), r"plans\.json is damaged"),
+        (lambda r: change_plan(r, CONFIGURATION, "2d"), "does not fit the checkpoints"),
+        (lambda r: change_plan(r, "DefaultPreprocessor", "shutil"), "'shutil' as preprocessor_name"),
+    ],
+)
+def test_a_faulty_result_leaves_what_was_there_as_it_was(result, earlier, capsys, spoil, message):
+    before = content(earlier)
+    spoil(result)
+    with pytest.raises(ModelError, match=message):
+        segmenter_export.convert(result, earlier, trained_on="elsewhere")
+    assert content(earlier) == before
+    assert [folder.name for folder in earlier.parent.iterdir()] == ["model"]
+    with pytest.raises(ModelError, match=message):
+        segmenter_export.convert(result, earlier.parent / "new", trained_on="elsewhere")
+    assert [folder.name for folder in earlier.parent.iterdir()] == ["model"]
+    assert "code from a checkpoint runs" not in capsys.readouterr().out
+
+
+def test_a_file_to_write_into_is_refused(result, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    for place in (tmp_path / "taken", tmp_path / "taken" / "below"):
+        with pytest.raises(ModelError, match=r"name a folder|make room or rights"):
+            segmenter_export.convert(result, place, trained_on="elsewhere")
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_a_training_leaves_no_member_of_an_exported_model(earlier):
+    segmenter_export.clear(earlier, keep=2)
+    assert sorted(folder.name for folder in earlier.glob("fold*") if folder.is_dir()) == ["fold0", "fold1"]
+    assert json.loads((earlier / "model.json").read_text())["kind"] == "segmenter"
