@@ -11,12 +11,14 @@ import gradio as gr
 from models import registry
 from pipeline import RESEARCH_USE
 from pipeline.page import form
+from pipeline.page.analysing import Analysing
 from pipeline.page.cases import Cases
 from pipeline.page.engine import Analyse, Choice, Engine, load_chosen
-from pipeline.page.handlers import Handlers
 from pipeline.page.niivue import ASSETS, ensure_viewer
+from pipeline.page.opening import Opening
 from pipeline.page.parts import Parts
 from pipeline.page.result import waiting_html
+from pipeline.page.reviewing import Reviewing
 from pipeline.page.routes import app_kwargs
 from pipeline.page.settings import Settings
 from pipeline.page.updates import Updates
@@ -60,9 +62,11 @@ def build_page(
     engine = Engine(load, Choice(settings.segmenter, settings.classifier))
     with gr.Blocks(title="FibroReview", analytics_enabled=False, delete_cache=DELETE_CACHE_S) as page:
         parts, examples = _place(settings, cases, library is not None)
-        store = ReviewStore(settings.reviews)
-        handlers = Handlers(parts, public=settings.public, cases=cases, engine=engine, store=store)
-        _wire(page, parts, handlers, examples)
+        opening = Opening(parts, cases, public=settings.public)
+        analysing = Analysing(parts, cases, engine)
+        _wire_input(parts, opening, analysing, examples)
+        _wire_review(parts, Reviewing(parts, cases, ReviewStore(settings.reviews)))
+        page.unload(opening.leave)
     engine.start()
     return page, _launch_arguments(settings, cases, library)
 
@@ -142,14 +146,22 @@ def _review_form(made: dict[str, Any]) -> None:
         made["saved"] = gr.HTML("", apply_default_css=False, elem_id="fr-saved")
 
 
-def _wire(page: gr.Blocks, parts: Parts, handlers: Handlers, examples: Mapping[str, Path]) -> None:
-    """Connect events. Opening and saving never stand in line behind an analysis."""
-    quiet: dict[str, Any] = {"outputs": parts.all(), "show_progress": "hidden", "api_visibility": "private"}
-    opening = {"concurrency_limit": WAITING, **quiet}
+def _wire_input(parts: Parts, opening: Opening, analysing: Analysing, examples: Mapping[str, Path]) -> None:
+    """Connect the input column. Opening never stands in line behind an analysis."""
+    quiet = _quiet(parts)
+    many = {"concurrency_limit": WAITING, **quiet}
     uploaded = [parts.visit, parts.upload, parts.confirmed]
-    events = [parts.upload.upload(handlers.upload, uploaded, **opening)]
+    chosen = [parts.visit, parts.blind, parts.segmenter, parts.classifier]
+    events = [
+        parts.upload.upload(opening.upload, uploaded, **many),
+        parts.series.input(opening.choose_series, [parts.visit, parts.series], **many),
+        parts.analyse.click(analysing.analyse, chosen, **many),
+    ]
     for button, example in zip(parts.examples, examples.values(), strict=True):
-        events.append(button.click(_on_example(handlers, example), [parts.visit], **opening))
+        events.append(button.click(_on_example(opening, example), [parts.visit], **many))
+    for event in events:
+        event.failure(analysing.failed, [parts.visit], concurrency_limit=None, **quiet)
+    parts.stop.click(analysing.stop, [parts.visit], concurrency_limit=None, **quiet)
     parts.confirmed.change(
         lambda confirmed: gr.update(interactive=confirmed),
         parts.confirmed,
@@ -157,27 +169,29 @@ def _wire(page: gr.Blocks, parts: Parts, handlers: Handlers, examples: Mapping[s
         show_progress="hidden",
         api_visibility="private",
     )
-    chosen = [parts.visit, parts.blind, parts.segmenter, parts.classifier]
-    events.append(parts.series.input(handlers.choose_series, [parts.visit, parts.series], **opening))
-    events.append(parts.analyse.click(handlers.analyse, chosen, **opening))
-    for event in events:
-        event.failure(handlers.failed, [parts.visit], concurrency_limit=None, **quiet)
-    parts.stop.click(handlers.stop, [parts.visit], concurrency_limit=None, **quiet)
-    answers = [parts.reader, parts.advanced, parts.confidence, parts.agreement, parts.quality, parts.comment]
-    # One at a time, so that the second of two clicks finds the first one's row.
-    looked = [parts.visit, *answers, parts.looked]
-    saving = parts.save.click(handlers.save, looked, js=LOOKED, concurrency_limit=1, **quiet)
-    saving.failure(handlers.save_failed, concurrency_limit=None, **quiet)
-    page.unload(handlers.leave)
 
 
-def _on_example(handlers: Handlers, path: Path) -> Callable[..., Iterator[Updates]]:
+def _on_example(opening: Opening, path: Path) -> Callable[..., Iterator[Updates]]:
     """A handler of its own for each example: Gradio finds the request by its annotation, which a partial hides."""
 
     def on_example(visit: Visit, request: gr.Request) -> Iterator[Updates]:
-        yield from handlers.example(visit, path, request)
+        yield from opening.example(visit, path, request)
 
     return on_example
+
+
+def _wire_review(parts: Parts, reviewing: Reviewing) -> None:
+    """Connect the form. One save at a time, so that the second of two clicks finds the first one's row."""
+    quiet = _quiet(parts)
+    answers = [parts.reader, parts.advanced, parts.confidence, parts.agreement, parts.quality, parts.comment]
+    looked = [parts.visit, *answers, parts.looked]
+    saving = parts.save.click(reviewing.save, looked, js=LOOKED, concurrency_limit=1, **quiet)
+    saving.failure(reviewing.save_failed, concurrency_limit=None, **quiet)
+
+
+def _quiet(parts: Parts) -> dict[str, Any]:
+    """Any component may change, and only our own progress bar is shown."""
+    return {"outputs": parts.all(), "show_progress": "hidden", "api_visibility": "private"}
 
 
 def _launch_arguments(settings: Settings, cases: Cases, library: Path | None) -> Mapping[str, Any]:

@@ -14,6 +14,10 @@ from pipeline.page.visit import Visit
 
 Updates = dict[Any, Any]
 """New values by component; what is not named stays as it is."""
+FAILED = (
+    "Something went wrong that we did not foresee: please try again, and if it happens again, ask the site's "
+    "administrator to look at the log."
+)
 
 
 class Show:

@@ -12,8 +12,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from pipeline.case import Volume
+from pipeline.errors import PipelineError
 from pipeline.exports.viewer import VOLUME_FILE, overlay_files, write_viewer_volume
-from pipeline.page.cases import Case, Cases
+from pipeline.page.cases import GONE, Case, Cases
 from pipeline.page.slices import Look, draw_slice
 
 # The template never changes, so Gradio never renders it anew and the canvas inside it lives on.
@@ -47,9 +48,20 @@ def viewer_component(cases: Cases, *, library: bool) -> gr.HTML:
     )
 
 
-def volume_value(volume: Volume, case: Case) -> dict[str, Any]:
-    """Write the volume into the case's served folder and return the viewer's value: an image without overlays."""
-    about = write_viewer_volume(volume, case.served)
+def volume_value(volume: Volume, case: Case, cases: Cases) -> dict[str, Any]:
+    """Write the volume into the case's served folder and return the viewer's value: an image without overlays.
+
+    Raises:
+        PipelineError: the disk is full, or the case was discarded meanwhile.
+    """
+    try:
+        about = write_viewer_volume(volume, case.served)
+    except (OSError, RuntimeError) as error:  # SimpleITK raises RuntimeError where it cannot write
+        if cases.find(case.key) is None:
+            raise PipelineError(GONE) from error
+        raise PipelineError(
+            "The images could not be prepared for the viewer: free disk space and open the case again."
+        ) from error
     return {
         "case": case.served.name,
         "base": file_address(case.served) + "/",

@@ -1,0 +1,88 @@
+"""One visitor's page without a browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipeline.page.analysing import Analysing
+from pipeline.page.cases import Cases
+from pipeline.page.engine import Choice, Engine
+from pipeline.page.layout import _place
+from pipeline.page.opening import Opening
+from pipeline.page.reviewing import Reviewing
+from pipeline.page.settings import Settings
+from pipeline.page.visit import Visit
+from pipeline.reviews import ReviewStore
+from tests.page.fake_models import load_fake
+
+DEFAULT = Choice("liver_t2", "fibrosis_t2")
+
+
+@dataclass
+class Request:
+    """What the handlers read of Gradio's request."""
+
+    session_hash: str = "one"
+
+
+class Desk:
+    """Calls the page's handlers as a visitor does and applies what they return."""
+
+    def __init__(self, folder: Path, *, public: bool = False, load: Any = None) -> None:
+        self.cases = Cases(keep_s=1000)
+        with gr.Blocks():
+            self.parts, _ = _place(Settings(examples=folder), self.cases, has_library=False)
+        self.store = ReviewStore(folder / "reviews")
+        engine = Engine(load or load_fake(), DEFAULT)
+        engine.start()
+        self.opening = Opening(self.parts, self.cases, public=public)
+        self.analysing = Analysing(self.parts, self.cases, engine)
+        self.reviewing = Reviewing(self.parts, self.cases, self.store)
+        self.visit = Visit()
+        self.sent: list[dict[Any, Any]] = []
+
+    def take(self, updates: dict[Any, Any]) -> None:
+        self.visit = updates.pop(self.parts.visit, self.visit)
+        self.sent.append(updates)
+
+    def run(self, updates: Iterator[dict[Any, Any]]) -> str:
+        """Everything that was sent to the page, as one text."""
+        self.sent.clear()
+        for update in updates:
+            self.take(update)
+        return repr(self.sent)
+
+    def upload(self, file: Path, *, confirmed: bool = True) -> str:
+        """The web server's copy of a file arrives."""
+        return self.run(self.opening.upload(self.visit, str(file), confirmed, Request()))  # type: ignore[arg-type]
+
+    def open(self, file: Path) -> str:
+        """Upload a copy of a file."""
+        copy = file.parent / "cache" / file.name
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, copy)
+        said = self.upload(copy)
+        assert not copy.exists(), "uploads are deleted"
+        return said
+
+    def analyse(self, choice: Choice = DEFAULT, *, blind: bool = False) -> str:
+        """Press Analyse and wait for the end."""
+        return self.run(self.analysing.analyse(self.visit, blind, *choice))
+
+    def save(
+        self,
+        reader: str = "R1",
+        verdict: str | None = "no",
+        confidence: int | None = 3,
+        agreement: str | None = None,
+        quality: int | None = None,
+    ) -> str:
+        """Save these answers; what was sent to the page."""
+        self.take(self.reviewing.save(self.visit, reader, verdict, confidence, agreement, quality, "", ""))
+        return repr(self.sent[-1])

@@ -1,0 +1,137 @@
+"""Analysing without a browser: what the models get, what is said, and what is left after a fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from models import registry
+from pipeline.case import Volume
+from pipeline.errors import ModelError
+from pipeline.page.engine import Analyse, Choice
+from pipeline.page.layout import build_page
+from pipeline.page.settings import Settings
+from pipeline.page.visit import Visit
+from tests.page.desk import DEFAULT, Desk
+from tests.page.fake_models import load_fake
+from tests.segmentation.conftest import write_model
+
+
+def test_an_analysis_that_was_overtaken_leaves_nothing(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    first = desk.cases.find(desk.visit.case_key)
+    assert first
+    steps = desk.analysing.analyse(desk.visit, False, *DEFAULT)
+    next(steps)
+    desk.cases.discard(first.key)
+    assert all(desk.parts.result not in update for update in steps)
+    assert not first.private.exists()
+    assert desk.analysing.line._tickets == []
+
+
+def test_models_that_cannot_be_loaded_are_said_and_not_hidden(tmp_path: Path, file: Path) -> None:
+    def load(choice: Choice) -> Analyse:
+        raise ModelError("The model liver_t2 is missing: install it.")
+
+    desk = Desk(tmp_path, load=load)
+    desk.open(file)
+    assert "liver_t2 is missing" in desk.analyse()
+    desk.cases.close()
+
+
+def test_stages_reach_the_page_by_name(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    assert "Segmenting the liver" in desk.analyse()
+
+
+def test_the_volume_is_what_the_models_get(tmp_path: Path, file: Path) -> None:
+    seen: list[Volume] = []
+
+    def load(choice: Choice) -> Analyse:
+        fake = load_fake()(choice)
+
+        def steps(volume: Volume, cancelled: Any) -> Any:
+            seen.append(volume)
+            return fake(volume, cancelled)
+
+        return steps
+
+    desk = Desk(tmp_path, load=load)
+    desk.open(file)
+    desk.analyse()
+    assert seen[0].image.GetSize() == (48, 40, 12)
+    desk.cases.close()
+
+
+def test_after_an_unforeseen_fault_the_case_can_be_analysed_again(
+    tmp_path: Path, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def load(choice: Choice) -> Analyse:
+        def steps(volume: Volume, cancelled: Any) -> Any:
+            raise MemoryError("out of memory")
+
+        return steps
+
+    desk = Desk(tmp_path, load=load)
+    desk.open(file)
+    with pytest.raises(MemoryError):
+        desk.analyse()
+    assert desk.analysing.line._tickets == []
+    updates = desk.analysing.failed(desk.visit)
+    assert "did not foresee" in repr(updates)
+    assert updates[desk.parts.analyse]["interactive"]
+    assert not updates[desk.parts.stop]["visible"]
+    assert "unexpected fault" in caplog.text
+    assert not desk.analysing.failed(Visit())[desk.parts.analyse]["interactive"]
+    desk.cases.close()
+
+
+def test_every_event_that_can_hang_says_so_when_it_fails(tmp_path: Path) -> None:
+    page, _ = build_page(Settings(examples=tmp_path, reviews=tmp_path / "reviews"), load=load_fake())
+    names = {number: function.name for number, function in page.fns.items()}
+    caught = {names.get(f.trigger_after or 0) for f in page.fns.values() if f.trigger_only_on_failure}
+    assert {"upload", "choose_series", "analyse", "save"} <= caught
+
+
+def test_with_one_model_of_a_kind_there_is_nothing_to_choose(desk: Desk) -> None:
+    assert [(p.value, p.visible) for p in (desk.parts.segmenter, desk.parts.classifier)] == [
+        (name, False) for name in DEFAULT
+    ]
+
+
+def test_an_installed_model_can_be_chosen_and_is_loaded_once(tmp_path: Path, file: Path) -> None:
+    write_model(registry.site_folder() / "ours")
+    loaded: list[Choice] = []
+
+    def load(choice: Choice) -> Analyse:
+        loaded.append(choice)
+        return load_fake()(choice)
+
+    desk = Desk(tmp_path, load=load)
+    picker = desk.parts.segmenter
+    assert picker.visible
+    assert not desk.parts.classifier.visible
+    assert [name for _, name in picker.choices] == ["liver_t2", "ours"]
+    with pytest.raises(gr.Error):
+        picker.preprocess("../elsewhere")
+    desk.open(file)
+    for segmenter in ("ours", "liver_t2", "ours"):
+        assert "62 %" in desk.analyse(Choice(segmenter, "fibrosis_t2"))
+    assert loaded == [DEFAULT, Choice("ours", "fibrosis_t2")]
+    desk.cases.close()
+
+
+def test_a_chosen_model_that_cannot_be_loaded_is_said(tmp_path: Path, file: Path) -> None:
+    def load(choice: Choice) -> Analyse:
+        if choice != DEFAULT:
+            raise ModelError("The weights of ours are damaged.")
+        return load_fake()(choice)
+
+    desk = Desk(tmp_path, load=load)
+    desk.open(file)
+    assert "ours are damaged" in desk.analyse(Choice("ours", "fibrosis_t2"))
+    assert "62 %" in desk.analyse()
+    desk.cases.close()

@@ -1,0 +1,94 @@
+"""Reviewing without a browser: what leaves the server before the reader's own verdict, and which rows are stored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.page.visit import Visit
+from tests.page.desk import Desk
+
+
+def test_before_the_reveal_nothing_of_the_result_is_sent(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    said = desk.analyse(blind=True)
+    case = desk.cases.find(desk.visit.case_key)
+    assert case
+    for secret in ("62 %", "0.62", "fr-verdict", "liver.nii.gz", "heatmap", "liver_window"):
+        assert secret not in said, secret
+    assert [file.name for file in case.served.iterdir()] == ["volume.nii.gz"]
+
+    assert "62 %" in desk.save()
+    assert (case.served / "liver.nii.gz").exists()
+    assert desk.store.rows()["after_reveal"].tolist() == ["no"]
+
+
+def test_a_refused_save_reveals_nothing(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    desk.analyse(blind=True)
+    assert "verdict" in desk.save("R1", None, None)
+    assert "62 %" not in repr(desk.sent[-1])
+    assert desk.store.rows().empty
+
+
+def test_a_case_that_was_seen_cannot_be_read_blind_again(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    desk.analyse()
+    desk.open(file)
+    assert "62 %" in desk.analyse(blind=True)
+
+
+def test_another_analysis_of_a_case_is_fetched_anew_and_reviewed_for_itself(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    desk.analyse()
+    desk.save("R1", "no", 3, "agree", 1)
+    before = desk.visit
+    assert before.outcome
+    desk.analyse()
+    assert desk.visit.outcome
+    assert desk.visit.viewer["case"] != before.viewer["case"]
+    assert desk.visit.opened_at == before.opened_at
+    assert desk.visit.latest("R1")
+    other = replace(desk.visit, outcome=replace(desk.visit.outcome, classifier="other@0"))
+    assert other.latest("R1") is None
+    desk.visit = other
+    desk.save("R1", "no", 3, "agree", 1)
+    assert desk.store.rows()["revises"].tolist() == ["", ""]
+
+
+def test_after_a_reload_a_case_that_was_seen_is_not_read_before_the_ai(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    desk.analyse(blind=True)
+    desk.save()
+    desk.visit = Visit()
+    desk.open(file)
+    desk.analyse(blind=True)
+    said = desk.save()
+    assert "reviewed this case before" in said
+    assert "62 %" in said
+    assert len(desk.store.rows()) == 1
+    desk.save("R1", "no", 3, "agree", 1)
+    assert desk.store.rows()["after_reveal"].tolist() == ["no", "yes"]
+
+    desk.visit = Visit()
+    desk.open(file)
+    desk.analyse(blind=True)
+    assert "Saved as review" in desk.save("R2")
+
+
+def test_a_review_is_saved_after_its_case_was_deleted_by_time(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    desk.analyse()
+    desk.cases.discard(desk.visit.case_key)
+    assert "Saved as review" in desk.save("R1", "no", 3, "agree", 1)
+    assert desk.store.rows()["probability"].tolist() == ["0.62"]
+
+
+def test_what_was_held_back_is_gone_with_its_case_but_not_the_verdict(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    desk.analyse(blind=True)
+    desk.cases.discard(desk.visit.case_key)
+    said = desk.save()
+    assert "open the case again" in said
+    assert "62 %" not in said
+    assert desk.store.rows()["after_reveal"].tolist() == ["no"]
