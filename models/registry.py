@@ -143,6 +143,10 @@ def read(folder: Path, member: str | None = None) -> ModelFolder:
     return ModelFolder(name if member is None else f"{name}/{member}", folder, info, (member,) if member else members)
 
 
+WEIGHT_BITS = 8
+"""Of weights trained here, as they are stored."""
+
+
 def save_member(folder: Path, member: str, state: dict[str, Tensor], bits: int | None = None) -> None:
     """Write one member as float16 safetensors in files below 10 MB.
 
@@ -155,16 +159,21 @@ def save_member(folder: Path, member: str, state: dict[str, Tensor], bits: int |
     unique = {}
     for name, value in state.items():
         if value.data_ptr() not in seen or value.numel() == 0:
-            stored = value.detach().cpu().contiguous()  # safetensors holds no other memory format
-            if stored.is_floating_point():
-                stored = (stored if bits is None else rounded(stored.float(), bits)).half()
-            unique[name] = stored
+            # safetensors holds no other memory format
+            unique[name] = as_stored(value.detach().cpu().contiguous(), bits)
         seen.add(value.data_ptr())
     target = folder / member
     target.mkdir(parents=True, exist_ok=True)
     for old in target.glob("model*"):
         old.unlink()
     save_torch_state_dict(unique, target, max_shard_size="9800KB")
+
+
+def as_stored(value: Tensor, bits: int | None = None) -> Tensor:
+    """What ``save_member`` writes of a parameter or buffer: measure with this, since it is what ships."""
+    if not value.is_floating_point():
+        return value
+    return (value if bits is None else rounded(value.float(), bits)).half()
 
 
 def rounded(weight: Tensor, bits: int) -> Tensor:

@@ -69,6 +69,9 @@ def predict_masks(
     members: Annotated[
         Literal["one", "all"], typer.Option(help="One or all of the members that have not seen the case.")
     ] = "one",
+    one_pass: Annotated[
+        bool, typer.Option("--one-pass", help="No overlapping tiles: a few times faster, a little less exact.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Write a cohort anew with a segmenter's masks in place of its own; an interrupted run goes on."""
@@ -77,7 +80,7 @@ def predict_masks(
 
         task = progress.add_task("Segmenting cases", total=None)
         masked = predicted_masks.predict_masks(
-            manifest, out, segmenter=segmenter, members=members, device=device,
+            manifest, out, segmenter=segmenter, members=members, one_pass=one_pass, device=device,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
     typer.echo(f"{masked.cases} cases in {masked.manifest}, {masked.segmented} segmented in this run")

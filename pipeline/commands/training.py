@@ -12,6 +12,7 @@ from pipeline.commands.shared import Device, Out, Seed, faults_in_one_line, log_
 Backbone = Literal["resnet18", "resnet50", "densenet121", "swin_tiny"]
 MaskUse = Literal["attention", "none", "mask-only", "background-only", "background-only-without-spleen"]
 """As in ``models.masked_attention``, which would load torch."""
+Labels = Literal["cohort", "shuffled", "site"]
 
 
 def train_segmenter(
@@ -71,6 +72,7 @@ def train_classifier(
     fold: Annotated[
         int | None, typer.Option(help="Train this fold only, from 0; gather all with --resume, without --fold.")
     ] = None,
+    members: Annotated[int | None, typer.Option(help="Train the first so many folds only; else all.", min=1)] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the cohort, at most.", min=1)] = 24,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without a better inner fold; else train all.", min=1)
@@ -84,9 +86,9 @@ def train_classifier(
     pretrained: Annotated[
         str, typer.Option(help="First weights: imagenet (timm's) or a .safetensors file of timm's; else random.")
     ] = "",
-    shuffle_labels: Annotated[
-        bool, typer.Option("--shuffle-labels", help="Leak test: the AUC should be near 0.5.")
-    ] = False,
+    labels: Annotated[
+        Labels, typer.Option(help="What to learn; shuffled (AUC near 0.5) and site (the scanner) test for leaks.")
+    ] = "cohort",
     sensitivity: Annotated[
         float | None, typer.Option(help="Wished of the operating point; else Youden's index.", min=0.01, max=1.0)
     ] = None,
@@ -102,7 +104,7 @@ def train_classifier(
         measured = classifier.train_classifier(
             manifest, out, fold=fold, device=device, resume=resume, work=work, licence=licence, pretrained=pretrained,
             sensitivity=sensitivity, backbone=backbone, mask=mask.replace("-", "_"), folds=folds, epochs=epochs,
-            patience=patience, seed=seed, shuffled_labels=shuffle_labels,
+            patience=patience, seed=seed, labels=labels, members=members,
             cut_offs=CutOffs(lsm_cut, metavir_cut.upper()),
         )  # fmt: skip
     if measured is None:

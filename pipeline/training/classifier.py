@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from models.masked_attention import BACKBONES, MaskedAttentionNet
-from models.registry import choose_device, file_sha256
+from models.registry import WEIGHT_BITS, as_stored, choose_device, file_sha256
 from pipeline.classification.explain import member_heat
 from pipeline.classification.predict import for_reading, read_member
 from pipeline.classification.slices import InputSpec
@@ -21,7 +21,7 @@ from pipeline.training.classifier_fold import Run, Settings, train_fold
 from pipeline.training.classifier_pretrained import backbone_weights, fingerprint
 from pipeline.training.classifier_report import Measured, Member, measure, write_model
 from pipeline.training.classifier_scores import platt
-from pipeline.training.classifier_split import shuffle_labels, split_folds
+from pipeline.training.classifier_split import relabel, split_folds
 from pipeline.training.manifest import read_manifest
 
 log = logging.getLogger(__name__)
@@ -79,13 +79,13 @@ def train_classifier(
     rows = cohort.rows[cohort.rows.split != "test"]
     cases = [cache_case(int(index), row, work / "slices", spec) for index, row in rows.iterrows()]  # type: ignore[call-overload]
     log.info("%d cases prepared, %d of them positive", len(cases), sum(case.label for case in cases))
-    if chosen.shuffled_labels:
-        cases = shuffle_labels(cases, chosen.seed)
+    splits = split_folds(cases, chosen.folds, chosen.seed)
+    cases = relabel(cases, chosen.labels, rows["site"].tolist(), chosen.seed)
+    wanted = range(chosen.folds)[: chosen.members] if fold is None else [fold]
 
     members = []
-    for number, (seen, unseen) in enumerate(split_folds(cases, chosen.folds, chosen.seed)):
-        if fold not in (None, number):
-            continue
+    for number in wanted:
+        seen, unseen = splits[number]
         checkpoint = work / f"fold{number}.pt"
         if not resume:
             checkpoint.unlink(missing_ok=True)
@@ -96,7 +96,8 @@ def train_classifier(
         return None
     measured = measure(cases, members, chosen.seed, sensitivity)
     measured.out_of_fold.to_csv(work / "out_of_fold.csv", index=False)
-    write_model(out, cohort, cases, members, chosen, spec, measured, licence, file_sha256(manifest), where)
+    unseen_by = [[cases[i] for i in unseen] for _, unseen in splits]
+    write_model(out, cohort, cases, members, unseen_by, chosen, spec, measured, licence, file_sha256(manifest), where)
     return measured
 
 
@@ -108,17 +109,23 @@ def finish_member(
     The scale (Platt's) goes into the last layer: members then speak of the same log odds, so that their mean
     probability, and a threshold on it, mean something.
     """
-    rounded = run.result().half().float()  # what ships is float16, so that is what is measured
-    net = for_reading(rounded.to(memory_format=torch.contiguous_format))
+    net = for_reading(run.result().to(memory_format=torch.contiguous_format))
+    as_it_ships(net)
     raw = np.array([read_member(net, cases[i].tensor(spec).to(device))[0] for i in unseen])
     scale, shift = platt(np.array([cases[i].label for i in unseen]), raw)
     with torch.no_grad():
         net.head.weight.mul_(scale)
         net.head.bias.mul_(scale).add_(shift)
-    net.head.half().float()  # the scaled layer is rounded too; a steep scale makes that visible
+    as_it_ships(net)  # the scaled layer is rounded too; a steep scale makes that visible
     logits = np.array([read_member(net, cases[i].tensor(spec).to(device))[0] for i in unseen])
     peaks = [heat_peak(net, cases[i].tensor(spec).to(device)) for i in unseen]
     return Member(net, unseen, raw, logits, np.array(peaks), run.epochs, run.seconds)
+
+
+def as_it_ships(net: MaskedAttentionNet) -> None:
+    """Round the weights, in place, to what is stored: that is what is measured."""
+    state = {name: as_stored(value, WEIGHT_BITS) for name, value in net.state_dict().items()}
+    net.load_state_dict(state)
 
 
 def heat_peak(net: MaskedAttentionNet, x: torch.Tensor) -> float:

@@ -76,8 +76,8 @@ Each case is read by the one member that has not seen its anatomy ({cases} cases
 - Cross-validation within one cohort says nothing about sites, scanners, protocols or causes of disease outside it.
 - The answer depends on the liver mask: the app shows by how much, and warns.
 - Whether the classifier reads the liver or the scanner is measured by trainings with `--mask background-only`,
-  `background-only-without-spleen`, `mask-only` and `--shuffle-labels`; their AUC should be near 0.5, but for the
-  outline and the spleen, which are signs themselves.
+  `background-only-without-spleen` or `mask-only`, and with `--labels site` or `shuffled`. Only the last must have an
+  AUC of 0.5: outline and spleen are signs themselves, and a scanner can always be told.
 - The heat map shows where the score comes from, not where fibrosis is.
 """
 
@@ -137,7 +137,7 @@ def in_words(interval: Sequence[float]) -> str:
 def command(settings: Settings) -> str:
     """The command of a training, with every option that differs from its default; paths stay at the site."""
     usual, said = Settings(), ["python -m pipeline train-classifier MANIFEST -o MODEL"]
-    for name in ("backbone", "mask", "folds", "epochs", "patience", "seed"):
+    for name in ("backbone", "mask", "labels", "folds", "members", "epochs", "patience", "seed"):
         value = getattr(settings, name)
         if value != getattr(usual, name):
             said.append(f"--{name} {str(value).replace('_', '-')}")
@@ -145,4 +145,4 @@ def command(settings: Settings) -> str:
         said.append(f"--lsm-cut {settings.cut_offs.lsm_kpa:g} --metavir-cut {settings.cut_offs.metavir}")
     if settings.pretrained:
         said.append("--pretrained " + (settings.pretrained if settings.pretrained == "imagenet" else "FILE"))
-    return " ".join(said + ["--shuffle-labels"] * settings.shuffled_labels)
+    return " ".join(said)

@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from pipeline.classification.predict import read_member
 from pipeline.classification.slices import InputSpec
 from pipeline.errors import ModelError
 from pipeline.training.classifier_data import CachedCase, draw_training_input
-from pipeline.training.classifier_split import split_inner
+from pipeline.training.classifier_split import Labels, split_inner
 from pipeline.training.manifest import DEFAULT_CUT_OFFS, CutOffs
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ class Settings:
     backbone: str = "resnet18"
     mask: MaskUse = "attention"
     folds: int = 3
+    members: int | None = None
+    """How many of the folds get a member; None for all. What is measured out of fold then has fewer cases."""
     epochs: int = 24
     """At most, where ``patience`` is given."""
     patience: int | None = None
@@ -56,8 +58,8 @@ class Settings:
     cut_offs: CutOffs = DEFAULT_CUT_OFFS
     pretrained: str = ""
     """``classifier_pretrained.fingerprint`` of the backbone's first weights; empty for random ones."""
-    shuffled_labels: bool = False
-    """A leak test: each case has another one's label."""
+    labels: Labels = "cohort"
+    """Others than the cohort's are leak tests, see ``classifier_split.relabel``."""
 
 
 class Run:
@@ -146,7 +148,9 @@ def train_fold(
         start: weights of the backbone; random ones without.
     """
     torch.manual_seed(settings.seed * 1000 + fold)
-    run = Run(settings, asdict(settings) | {"cases": digest(cases)}, start, device)
+    # How many members there are changes none of them.
+    belongs_to = asdict(replace(settings, members=None)) | {"cases": digest(cases)}
+    run = Run(settings, belongs_to, start, device)
     run.load(checkpoint, device)
     learning, stopping = (cases, []) if settings.patience is None else split_inner(cases, settings.seed)
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):

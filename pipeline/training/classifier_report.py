@@ -14,7 +14,7 @@ import timm
 import torch
 
 from models.masked_attention import BACKBONES, MaskedAttentionNet
-from models.registry import save_member, write_model_json
+from models.registry import WEIGHT_BITS, save_member, write_model_json
 from pipeline.classification.slices import InputSpec
 from pipeline.statistics import Estimate
 from pipeline.statistics.auc import auc, auc_with_interval
@@ -29,7 +29,10 @@ SIMULATED_NOTE = (
     "Trained on simulated fibrosis: the probability means nothing for a patient until this site installs weights "
     "trained on its own cohort."
 )
-SHUFFLED_NOTE = "Trained on shuffled labels, to test for leaks: the probability means nothing at all."
+LEAK_NOTES = {
+    "shuffled": "Trained on shuffled labels, to test for leaks: the probability means nothing at all.",
+    "site": "Trained to tell the first site, to test for leaks: the probability says nothing of fibrosis.",
+}
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ def write_model(
     cohort: Cohort,
     cases: Sequence[CachedCase],
     members: Sequence[Member],
+    unseen_by: Sequence[Sequence[CachedCase]],
     settings: Settings,
     spec: InputSpec,
     measured: Measured,
@@ -147,19 +151,23 @@ def write_model(
     manifest_sha256: str,
     device: torch.device,
 ) -> None:
-    """Replace what ``out`` holds of an earlier training by this one."""
+    """Replace what ``out`` holds of an earlier training by this one.
+
+    Args:
+        unseen_by: the cases that each fold leaves out, with a member or without.
+    """
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("fold[0-9]*"):
         shutil.rmtree(old)
     for fold, member in enumerate(members):
         state = {key: value.detach().cpu().contiguous() for key, value in member.net.state_dict().items()}
-        save_member(out, f"fold{fold}", state)
-    unseen = {f"fold{fold}": [cases[i].case_id for i in member.unseen] for fold, member in enumerate(members)}
+        save_member(out, f"fold{fold}", state, bits=WEIGHT_BITS)
+    unseen = {f"fold{fold}": [case.case_id for case in part] for fold, part in enumerate(unseen_by)}
     (out / "folds.json").write_text(json.dumps(unseen, indent=1) + "\n", encoding="utf-8")
     info = model_info(cohort, cases, settings, spec, measured, licence)
     info["manifest_sha256"] = manifest_sha256
     info["unseen_anatomies"] = {
-        f"fold{fold}": sorted({cases[i].anatomy for i in member.unseen}) for fold, member in enumerate(members)
+        f"fold{fold}": sorted({case.anatomy for case in part}) for fold, part in enumerate(unseen_by)
     }
     info["training"] |= {
         "epochs_done": [member.epochs for member in members],
@@ -182,18 +190,18 @@ def model_info(
     """The content of ``model.json``: all that code, page and card know of this model, but for its making."""
     positives, anatomies = sum(case.label for case in cases), len({case.anatomy for case in cases})
     kind = "simulated" if cohort.simulated else "labelled"
-    shuffled = ", with shuffled labels" if settings.shuffled_labels else ""
-    notes = [SIMULATED_NOTE] * cohort.simulated + [SHUFFLED_NOTE] * settings.shuffled_labels
+    leak = LEAK_NOTES.get(settings.labels)
+    notes = [SIMULATED_NOTE] * cohort.simulated + ([leak] if leak else [])
     zone = {"indeterminate": [round(cut, 4) for cut in measured.indeterminate]} if measured.indeterminate else {}
     return {
         "schema": 1,
         "kind": "classifier",
-        "trained_on": f"{len(cases)} {kind} cases ({positives} positive) from {anatomies} anatomies{shuffled}",
+        "trained_on": f"{len(cases)} {kind} cases ({positives} positive) from {anatomies} anatomies",
         "simulated": cohort.simulated,
         "licence": licence,
         "cohort": cohort.description,
         "note": " ".join(notes),
-        "positive_class": cohort.positive_class,
+        "positive_class": "the first site" if settings.labels == "site" else cohort.positive_class,
         "threshold": round(measured.threshold, 4),
         "threshold_rule": measured.rule,
         **zone,

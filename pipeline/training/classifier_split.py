@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline.errors import ManifestError
 from pipeline.training.classifier_data import CachedCase
+
+Labels = Literal["cohort", "shuffled", "site"]
 
 INNER_FOLDS = 5
 """Early stopping looks at one case in this many."""
@@ -50,7 +53,24 @@ def anatomies_per_class(cases: Sequence[CachedCase]) -> int:
     return min(len({case.anatomy for case in cases if case.label is wanted}) for wanted in (True, False))
 
 
-def shuffle_labels(cases: Sequence[CachedCase], seed: int) -> list[CachedCase]:
-    """The same cases with each other's labels: whatever a training then finds is a leak or chance."""
-    labels = np.random.default_rng(seed).permutation([case.label for case in cases])
-    return [replace(case, label=bool(label)) for case, label in zip(cases, labels, strict=True)]
+def relabel(cases: Sequence[CachedCase], labels: Labels, sites: Sequence[str], seed: int) -> list[CachedCase]:
+    """The same cases with the labels to learn.
+
+    Args:
+        labels: ``cohort`` keeps them; ``shuffled`` gives each case another one's: whatever a training then finds is a
+            leak or chance; ``site`` asks whether a case comes from the first site, by name: what can be told of the
+            scanner.
+        sites: of the cases.
+
+    Raises:
+        ManifestError: there is one site only.
+    """
+    if labels == "cohort":
+        return list(cases)
+    if labels == "shuffled":
+        told = np.random.default_rng(seed).permutation([case.label for case in cases]).tolist()
+    else:
+        if len(set(sites)) < 2:
+            raise ManifestError("A site classifier needs cases of two sites.")
+        told = [site == min(sites) for site in sites]
+    return [replace(case, label=label) for case, label in zip(cases, told, strict=True)]

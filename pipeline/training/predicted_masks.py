@@ -58,6 +58,7 @@ def predict_masks(
     *,
     segmenter: str = "liver_t2",
     members: Members = "one",
+    one_pass: bool = False,
     device: str = "auto",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Masked:
@@ -75,6 +76,7 @@ def predict_masks(
         segmenter: name or path; ``NAME/fold1`` for one member.
         members: ``one`` of those that have seen neither the case nor its anatomy, shared out by the name of the case;
             or ``all`` of them together.
+        one_pass: see ``Segmenter``.
         progress: called with cases done and cases in all.
 
     Raises:
@@ -92,7 +94,7 @@ def predict_masks(
     # A manifest stands only beside masks and tables that are its own.
     for name in ("manifest.csv", "truth.csv", "left_out.csv", "cohort.json"):
         (out / name).unlink(missing_ok=True)
-    work = Work(readers, members, out, registry.choose_device(device))
+    work = Work(readers, members, one_pass, out, registry.choose_device(device))
     table = work.cases(cohort, truth, progress)
     left_out = write_tables(manifest, out, cohort, table, truth)
     return Masked(
@@ -135,6 +137,7 @@ class Work:
 
     readers: Readers
     members: Members
+    one_pass: bool
     out: Path
     device: torch.device
     segmented: int = 0
@@ -167,7 +170,7 @@ class Work:
         if model is None:
             return found | {"reason": SEEN}
         image_sha = file_sha256(image)
-        done = self.done(case, image, digest([image_sha, fingerprint(model), settings(model)]), model)
+        done = self.done(case, image, digest([image_sha, fingerprint(model), settings(model), self.one_pass]), model)
         if problem := done["problem"]:
             return found | {"reason": problem}
         found |= {"member": self.readers.in_words(model), "score": done["score"] or ""}
@@ -210,7 +213,7 @@ class Work:
 
     def segmenter(self, model: ModelFolder) -> Segmenter:
         if model.members not in self.loaded:
-            self.loaded[model.members] = Segmenter(model, self.device)
+            self.loaded[model.members] = Segmenter(model, self.device, self.one_pass)
         return self.loaded[model.members]
 
 

@@ -55,6 +55,16 @@ def test_each_tile_is_a_step_and_shares_grow(bright_segmenter):
     assert "network 2 of 2" in steps[-1].name
 
 
+def test_one_pass_looks_at_the_whole_volume_at_once(bright_segmenter):
+    tiled = segment(make_volume(BOX), bright_segmenter).liver
+    bright_segmenter.one_pass = True
+    steps = list(segment_steps(make_volume(BOX), bright_segmenter))
+    assert len(steps) == 3  # preparing, and one for each member
+    assert np.array_equal(segment(make_volume(BOX), bright_segmenter).liver, tiled)
+    bright_segmenter.one_pass = False
+    assert len(list(segment_steps(make_volume(BOX), bright_segmenter))) > 3
+
+
 def test_closing_the_steps_stops_at_a_tile(bright_segmenter):
     seen = []
 

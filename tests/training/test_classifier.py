@@ -28,9 +28,10 @@ from pipeline.training.classifier_card import command
 from pipeline.training.classifier_data import CachedCase, cache_case, draw_slices, draw_training_input, vary_mask
 from pipeline.training.classifier_fold import Run, Settings, learning_rate, train_fold
 from pipeline.training.classifier_pretrained import backbone_weights
-from pipeline.training.classifier_report import SHUFFLED_NOTE, SIMULATED_NOTE, Measured, model_info
-from pipeline.training.classifier_split import shuffle_labels, split_folds, split_inner
+from pipeline.training.classifier_report import LEAK_NOTES, SIMULATED_NOTE, Measured, model_info
+from pipeline.training.classifier_split import relabel, split_folds, split_inner
 from pipeline.training.manifest import read_manifest
+from pipeline.training.unseen import readers_of
 
 SPEC = InputSpec(spacing_mm=4.0, size_yx=(32, 32))
 CPU = torch.device("cpu")
@@ -204,13 +205,33 @@ def test_the_inner_fold_keeps_anatomies_together_and_holds_both_labels(cases):
 
 def test_shuffled_labels_are_the_same_ones_in_other_places_and_said(cases, trained):
     folder, measured = trained
-    shuffled = shuffle_labels(cases, 1)
+    shuffled = relabel(cases, "shuffled", [], 1)
     assert sorted(case.label for case in shuffled) == sorted(case.label for case in cases)
     assert [case.label for case in shuffled] != [case.label for case in cases]
-    settings = Settings(shuffled_labels=True)
+    settings = Settings(labels="shuffled")
     info = model_info(read_manifest(folder / "manifest.csv"), cases, settings, SPEC, measured)
-    assert info["note"].endswith(SHUFFLED_NOTE)
-    assert command(settings).endswith("--shuffle-labels")
+    assert info["note"].endswith(LEAK_NOTES["shuffled"])
+    assert command(settings).endswith("--labels shuffled")
+
+
+def test_a_site_classifier_learns_the_site(cases):
+    sites = ["B", "A"] * (len(cases) // 2)
+    assert [case.label for case in relabel(cases, "site", sites, 0)] == [site == "A" for site in sites]
+    with pytest.raises(ManifestError, match="two sites"):
+        relabel(cases, "site", ["A"] * len(cases), 0)
+
+
+def test_a_single_member_is_trained_and_the_other_folds_are_still_known(trained, tmp_path):
+    folder, _ = trained
+    measured = train(folder / "manifest.csv", tmp_path / "model", members=1, resume=True, epochs=2)
+    model = find(tmp_path / "model", "classifier")
+    assert model.members == ("fold0",)
+    unseen = json.loads((tmp_path / "model" / "folds.json").read_text())
+    assert sorted(unseen["fold0"] + unseen["fold1"]) == [f"case{i}" for i in range(8)]
+    assert sorted(measured.out_of_fold.patient_id) == sorted(unseen["fold0"])
+    readers = readers_of(model, {})
+    assert readers.of((unseen["fold1"][0],)) is None
+    assert readers.of((unseen["fold0"][0],)) is not None
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ class Segmenting:
 def segmenting(monkeypatch) -> Segmenting:
     fake = Segmenting()
     monkeypatch.setattr(predicted_masks, "segment", fake)
-    monkeypatch.setattr(predicted_masks, "Segmenter", lambda model, device: model)
+    monkeypatch.setattr(predicted_masks, "Segmenter", lambda model, device, one_pass: model)
     return fake
 
 
@@ -91,7 +91,11 @@ def test_one_unseen_member_segments_and_they_share_the_cases(tmp_path, manifest,
     assert read(tmp_path / "out" / "truth.csv")["member"].tolist() == [name for (name,) in segmenting.members]
 
     work = predicted_masks.Work(
-        predicted_masks.readers_of(predicted_masks.registry.find(segmenter), {}), "one", tmp_path, torch.device("cpu")
+        predicted_masks.readers_of(predicted_masks.registry.find(segmenter), {}),
+        "one",
+        False,
+        tmp_path,
+        torch.device("cpu"),
     )
     chosen = [work.choose(f"p{number}", "new").members[0] for number in range(300)]  # type: ignore[union-attr]
     assert min(chosen.count(member) for member in MEMBERS) > 70
