@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,7 +45,11 @@ def open_upload(path: Path, into: Path, *, budget: Budget = BUDGET) -> Study:
         raise InputError("The zip holds another zip; unpack it and upload the inner one.")
     if found.headers_only:
         raise InputError("This is an Analyze or two-file NIfTI image (.hdr, .img); convert it to .nii.gz.")
-    raise InputError(f"No NIfTI or DICOM image was found; {ADVICE}.")
+    if path.is_dir():
+        raise InputError(f"The folder holds no NIfTI or DICOM image; {ADVICE}.")
+    if zipfile.is_zipfile(path):
+        raise InputError(f"The zip holds no NIfTI or DICOM image; {ADVICE}.")
+    raise InputError(f"This file is no NIfTI, DICOM or zip file, whatever its name says; {ADVICE}.")
 
 
 def preselected(study: Study) -> Series:

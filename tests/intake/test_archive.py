@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import stat
 import zipfile
@@ -119,14 +120,15 @@ def encrypted() -> bytes:
         (zip_with_link(), "links"),
         (zip_of(zip_of(b"inner")), "another zip"),
         (encrypted(), "password"),
-        (zip_of(b"text", "report.txt"), "No NIfTI or DICOM"),
-        (zip_of(b"")[:-30], "No NIfTI or DICOM|damaged"),
-        (b"", "No NIfTI or DICOM"),
-        (b"\x89PNG....", "No NIfTI or DICOM"),
-        (b"\x1f\x8bgarbage", "No NIfTI or DICOM"),
+        (zip_of(b"text", "report.txt"), "The zip holds no NIfTI or DICOM image"),
+        (zip_of(b"")[:-30], "damaged"),
+        (b"", "whatever its name says"),
+        (b"\x89PNG....", "whatever its name says"),
+        (b"\x1f\x8bgarbage", "whatever its name says"),
+        (gzip.compress(b"a letter"), "whatever its name says"),
         (b"\0" * 128 + b"DICM" + b"\xff" * 500, "damaged|no image"),
     ],
-    ids=["link", "nested", "encrypted", "no image", "cut zip", "empty", "png", "gzip", "broken dicom"],
+    ids=["link", "nested", "encrypted", "no image", "cut zip", "empty", "png", "gzip", "packed text", "broken dicom"],
 )
 def test_what_cannot_be_read_is_refused_with_advice(
     content: bytes, says: str, tmp_path: Path, case_folder: Path
@@ -137,6 +139,15 @@ def test_what_cannot_be_read_is_refused_with_advice(
         open_upload(upload, case_folder)
     assert "Doe" not in str(refused.value)
     assert str(tmp_path) not in str(refused.value)
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path, case_folder: Path) -> None:
+    folder = tmp_path / "Doe_Jane"
+    folder.mkdir()
+    (folder / "letter.txt").write_text("no image")
+    with pytest.raises(InputError, match="The folder holds no NIfTI or DICOM image") as refused:
+        open_upload(folder, case_folder)
+    assert "Doe" not in str(refused.value)
 
 
 def test_missing_upload(tmp_path: Path, case_folder: Path) -> None:
