@@ -153,16 +153,16 @@ class Viewer {
     if (name === "heat") return heat.on ? heat.opacity : 0;
     if (!mask.on) return 0;
     // There is no outline of a volume: in 3-D the liver itself is shown.
-    const style = this.state.plane === "render" ? "fill" : mask.style;
-    if (name === "outline") return style === "outline" ? mask.opacity : 0;
-    return style === "fill" ? mask.opacity * 0.5 : 0;
+    if (this.state.plane === "render") return name === "liver" ? mask.opacity * LIVER_IN_3D : 0;
+    if (name === "outline") return mask.style === "outline" ? mask.opacity : 0;
+    return mask.style === "fill" ? mask.opacity * 0.5 : 0;
   }
 
   // What was looked at, for the review's row.
   stats() {
     this.countTime();
     return JSON.stringify({
-      slices_viewed: [...this.seen.slices].sort((a, b) => a - b),
+      slices_viewed: [...this.seen.slices].sort((a, b) => a - b).map((index) => index + 1),
       overlays_opened: [...this.seen.overlays].sort(),
       active_seconds: Math.round(this.seen.seconds),
       pauses: this.seen.pauses,
@@ -389,15 +389,12 @@ class NiivueDrawing {
       backColor: [0, 0, 0, 1],
       loadingText: "",
       logLevel: "error",
-      // The images are drawn smooth, as readers know them; the overlays voxel by voxel, as the mask is and no smoother.
-      isNearestInterpolation: true,
     });
-    const interpolate = drawing.nv.updateInterpolation.bind(drawing.nv);
-    drawing.nv.updateInterpolation = (layer, smooth = false) => interpolate(layer, smooth || layer === 0);
     await drawing.nv.attachToCanvas(canvas, false);
     canvas.tabIndex = -1; // the stage around it takes the keys, and says so
     canvas.setAttribute("aria-hidden", "true");
-    drawing.nv.addColormap("fr-heat", HEAT_COLOURS);
+    drawing.nv.addColormap("fr-heat", heatColours(HEAT_IN_SLICES));
+    drawing.nv.addColormap("fr-heat-3d", heatColours(HEAT_IN_3D));
     drawing.nv.addColormap("fr-inverted", { R: [255, 0], G: [255, 0], B: [255, 0], A: [255, 255], I: [0, 255] });
     return drawing;
   }
@@ -424,10 +421,8 @@ class NiivueDrawing {
     for (const name of ["liver", "heat", "outline"]) {
       if (overtaken()) return;
       const file = value.overlays[name];
-      const heat = name === "heat" ? { colormap: "fr-heat", cal_min: 0, cal_max: 255 } : { colormap: "gray" };
-      const overlay = await this.nv.addVolumeFromUrl({ url: address(file), name: file, opacity: 0, ...heat });
-      if (name === "heat") Object.assign(overlay, { cal_min: 255, colormapType: TRANSLUCENT_BELOW_MIN });
-      else overlay.setColormapLabel(labels(name === "liver" ? [1] : []));
+      const overlay = await this.nv.addVolumeFromUrl({ url: address(file), name: file, opacity: 0, colormap: "gray" });
+      if (name !== "heat") overlay.setColormapLabel(labels(name === "liver" ? [1] : []));
       this.overlays[name] = overlay;
     }
     this.bit = null;
@@ -447,6 +442,7 @@ class NiivueDrawing {
         this.overlays.outline.setColormapLabel(labels([1, 2, 3, 4, 5, 6, 7].filter((code) => code & bit)));
         this.bit = bit;
       }
+      if (this.overlays.heat) this.showHeat(state.plane === "render" ? "fr-heat-3d" : "fr-heat");
       for (const [name, overlay] of Object.entries(this.overlays)) overlay.opacity = this.owner.opacity(name);
       nv.updateGLVolume();
       this.look = look;
@@ -456,6 +452,12 @@ class NiivueDrawing {
     const [x, y, z] = state.xyz.map((index, axis) => (index + 0.5) / this.owner.value.size_xyz[axis]);
     nv.scene.crosshairPos = [1 - x, 1 - y, z];
     nv.drawScene();
+  }
+
+  // A colour table sets a window of its own, so ours comes after.
+  showHeat(table) {
+    this.overlays.heat.colormap = table;
+    Object.assign(this.overlays.heat, { cal_min: 255, cal_max: 255, colormapType: TRANSLUCENT_BELOW_MIN });
   }
 }
 
@@ -503,13 +505,23 @@ class ServerDrawing {
   }
 }
 
-// Heat: purple to yellow-white on one scale for every case, as in exports/pictures.py. NiiVue takes an overlay's alpha
-// as all or nothing, but for TRANSLUCENT_BELOW_MIN: there opacity is the square of the value's share of cal_min.
-const HEAT_COLOURS = {
-  R: [127, 192, 239, 251, 252], G: [30, 58, 110, 184, 255], B: [108, 81, 33, 29, 164],
-  A: [0, 255, 255, 255, 255], I: [0, 64, 128, 192, 255],
-};
+// Heat: purple to yellow-white on one scale for every case, as in exports/pictures.py; value, red, green, blue.
+const HEAT_STOPS = [[32, 160, 44, 94], [64, 192, 58, 81], [128, 239, 110, 33], [192, 251, 184, 29], [255, 252, 255, 164]];
+// NiiVue takes an overlay's alpha as all or nothing, but for this type: there opacity is the square of the value's share
+// of cal_min, so weak heat fades out.
 const TRANSLUCENT_BELOW_MIN = 1;
+const HEAT_IN_SLICES = 32; // 1.6 % opaque: nobody sees less
+const HEAT_IN_3D = 64; // less is loose crumbs on the liver's surface
+const LIVER_IN_3D = 0.06; // a ray goes through many voxels: so the heat inside the liver shines through
+
+// The heat's colour table from the value `first` on. What is hidden has the liver's colour, since NiiVue mixes the
+// colours of neighbours, hidden ones too, into the mask's edge.
+function heatColours(first) {
+  const hidden = [[0, ...LIVER_RGB, 0], [first - 1, ...LIVER_RGB, 0]];
+  const table = [...hidden, ...HEAT_STOPS.filter(([value]) => value >= first).map((stop) => [...stop, 255])];
+  const [I, R, G, B, A] = [0, 1, 2, 3, 4].map((column) => table.map((row) => row[column]));
+  return { R, G, B, A, I };
+}
 
 // A colour table that shows only the given codes, 0-7, in the liver's colour.
 function labels(shown) {

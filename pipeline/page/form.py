@@ -115,7 +115,7 @@ def _looked(text: str | None) -> _Looked:
             active_seconds=max(float(said["active_seconds"]), 0.0),
             pauses=max(int(said["pauses"]), 0),
             overlays_opened=tuple(name for name in ("mask", "heat") if name in said["overlays_opened"]),
-            slices_viewed=tuple(sorted({int(z) for z in said["slices_viewed"]})),
+            slices_viewed=tuple(sorted({int(number) for number in said["slices_viewed"]})),
         )
     except (ValueError, KeyError, TypeError):
         return _Looked()

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from pipeline.exports.pictures import LIVER_COLOUR, show_heat
@@ -85,9 +85,10 @@ def _lay_mask(axes: Axes, overlays: Mapping[str, np.ndarray], name: str, look: L
         return
     mask = _cut(overlays[name], look)
     shown = mask & PLANE_BITS[look.plane] if name == "outline" else mask
-    colour = ListedColormap([LIVER_COLOUR])
-    flat = np.ma.masked_equal(shown > 0, False)
-    axes.imshow(flat, cmap=colour, alpha=min(opacity, 1.0), interpolation="nearest", aspect="auto")
+    coloured = np.empty((*shown.shape, 4))
+    coloured[..., :3] = to_rgb(LIVER_COLOUR)
+    coloured[..., 3] = (shown > 0) * min(opacity, 1.0)
+    axes.imshow(coloured, interpolation="bilinear", aspect="auto")
 
 
 def _cut(array: np.ndarray, look: Look) -> np.ndarray:

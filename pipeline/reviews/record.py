@@ -76,6 +76,7 @@ class Review:
     app_version: str = __version__
     overlays_opened: tuple[str, ...] = ()
     slices_viewed: tuple[int, ...] = ()
+    """Axial slices that stood on the screen, counted from 1 at the feet, as the page counts them."""
     revises: str = ""
     """``review_id`` of the row that this one corrects."""
 
