@@ -126,12 +126,13 @@ def _print_series(study: Study) -> None:
 
 def _print_summary(analysis: Analysis) -> None:
     from pipeline.case import UNRELIABLE
+    from pipeline.exports.words import span
 
     fibrosis, organs, console = analysis.fibrosis, analysis.organs, answer_console()
-    low, high = fibrosis.ensemble_range
     side = "at or above" if fibrosis.advanced else "below"
     lines = [
-        f"Probability of {fibrosis.positive_class}: {fibrosis.probability:.2f} (members {low:.2f} to {high:.2f}), "
+        f"Probability of {fibrosis.positive_class}: {fibrosis.probability:.2f} "
+        f"(members {span(fibrosis.ensemble_range)}), "
         f"{side} the operating point {fibrosis.threshold:.2f}" + (f". {UNRELIABLE}" if analysis.unreliable else ""),
         f"Liver {organs.liver_ml:.0f} mL" + ("" if organs.spleen_ml is None else f", spleen {organs.spleen_ml:.0f} mL"),
         *(f"Warning: {warning.message}" for warning in analysis.warnings),

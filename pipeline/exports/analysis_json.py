@@ -14,8 +14,8 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
     """The analysis as JSON types only.
 
     Sizes and spacings are (x, y, z) of the volume in LPS, volumes in mL, times in seconds; ``z`` of a slice counts from
-    0 at the most inferior one. A value that does not apply to the case is null; one that this version does not compute
-    is absent.
+    0 at the most inferior one. ``heat_outside_liver`` is measured before the heat map is cut around the liver. A value
+    that does not apply to the case is null; one that this version does not compute is absent.
     """
     volume, organs, fibrosis = analysis.volume, analysis.organs, analysis.fibrosis
     return {

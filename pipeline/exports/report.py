@@ -17,6 +17,7 @@ from pipeline import RESEARCH_USE, __version__
 from pipeline.case import SPLEEN, UNRELIABLE, Analysis, Fibrosis, view
 from pipeline.exports import pictures
 from pipeline.exports.layout import AMBER, AMBER_DARK, INK, LINE, MUTED, PAGE, RULE, Page
+from pipeline.exports.words import span
 
 PNG_DPI = 150
 NEIGHBOUR_MM = 20.0
@@ -82,15 +83,15 @@ def range_words(fibrosis: Fibrosis) -> str:
     """What the scale shows, in words: the members and on which sides they fall, the indeterminate zone, and how far the
     probability hangs on the outline."""
     low, high = fibrosis.ensemble_range
-    words = f"The ensemble's members range from {low:.2f} to {high:.2f} (a range, not a confidence interval)."
+    members = span(fibrosis.ensemble_range)
+    words = f"The ensemble's members, lowest to highest: {members} (not a confidence interval)."
     if low < fibrosis.threshold <= high:
         words += " They fall on both sides of the operating point."
     if fibrosis.indeterminate is not None:
         rule_out, rule_in = fibrosis.indeterminate
         words += f" Indeterminate between the rule-out point {rule_out:.2f} and the rule-in point {rule_in:.2f}."
     if fibrosis.mask_sensitivity is not None:
-        tighter, wider = fibrosis.mask_sensitivity
-        words += f" With the liver outline a voxel tighter or wider: {tighter:.2f} to {wider:.2f}."
+        words += f" With the liver outline a voxel tighter or wider: {span(fibrosis.mask_sensitivity)}."
     return words
 
 
@@ -157,7 +158,7 @@ def _heat_row(page: Page, analysis: Analysis) -> None:
         COLUMNS[0],
         TOP_HEAT - 0.14,
         "Heat map",
-        "Grad-CAM of the classifier, one scale for every case",
+        "Grad-CAM of the classifier, cut around the liver; one scale for every case",
     )
     axial = page.axes(COLUMNS[0], TOP_HEAT, PICTURE, PICTURE)
     pictures.show_slice(axial, voxels[z], spacing_mm=(sy, sx), limits=limits)
@@ -197,7 +198,7 @@ def _measurements(page: Page, analysis: Analysis) -> None:
         ("Liver parts found", _parts(organs.components, organs.largest_component_share)),
         ("Liver meets image edge", "yes" if organs.touches_edge else "no"),
         ("Slices classified", str(len(analysis.fibrosis.slices))),
-        ("Heat outside liver", "no heat" if heat is None else f"{heat:.0%}"),
+        ("Heat outside liver, uncut", "no heat" if heat is None else f"{heat:.0%}"),
     ]
     if organs.score is not None:
         rows.insert(3, ("Mask quality", f"score {organs.score}, Dice {organs.predicted_dice:.2f}"))

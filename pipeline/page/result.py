@@ -7,6 +7,7 @@ from html import escape
 
 from pipeline import RESEARCH_USE
 from pipeline.case import UNRELIABLE, Analysis, Fibrosis, OrganMask
+from pipeline.exports.words import percents
 
 SPLEEN_RANGE = "healthy adults 107–315 mL"
 
@@ -15,7 +16,8 @@ def result_html(analysis: Analysis, downloads: Mapping[str, str]) -> str:
     """The card of one analysis. ``downloads``: address by label."""
     return f"""
 <section class="fr-card fr-result" aria-label="Result of the models">
-  <header><h2>Result</h2><span class="fr-mono">Case {escape(analysis.volume.source.case_id)}</span></header>
+  <header><h2>Result</h2><span class="fr-mono">Case {escape(analysis.volume.source.case_id)}</span>
+    <a class="fr-link" href="#fr-form">Review ↓</a></header>
   {_verdict(analysis)}
   {_facts(analysis)}
   {_warnings(analysis)}
@@ -44,16 +46,18 @@ def _verdict(analysis: Analysis) -> str:
 def scale_html(fibrosis: Fibrosis) -> str:
     """Probability on a scale from 0 to 100 %, with operating point, ensemble's range and indeterminate zone."""
     low, high = (100 * share for share in fibrosis.ensemble_range)
+    members = percents(fibrosis.ensemble_range)
     label = (
         f"Probability {_percent(fibrosis.probability)} on a scale from 0 to 100 percent; "
-        f"operating point {_percent(fibrosis.threshold)}; members of the ensemble from {low:.0f} to {high:.0f} percent"
+        f"operating point {_percent(fibrosis.threshold)}; members of the ensemble {members}"
     )
     zone = key = ""
     if fibrosis.indeterminate is not None:
         rule_out, rule_in = (100 * cut for cut in fibrosis.indeterminate)
-        label += f"; indeterminate from {rule_out:.0f} to {rule_in:.0f} percent"
+        between = percents(fibrosis.indeterminate)
+        label += f"; indeterminate {between}"
         zone = f'<div class="fr-zone" style="left:{rule_out:.1f}%;width:{rule_in - rule_out:.1f}%"></div>'
-        key = f'<span class="fr-key-zone">indeterminate {rule_out:.0f}–{rule_in:.0f} %</span>'
+        key = f'<span class="fr-key-zone">indeterminate {between}</span>'
     return f"""
   <div class="fr-scale" role="img" aria-label="{escape(label)}">
     <div class="fr-track">
@@ -66,7 +70,7 @@ def scale_html(fibrosis: Fibrosis) -> str:
     <div class="fr-ticks"><span>0</span><span>25</span><span>50</span><span>75</span><span>100 %</span></div>
     <div class="fr-legend"><span class="fr-key-probability">probability</span>
       <span class="fr-key-threshold">operating point</span>
-      <span class="fr-key-range">ensemble range {low:.0f}–{high:.0f} %</span>{key}</div>
+      <span class="fr-key-range">ensemble range {members}</span>{key}</div>
   </div>"""
 
 
@@ -74,8 +78,8 @@ def _range_words(fibrosis: Fibrosis) -> str:
     """How far the probability hangs on the outline, where that was tried."""
     if fibrosis.mask_sensitivity is None:
         return ""
-    low, high = (100 * share for share in fibrosis.mask_sensitivity)
-    return f'<p class="fr-small">With the liver outline a voxel tighter or wider: {low:.0f}–{high:.0f} %.</p>'
+    shown = percents(fibrosis.mask_sensitivity)
+    return f'<p class="fr-small">With the liver outline a voxel tighter or wider: {shown}.</p>'
 
 
 def _facts(analysis: Analysis) -> str:
@@ -91,7 +95,7 @@ def _facts(analysis: Analysis) -> str:
     <dt>Spleen volume{usual}</dt><dd>{spleen}</dd>
     <dt>Agreement of the segmenters</dt><dd>{dice}</dd>
     {quality}
-    <dt>Heat outside the liver</dt><dd>{evidence}</dd>
+    <dt>Heat outside the liver <span class="fr-small">(uncut map)</span></dt><dd>{evidence}</dd>
   </dl>"""
 
 
@@ -110,11 +114,8 @@ def _warnings(analysis: Analysis) -> str:
 
 
 def _downloads(downloads: Mapping[str, str]) -> str:
-    links = "".join(
-        f'<a class="fr-link" href="{escape(address)}" download>{escape(label)}</a>'
-        for label, address in downloads.items()
-    )
-    return f'<nav class="fr-downloads" aria-label="Downloads"><h3>Downloads</h3><div>{links}</div></nav>'
+    links = "".join(f'<a href="{escape(address)}" download>{escape(label)}</a>' for label, address in downloads.items())
+    return f'<nav class="fr-downloads" aria-label="Downloads"><h3>Downloads</h3>{links}</nav>'
 
 
 def _models(analysis: Analysis) -> str:

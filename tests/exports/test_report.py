@@ -92,6 +92,12 @@ def test_members_on_both_sides_of_the_operating_point_are_pointed_out():
     assert "both sides" not in range_words(replace(fibrosis, ensemble_range=(0.5, 0.6)))
 
 
+def test_a_range_whose_ends_read_alike_is_one_figure():
+    narrow = replace(make_analysis().fibrosis, ensemble_range=(0.138, 0.142), mask_sensitivity=(0.138, 0.162))
+    assert "highest: 0.14 (" in range_words(narrow)
+    assert "0.14 to 0.16" in range_words(narrow)
+
+
 def test_indeterminate_and_the_outline_s_weight_are_said():
     analysis = make_analysis()
     doubtful = replace(analysis.fibrosis, indeterminate=(0.3, 0.7), mask_sensitivity=(0.44, 0.66))

@@ -105,6 +105,18 @@ def test_indeterminate_stands_for_the_verdict_only_where_it_is_and_the_outline_s
         assert "44–66 %" in html
 
 
+def test_a_range_whose_ends_read_alike_is_one_figure() -> None:
+    analysis = make_analysis(probability=0.14)
+    narrow = replace(
+        analysis.fibrosis, ensemble_range=(0.138, 0.142), mask_sensitivity=(0.1351, 0.144), indeterminate=(0.3, 0.4)
+    )
+    html = result_html(replace(analysis, fibrosis=narrow), {})
+    assert "14–14" not in html
+    assert "ensemble range 14 %" in html
+    assert "wider: 14 %" in html
+    assert "indeterminate 30–40 %" in html
+
+
 def test_a_verdict_that_hangs_on_the_outline_stands_next_to_the_probability() -> None:
     analysis = make_analysis(probability=0.62)  # operating point 0.48
     for low, high, warned in ((0.45, 0.62, True), (0.475, 0.62, False), (0.5, 0.9, False)):
