@@ -41,6 +41,13 @@ LOOKED = """(...values) => {
   return values;
 }"""
 """Puts what the viewer counted into the last input of the save event."""
+OPENED = """(...values) => {
+  const file = values.find((value) => value && value.orig_name);
+  document.querySelector('.fr-opened').textContent = file ? file.orig_name : '%s';
+  return values;
+}"""
+"""Shows the name of the upload, or ``%s`` where it is none. A file's name may be a patient's: it stands on this screen
+and is kept nowhere else."""
 DELETE_CACHE_S = (3600, 6 * 3600)
 
 
@@ -103,6 +110,7 @@ def _input_column(made: dict[str, Any], settings: Settings, examples: list[str])
     )
     with gr.Row(elem_id="fr-examples", visible=bool(examples)):
         made["examples"] = tuple(gr.Button(label, size="sm", variant="secondary", min_width=90) for label in examples)
+    gr.HTML('<p class="fr-opened" aria-label="Opened file"></p>', apply_default_css=False)
     made["series"] = gr.Radio(label="Series", choices=[], visible=False, elem_id="fr-series")
     made["series_note"] = gr.HTML("", apply_default_css=False)
     made["segmenter"] = _model_picker("segmenter", settings.segmenter)
@@ -153,12 +161,12 @@ def _wire_input(parts: Parts, opening: Opening, analysing: Analysing, examples: 
     uploaded = [parts.visit, parts.upload, parts.confirmed]
     chosen = [parts.visit, parts.blind, parts.segmenter, parts.classifier]
     events = [
-        parts.upload.upload(opening.upload, uploaded, **many),
+        parts.upload.upload(opening.upload, uploaded, js=OPENED % "", **many),
         parts.series.input(opening.choose_series, [parts.visit, parts.series], **many),
         parts.analyse.click(analysing.analyse, chosen, **many),
     ]
-    for button, example in zip(parts.examples, examples.values(), strict=True):
-        events.append(button.click(_on_example(opening, example), [parts.visit], **many))
+    for button, (label, example) in zip(parts.examples, examples.items(), strict=True):
+        events.append(button.click(_on_example(opening, example), [parts.visit], js=OPENED % label, **many))
     for event in events:
         event.failure(analysing.failed, [parts.visit], concurrency_limit=None, **quiet)
     parts.stop.click(analysing.stop, [parts.visit], concurrency_limit=None, **quiet)

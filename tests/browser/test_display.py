@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Server, Visitor
 
 pytestmark = pytest.mark.browser
 BOTH = pytest.mark.parametrize("path", ["/", "/?viewer=server"], ids=["niivue", "server"])
@@ -114,3 +114,48 @@ def test_nothing_is_cut_off(visitor: Visitor, nifti: Path, size: tuple[int, int]
     assert box
     assert box["width"] > 480
     assert box["height"] > 400
+
+
+def test_the_opened_file_is_named_on_the_screen_and_nowhere_else(
+    visitor: Visitor, server: Server, nifti: Path, tmp_path: Path
+) -> None:
+    page = visitor.page
+    named = tmp_path / "Doe_Jane.nii.gz"
+    named.write_bytes(nifti.read_bytes())
+    visitor.open(named)
+    assert page.inner_text(".fr-opened") == "Doe_Jane.nii.gz"
+    visitor.analyse()
+    assert page.inner_text(".fr-opened") == "Doe_Jane.nii.gz"
+    visitor.answer_all("R6")
+    visitor.save()
+    assert not [cell for row in server.rows() for cell in row.values() if "Doe" in cell]
+    kept = [file for file in server.reviews.parent.rglob("*") if "Doe" in file.name]
+    assert kept == []
+    page.click("text=NIfTI example")
+    page.wait_for_selector('.fr-viewer[data-state="ready"]')
+    assert page.inner_text(".fr-opened") == "NIfTI example"
+
+
+def test_one_click_brings_the_whole_form_beside_the_slices(visitor: Visitor, nifti: Path) -> None:
+    visitor.open(nifti)
+    visitor.analyse()
+    visitor.page.click(".fr-result >> text=Review")
+    visitor.page.wait_for_timeout(500)
+    for part in ("#fr-reader", "#fr-save", ".frv-stage"):
+        box = visitor.page.locator(part).bounding_box()
+        assert box
+        assert box["y"] >= 0, part
+        assert box["y"] + box["height"] <= 800, part
+
+
+def test_weak_heat_does_not_darken_the_liver(visitor: Visitor, nifti: Path) -> None:
+    """The stand-in's heat fades towards the liver's edge: with and without it the picture differs in warmth, nowhere
+    by a step into the dark."""
+    visitor.open(nifti)
+    visitor.analyse()
+    visitor.page.uncheck(".frv-mask-on")
+    hot = visitor.picture()
+    visitor.page.uncheck(".frv-heat-on")
+    plain = visitor.picture()
+    assert (hot - plain)[..., 0].max() > 40
+    assert (hot.max(axis=2) - plain.max(axis=2)).min() > -12
