@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONUTF8 = 1
 
-.PHONY: run test test-all lint unit browser setup setup-dev viewer chromium lock examples screenshots benchmark clean
+.PHONY: run test test-all lint unit browser setup setup-dev viewer chromium lock examples screenshots benchmark paper clean
 
 run: $(VENV)/.app viewer
 	$(BIN)/python app.py
@@ -56,6 +56,11 @@ screenshots: setup-dev
 
 benchmark: setup
 	$(BIN)/python -m benchmarks.analyze
+
+# The paper's study on simulated cases: real anatomies where this folder has some, else phantoms alone.
+ANATOMIES ?= $(wildcard ../shared/data/chaos_t2)
+paper: setup
+	$(BIN)/python -m pipeline evaluate --protocol paper -o runs/paper $(if $(ANATOMIES),--anatomies $(ANATOMIES))
 
 # Compiled for every platform and for Python 3.11 and 3.12 at once; no registry address is written.
 lock: $(BIN)/uv

@@ -8,12 +8,16 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from pipeline.commands.shared import Device, Out, Seed, answer_console, faults_in_one_line, progress_bar
+from pipeline.commands.shared import Device, Out, Seed, answer_console, faults_in_one_line, log_shown, progress_bar
+from pipeline.errors import ManifestError
 
 
 def evaluate(
-    manifest: Annotated[Path, typer.Argument(help="Cohort manifest (CSV).")],
+    context: typer.Context,
     out: Out,
+    manifest: Annotated[
+        Path | None, typer.Argument(help="Cohort manifest (CSV); with --protocol simulated where none is given.")
+    ] = None,
     models: Annotated[list[str], typer.Option(help="Classifier by name or folder; repeat for several.")] = [  # noqa: B006
         "fibrosis_t2"
     ],
@@ -25,9 +29,25 @@ def evaluate(
     metavir_cut: Annotated[str, typer.Option(help="Stage from which it does, where there is histology.")] = "F3",
     device: Device = "auto",
     seed: Seed = 0,
+    protocol: Annotated[
+        Literal["paper"] | None, typer.Option(help="Run a whole study instead: masks, trainings, leak tests, tables.")
+    ] = None,
+    size: Annotated[
+        Literal["cpu", "full"], typer.Option(help="Of the study: under four hours on two cores, or for a GPU.")
+    ] = "cpu",
+    anatomies: Annotated[
+        Path | None, typer.Option(help="For the study's simulation: folder with imagesTr and labelsTr.")
+    ] = None,
+    segmenter: Annotated[str, typer.Option(help="Of the study, by name or folder.")] = "liver_t2",
 ) -> None:
     """Evaluate classifiers on cases that they have not seen: AUC, calibration, comparisons, strata, report."""
+    if protocol:
+        refuse_beside_protocol(context, "models", "split", "prevalence", "seed")
+        run_study(manifest, out, size, anatomies, segmenter, (lsm_cut, metavir_cut), device)
+        return
     with faults_in_one_line(), progress_bar() as progress:
+        if manifest is None:
+            raise ManifestError("Name a cohort manifest, or give --protocol paper.")
         from pipeline.training import evaluation
         from pipeline.training.manifest import CutOffs
 
@@ -47,3 +67,35 @@ def evaluate(
         typer.echo(words)
     answer_console().print(table)
     typer.echo("report.html, evaluation.json and cases.csv are written.")
+
+
+def refuse_beside_protocol(context: typer.Context, *names: str) -> None:
+    """What a study chooses itself must not be given and then not be used."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    given = [name for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
+    with faults_in_one_line():
+        if given:
+            raise ManifestError(f"A study has its own {' and '.join(given)}; leave them out beside --protocol.")
+
+
+def run_study(
+    manifest: Path | None,
+    out: Path,
+    size: str,
+    anatomies: Path | None,
+    segmenter: str,
+    cut_offs: tuple[float, str],
+    device: str,
+) -> None:
+    """The paper's study, its lines on standard error and its table on standard output."""
+    with faults_in_one_line(), log_shown():
+        from pipeline.training import protocol
+        from pipeline.training.manifest import CutOffs
+
+        lsm, metavir = cut_offs
+        report = protocol.run_protocol(
+            out, manifest=manifest, anatomies=anatomies, size=protocol.SIZES[size], segmenter=segmenter,
+            cut_offs=CutOffs(lsm, metavir.upper()), device=device,
+        )  # fmt: skip
+    typer.echo((out / "table.md").read_text(encoding="utf-8"))
+    typer.echo(f"{report.name}, protocol.json and table.csv are written.")

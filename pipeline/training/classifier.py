@@ -35,6 +35,7 @@ def train_classifier(
     device: str = "auto",
     resume: bool = False,
     work: Path | None = None,
+    cache: Path | None = None,
     spec: InputSpec | None = None,
     licence: str = "unknown",
     pretrained: str = "",
@@ -52,7 +53,8 @@ def train_classifier(
             ``resume`` without ``fold`` measures and writes the model.
         device: ``cpu``, ``cuda`` or ``auto``.
         resume: go on from the checkpoints in ``work``, else start anew.
-        work: for the slice cache, the checkpoints and ``out_of_fold.csv``; by default ``training`` beside the manifest.
+        work: for the checkpoints and ``out_of_fold.csv``; by default ``training`` beside the manifest.
+        cache: for prepared slices, which trainings of one cohort may share; by default ``slices`` in ``work``.
         spec: how slices are prepared, for this training and for every prediction with its weights.
         licence: of the weights, as their data demand; for ``model.json`` and the card.
         pretrained: the backbone's first weights: random where empty, else as ``backbone_weights`` takes it.
@@ -77,7 +79,7 @@ def train_classifier(
     work = work or manifest.parent / "training"
     cohort = read_manifest(manifest, cut_offs=chosen.cut_offs)
     rows = cohort.rows[cohort.rows.split != "test"]
-    cases = [cache_case(int(index), row, work / "slices", spec) for index, row in rows.iterrows()]  # type: ignore[call-overload]
+    cases = [cache_case(int(index), row, cache or work / "slices", spec) for index, row in rows.iterrows()]  # type: ignore[call-overload]
     log.info("%d cases prepared, %d of them positive", len(cases), sum(case.label for case in cases))
     splits = split_folds(cases, chosen.folds, chosen.seed)
     cases = relabel(cases, chosen.labels, rows["site"].tolist(), chosen.seed)

@@ -16,10 +16,11 @@ RULE_IN_SPECIFICITY = 0.90
 def youden_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """The probability at which sensitivity + specificity is largest, midway to the next lower case.
 
-    Midway, since a cut exactly on a case of the training cohort would favour that case.
+    Midway, since a cut exactly on a case of the training cohort would favour that case. At least one case is called:
+    the curve's first cut, which calls none, is infinite and no probability.
     """
     false_rate, true_rate, cuts = roc_curve(labels, probabilities, drop_intermediate=False)
-    best = float(cuts[np.argmax(true_rate - false_rate)])
+    best = float(cuts[1:][np.argmax((true_rate - false_rate)[1:])])
     lower = probabilities[probabilities < best]
     return float((best + lower.max()) / 2) if len(lower) else best
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import SimpleITK as sitk
 import torch
-from scipy import ndimage
 
 from models.registry import ModelFolder, file_sha256
-from pipeline.case import LIVER, OrganMask, Volume, view
-from pipeline.classification import Classifier, classify
+from pipeline.case import LIVER, Volume, view
+from pipeline.classification import Classifier
+from pipeline.classification.predict import probability_of
+from pipeline.classification.slices import CaseSlices, InputSpec, take_slices
 from pipeline.errors import ManifestError, SegmentationError
 from pipeline.training.classifier_data import read_labels, read_volume
 from pipeline.training.mask_comparison import MEASURES, compare
@@ -53,21 +53,29 @@ class Case:
         self.anatomy = row["source_anatomy"] or row["patient_id"]
         self.names = {row["patient_id"], self.anatomy}
         self.files_key = [file_sha256(Path(row[file])) for file in ("image", "mask")]
+        self.prepared: dict[InputSpec, CaseSlices] = {}
 
     @cached_property
     def volume(self) -> Volume:
         return read_volume(Path(self.row["image"]))
 
     @cached_property
-    def organs(self) -> OrganMask:
-        return as_given(read_labels(Path(self.row["mask"]), self.volume))
+    def liver(self) -> np.ndarray:
+        """(z, y, x) bool, as it stands in the file: not cleaned, since this very mask is on trial."""
+        return view(read_labels(Path(self.row["mask"]), self.volume)) == LIVER
+
+    def slices(self, spec: InputSpec) -> CaseSlices:
+        """Models of one input share them. Raises SegmentationError where the mask is empty."""
+        if spec not in self.prepared:
+            self.prepared[spec] = take_slices(self.volume, self.liver, spec)
+        return self.prepared[spec]
 
     def overlap(self, true_mask: Path) -> dict[str, float]:
         """``compare`` of the manifest's mask with the true one."""
 
         def compute() -> dict[str, float]:
             truth = view(read_labels(true_mask, self.volume)) == LIVER
-            return compare(self.organs.liver, truth, self.volume.spacing_mm_xyz[::-1])
+            return compare(self.liver, truth, self.volume.spacing_mm_xyz[::-1])
 
         return self.bench.memory.of(["overlap", *self.files_key, file_sha256(true_mask)], compute)
 
@@ -75,11 +83,12 @@ class Case:
         """``probability`` and ``advanced`` by one model, or ``problem`` in words."""
 
         def compute() -> dict[str, Any]:
+            classifier = self.bench.classifier(model)
             try:
-                answer = classify(self.volume, self.organs, self.bench.classifier(model))
+                probability = probability_of(self.slices(classifier.spec), classifier)
             except SegmentationError as error:
                 return {"problem": str(error)}
-            return {"probability": answer.probability, "advanced": bool(answer.advanced)}
+            return {"probability": probability, "advanced": probability >= classifier.threshold}
 
         return self.bench.memory.of(["reading", *self.files_key, fingerprint(model)], compute)
 
@@ -121,18 +130,3 @@ def read_case(case: Case) -> dict[str, Any]:
         row[f"read_by:{name}"] = readers.in_words(model) if model and "problem" not in answer else ""
         row[f"problem:{name}"] = answer.get("problem", "")
     return row
-
-
-def as_given(labels: sitk.Image) -> OrganMask:
-    """A mask as it stands in a file: measured, not cleaned, since this very mask is on trial."""
-    liver = view(labels) == LIVER
-    parts, count = ndimage.label(liver, structure=np.ones((3, 3, 3)))
-    sizes = np.bincount(parts.ravel())[1:]
-    return OrganMask(
-        labels=labels,
-        liver_ml=float(liver.sum() * np.prod(labels.GetSpacing()) / 1000),
-        spleen_ml=None,
-        components=int(count),
-        largest_component_share=float(sizes.max() / sizes.sum()) if count else 0.0,
-        touches_edge=any(bool(np.take(liver, side, axis).any()) for axis in range(3) for side in (0, -1)),
-    )

@@ -71,10 +71,16 @@ def html_report(content: Mapping[str, Any], table: pd.DataFrame, *, seed: int) -
         *_segmentation(content["segmentation"]),
         *_methods(content),
     ]
+    return html_page("evaluation", parts)
+
+
+def html_page(title: str, parts: Sequence[str]) -> str:
+    """A page with everything in it; its parts are HTML already, the title is text."""
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>FibroReview evaluation</title>'
-        f"<style>{STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
-    )
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>FibroReview: {escape(title)}</title><style>{STYLE}</style></head><body>\n"
+        + "\n".join(parts) + "\n</body></html>\n"
+    )  # fmt: skip
 
 
 def shown(measure: Measure) -> str:

@@ -94,22 +94,26 @@ class Cohort:
 
 
 def read_manifest(
-    path: Path, *, need: Collection[str] = ("patient_id", "image", "mask"), cut_offs: CutOffs = DEFAULT_CUT_OFFS
+    path: Path,
+    *,
+    need: Collection[str] = ("patient_id", "image", "mask", "label_source"),
+    cut_offs: CutOffs = DEFAULT_CUT_OFFS,
 ) -> Cohort:
-    """Read and check a labelled cohort.
+    """Read and check a cohort.
 
     Paths in the file are relative to it. ``cohort.json`` beside it, as a simulation writes it, says whether the cohort
     is simulated and what it is.
 
     Args:
-        need: columns that must be filled in every row.
+        need: columns that must be filled in every row; without ``label_source`` a row may have no label, and counts as
+            not advanced.
         cut_offs: what counts as advanced fibrosis.
 
     Raises:
         ManifestError: with one line for each wrong row.
     """
     rows = read_table(path, "The manifest cannot be read: give a CSV file with a header line.")
-    missing = [column for column in (*need, "label_source") if column not in rows]
+    missing = [column for column in need if column not in rows]
     if missing:
         raise ManifestError(f"The manifest lacks the column(s) {', '.join(missing)}.")
     rows = rows.reindex(columns=list(COLUMNS), fill_value="")
@@ -180,14 +184,13 @@ def row_faults(index: int, row: Mapping[Any, str], need: Collection[str]) -> Ite
     line = f"Line {index + 2}"
     for column in need:
         if not row[column]:
-            yield f"{line}: {column} is empty."
+            more = "; a row without a label is for the segmenter's commands only" if column == "label_source" else ""
+            yield f"{line}: {column} is empty{more}."
     for column in ("image", "mask"):
         if row[column] and not Path(row[column]).is_file():
             yield f"{line}: the {column} file does not exist."
     source = row["label_source"]
-    if not source:
-        yield f"{line}: label_source is empty; a row without a label is for the segmenter's commands only."
-    elif source not in ("histology", "lsm", "healthy"):
+    if source not in ("", "histology", "lsm", "healthy"):
         yield f"{line}: label_source must be histology, lsm or healthy."
     if row["metavir"] not in METAVIR and (row["metavir"] or source == "histology"):
         yield f"{line}: metavir must be one of F0 to F4 where label_source is histology, else empty or one of them."

@@ -55,3 +55,8 @@ def test_platt_recovers_scale_and_shift_and_never_turns_round():
     scale, shift = platt(labels, logits)
     assert (scale, shift) == pytest.approx((0.5, 1.0), abs=0.1)
     assert platt(~labels, logits) == (1.0, 0.0)
+
+
+def test_a_classifier_worse_than_chance_still_gets_a_probability_for_a_threshold():
+    labels, probabilities = np.array([True, True, False, False]), np.array([0.1, 0.2, 0.8, 0.9])
+    assert youden_threshold(labels, probabilities) == pytest.approx(0.1)

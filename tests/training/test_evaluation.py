@@ -125,15 +125,15 @@ def test_a_cohort_is_evaluated_out_of_fold_from_image_to_report(tmp_path, manife
 def test_an_interrupted_evaluation_goes_on_and_ends_the_same(tmp_path, manifest, monkeypatch, no_report):
     model = write_model(tmp_path / "model")
     whole = to_json(evaluate(manifest, [str(model)], tmp_path / "whole", device="cpu"))
-    classify, read = evaluation_cases.classify, []
+    probability_of, read = evaluation_cases.probability_of, []
 
     def stop_at_third(*arguments):
         read.append(arguments)
         if len(read) == 3:
             raise KeyboardInterrupt
-        return classify(*arguments)
+        return probability_of(*arguments)
 
-    monkeypatch.setattr(evaluation_cases, "classify", stop_at_third)
+    monkeypatch.setattr(evaluation_cases, "probability_of", stop_at_third)
     with pytest.raises(KeyboardInterrupt):
         evaluate(manifest, [str(model)], tmp_path / "out", device="cpu")
     assert not (tmp_path / "out" / "evaluation.json").exists()
@@ -167,8 +167,8 @@ def test_cases_that_got_no_mask_are_stated(tmp_path, manifest, no_report):
 
 def test_answers_of_another_version_are_not_used(tmp_path, manifest, monkeypatch, no_report):
     model, read = str(write_model(tmp_path / "model")), []
-    classify = evaluation_cases.classify
-    monkeypatch.setattr(evaluation_cases, "classify", lambda *given: read.append(given) or classify(*given))
+    probability_of = evaluation_cases.probability_of
+    monkeypatch.setattr(evaluation_cases, "probability_of", lambda *given: read.append(given) or probability_of(*given))
     for version, calls in (("0.1.0", 6), ("0.1.0", 6), ("0.1.1", 12)):
         monkeypatch.setattr(remembered, "__version__", version)
         evaluate(manifest, [model], tmp_path / "out", device="cpu")

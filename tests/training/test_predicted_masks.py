@@ -261,3 +261,12 @@ def test_images_that_cannot_be_read_name_their_lines(tmp_path, manifest, segment
     with pytest.raises(ManifestError, match=r"^Line 3: .*\nLine 6: .*$"):
         predict_masks(manifest, tmp_path / "out", segmenter=segmenter, device="cpu")
     assert len(segmenting.members) == 4
+
+
+def test_rows_without_a_label_are_segmented_and_stay_unlabelled(tmp_path, manifest, segmenter, segmenting):
+    rows = read(manifest).drop(columns=["label_source", "metavir"])
+    rows.to_csv(manifest, index=False)
+    masked = predict_masks(manifest, tmp_path / "out", segmenter=segmenter, device="cpu")
+    assert masked.cases == 6
+    with pytest.raises(ManifestError, match="lacks the column"):
+        read_manifest(masked.manifest)

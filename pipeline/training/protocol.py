@@ -1,0 +1,256 @@
+"""The paper's study, from its cohort to its table, as one run that can be cut off and given again.
+
+Aggarwal et al., Abdominal Radiology 2025, doi 10.1007/s00261-025-05160-y: 220 cases to train by liver stiffness, 23 to
+test by histology, a masked-attention ResNet against DenseNet121, a Swin Transformer and direct classification. Here the
+cases are simulated, unless a cohort is given; beside the 23 a larger test from the same law shows how wide the
+intervals at n = 23 are, and networks that must not or need not know anything show what leaks.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models import registry
+from models.registry import file_sha256
+from pipeline.classification.slices import InputSpec
+from pipeline.errors import ManifestError
+from pipeline.training.cases import find_cases
+from pipeline.training.classifier import train_classifier
+from pipeline.training.classifier_fold import Settings
+from pipeline.training.evaluation import evaluate
+from pipeline.training.manifest import DEFAULT_CUT_OFFS, CutOffs, read_manifest, read_table
+from pipeline.training.predicted_masks import Members, predict_masks
+from pipeline.training.protocol_report import ENSEMBLE, LEAKS, MAIN, SHUFFLED, SITE, Study, write_report
+from pipeline.training.remembered import write_whole
+from pipeline.training.simulation import simulate
+from pipeline.training.simulation_parameters import LIKE_THE_PAPER
+
+log = logging.getLogger(__name__)
+
+NOTE = "study.json"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is computed, equal for all networks of the table and of the leak tests."""
+
+    resnet: str = "resnet18"
+    epochs: int = 24
+    folds: int = 3
+    members: int | None = 1
+    """Of a network in the table, None for all folds; ``ENSEMBLE`` has all of them."""
+    masks_by: Members = "one"
+    one_pass: bool = True
+    """As ``predict_masks`` takes them."""
+    shuffles: int = 3
+    """Trainings with shuffled labels, each shuffled anew."""
+    seed: int = 1
+    simulated: Mapping[str, Any] = field(default_factory=lambda: {"cases": 220, "phantoms": 15})
+    """Arguments of ``simulate`` besides the test cases and the seed."""
+    tests: tuple[int, ...] = (23, 500)
+    """Cases of each simulated test."""
+    slices: int = Settings.slices
+    input: InputSpec = field(default_factory=InputSpec)
+
+
+SIZES = {
+    "cpu": Size(),
+    "full": Size(resnet="resnet50", epochs=48, folds=5, members=None, masks_by="all", one_pass=False, shuffles=5),
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """One training of the study."""
+
+    name: str
+    """Of its folder and in tables."""
+    settings: Mapping[str, Any]
+    """Fields of the training's ``Settings`` that are its own."""
+    work: str = ""
+    """Folder of its checkpoints, by default its own; networks that share one share members."""
+
+
+def networks(size: Size) -> list[Network]:
+    """Those of the paper's table, the main one first, and the main one's ensemble where it is another."""
+    main = {"backbone": size.resnet, "members": size.members}
+    found = [
+        Network(MAIN, main),
+        Network("densenet121", main | {"backbone": "densenet121"}),
+        Network("swin_tiny", main | {"backbone": "swin_tiny"}),
+        Network("unmasked", main | {"mask": "none"}),
+    ]
+    return found if size.members is None else [*found, Network(ENSEMBLE, main | {"members": None}, MAIN)]
+
+
+def leak_tests(size: Size, sites: int) -> list[Network]:
+    """What can be told without the liver, of shuffled labels, and of the site, where there are several."""
+    main = {"backbone": size.resnet, "members": size.members}
+    blind = ("mask_only", "background_only", "background_only_without_spleen")
+    found = [Network(mask, main | {"mask": mask}) for mask in blind]
+    for number in range(1, size.shuffles + 1):
+        found.append(Network(f"{SHUFFLED}{number}", main | {"labels": "shuffled", "seed": size.seed + number}))
+    return found if sites < 2 else [*found, Network(SITE, main | {"labels": "site"})]
+
+
+def run_protocol(
+    out: Path,
+    *,
+    manifest: Path | None = None,
+    anatomies: Path | None = None,
+    size: Size = SIZES["cpu"],
+    segmenter: str = "liver_t2",
+    cut_offs: CutOffs = DEFAULT_CUT_OFFS,
+    device: str = "auto",
+    workers: int = 2,
+    progress: Callable[[str], None] = log.info,
+) -> Path:
+    """Run the whole study in ``out`` and return its report.
+
+    ``out`` then holds cohort/ (where it is simulated), masked/ (the cohort with the segmenter's masks, by members that
+    have not seen them), models/ and work/ (every network and its checkpoints), a folder for each evaluation,
+    report.html, protocol.json, table.csv and table.md. Every step goes on where an earlier run was cut off.
+
+    Args:
+        manifest: of a cohort with test rows; simulated where none is given.
+        anatomies: folder of images and organ labels for the simulation; phantoms alone without.
+        segmenter: name or path.
+        cut_offs: what counts as advanced fibrosis.
+        workers: processes of the simulation.
+        progress: told a line at each step.
+
+    Raises:
+        ManifestError: a cohort cannot be used, or ``out`` holds another study.
+        ModelError: the segmenter is missing or damaged.
+    """
+    check_same_study(out, manifest, anatomies, size, segmenter, cut_offs)
+    clock = Clock(out / "seconds.json", progress)
+    if manifest is None:
+        manifest = out / "cohort" / "manifest.csv"
+        if not manifest.is_file():
+            with clock.step("simulate"):
+                simulate(
+                    manifest.parent, **size.simulated, test=sum(size.tests), seed=size.seed, anatomies=anatomies,
+                    workers=workers, parameters=LIKE_THE_PAPER, progress=now_and_then(progress, "cases simulated"),
+                )  # fmt: skip
+        wanted = size.tests
+    else:
+        wanted = ()
+    with clock.step("segment"):
+        masked = predict_masks(
+            manifest, out / "masked", segmenter=segmenter, members=size.masks_by, one_pass=size.one_pass, device=device,
+            progress=now_and_then(progress, "cases segmented"),
+        )  # fmt: skip
+    tests = split_tests(masked.manifest, wanted)
+    leaks = leak_tests(size, sites=read_manifest(masked.manifest).rows["site"].nunique())
+    for network in (*networks(size), *leaks):
+        with clock.step(f"train {network.name}"):
+            train(network, masked.manifest, out, size, cut_offs, device)
+    found = {}
+    for name, test in {**tests, LEAKS: tests[list(tests)[-1]]}.items():
+        models = [str(out / "models" / network.name) for network in (leaks if name == LEAKS else networks(size))]
+        with clock.step(f"evaluate {name}"):
+            found[name] = evaluate(
+                test, models, out / name, seed=size.seed, cut_offs=cut_offs, device=device,
+                progress=now_and_then(progress, "cases read"),
+            )  # fmt: skip
+    return write_report(Study(out, found, json.loads((out / NOTE).read_text(encoding="utf-8")), clock.seconds))
+
+
+def check_same_study(
+    out: Path, manifest: Path | None, anatomies: Path | None, size: Size, segmenter: str, cut_offs: CutOffs
+) -> None:
+    """Note in ``out`` which study it holds; refuse a folder that holds another, whose parts would be taken for ours."""
+    model = registry.find(segmenter, "segmenter")
+    wanted = json.loads(json.dumps({
+        "size": asdict(size),
+        "segmenter": [model.name, model.sha256],
+        "manifest": manifest and file_sha256(manifest),
+        "anatomies": sorted(find_cases(anatomies)) if anatomies else [],
+        "cut_offs": asdict(cut_offs),
+        "parameters": None if manifest else LIKE_THE_PAPER.sha256,
+    }, default=str))  # fmt: skip
+    if out.exists() and not out.is_dir():
+        raise ManifestError("The output is a file; name a folder with -o.")
+    note = out / NOTE
+    if note.is_file():
+        if json.loads(note.read_text(encoding="utf-8")) != wanted:
+            raise ManifestError(
+                "The output folder holds a study of another size, cohort or segmenter; choose another folder."
+            )
+        return
+    if out.is_dir() and any(out.iterdir()):
+        raise ManifestError("The output folder holds other files; choose an empty one, or that of an earlier run.")
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(note, json.dumps(wanted, indent=1) + "\n")
+
+
+def split_tests(manifest: Path, wanted: Sequence[int]) -> dict[str, Path]:
+    """Manifests of the tests, beside the whole one, so that masks and truth are found: by name of the evaluation.
+
+    Args:
+        wanted: cases of each, in the manifest's order; without, all test rows are one test.
+    """
+    rows = read_table(manifest, "The manifest cannot be read.")
+    tested = rows[rows["split"] == "test"]
+    if tested.empty:
+        raise ManifestError("The study needs rows whose split is test.")
+    tests, start = {}, 0
+    for count in wanted or [len(tested)]:
+        # Cases without a mask are in no manifest; the last test bears them.
+        part, start = tested[start : start + count], start + count
+        name = f"test_{count}"
+        write_whole(manifest.with_name(f"{name}.csv"), part.to_csv(index=False))
+        tests[name] = manifest.with_name(f"{name}.csv")
+    return tests
+
+
+def train(network: Network, manifest: Path, out: Path, size: Size, cut_offs: CutOffs, device: str) -> None:
+    """Train a network, unless it stands there already."""
+    folder = out / "models" / network.name
+    work = out / "work" / (network.work or network.name)
+    settings: dict[str, Any] = {"epochs": size.epochs, "folds": size.folds, "seed": size.seed, "slices": size.slices}
+    settings |= dict(network.settings)
+    if (folder / "model.json").is_file():
+        info = registry.find(folder, "classifier").info
+        if info["manifest_sha256"] == file_sha256(manifest) and settings.items() <= info["training"].items():
+            return
+    train_classifier(
+        manifest, folder, device=device, resume=True, work=work, cache=out / "work" / "slices", spec=size.input,
+        cut_offs=cut_offs, **settings,
+    )  # fmt: skip
+
+
+def now_and_then(progress: Callable[[str], None], words: str, every: int = 50) -> Callable[[int, int], None]:
+    """From a callback with cases done and in all to a line now and then."""
+
+    def tell(done: int, total: int) -> None:
+        if done % every == 0 or done == total:
+            progress(f"{done} of {total} {words}")
+
+    return tell
+
+
+class Clock:
+    """Tells which step is at work, and adds up on disk what each has taken over all runs."""
+
+    def __init__(self, file: Path, progress: Callable[[str], None]) -> None:
+        self.file, self.progress = file, progress
+        self.seconds: dict[str, float] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        self.progress(name)
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - began, 1)
+            write_whole(self.file, json.dumps(self.seconds, indent=1) + "\n")

@@ -1,0 +1,282 @@
+"""What the study found: one table in the paper's order, its figures beside it, and what the leak tests say."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy import stats
+
+from pipeline.statistics import Estimate
+from pipeline.statistics.auc import auc_interval
+from pipeline.training.evaluation_figures import COLOURS, GRID, INK, MUTED
+from pipeline.training.evaluation_measures import to_json
+from pipeline.training.evaluation_report import NAMES, html_page, html_table, picture
+from pipeline.training.remembered import write_whole
+
+MAIN, ENSEMBLE, LEAKS, SITE, SHUFFLED = "resnet", "ensemble", "leaks", "site", "shuffled_"
+FIGURES = ("auc", "sensitivity", "specificity", "accuracy")
+PAPER: dict[str, dict[str, float]] = {
+    MAIN: {"auc": 0.811, "sensitivity": 0.778, "specificity": 0.800, "accuracy": 0.783},
+    "densenet121": {"auc": 0.795},
+    "swin_tiny": {"auc": 0.782},
+    "unmasked": {"auc": 0.743},
+}
+"""Of Aggarwal et al. 2025, on its 23 patients with histology; it gives no interval."""
+PAPER_ACCURACY_BY_SCORE = {"1": 0.818, "3": 0.625}
+PAPER_DICE = 0.960
+TITLES = {
+    MAIN: "Masked-attention ResNet",
+    "densenet121": "Masked-attention DenseNet121",
+    "swin_tiny": "Masked-attention Swin Transformer",
+    "unmasked": "ResNet without segmentation",
+    ENSEMBLE: "Masked-attention ResNet, all folds together",
+    "mask_only": "The outline of the liver alone",
+    "background_only": "Everything but the liver",
+    "background_only_without_spleen": "Everything but the liver, without the half where the spleen lies",
+    SITE: "Which site is it? (against the site, not fibrosis)",
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study whose evaluations are done."""
+
+    folder: Path
+    found: Mapping[str, Mapping[str, Any]]
+    """Of ``evaluate``, by folder: the tests, and ``LEAKS``."""
+    note: Mapping[str, Any]
+    """What the study was asked for."""
+    seconds: Mapping[str, float]
+
+    @property
+    def tests(self) -> dict[str, Mapping[str, Any]]:
+        return {name: content for name, content in self.found.items() if name != LEAKS}
+
+    def answers(self, test: str) -> pd.DataFrame:
+        """A row a case, as the evaluation wrote it."""
+        return pd.read_csv(self.folder / test / "cases.csv", dtype={"patient_id": str, "site": str})
+
+
+def write_report(study: Study) -> Path:
+    """Write table.csv, table.md, protocol.json and report.html into the study's folder; returns the last."""
+    table, leaks = main_table(study), leak_table(study)
+    largest = list(study.tests.values())[-1]
+    content = {
+        "study": study.note,
+        "seconds": study.seconds,
+        "table": table.to_dict("records"),
+        "leaks": leaks.to_dict("records"),
+        "accuracy_by_segmentation_score": {
+            score: figures["accuracy"]
+            for score, figures in largest["models"][MAIN]["strata"].get("segmentation_score", {}).items()
+        },
+        "segmentation": largest["segmentation"],
+    }
+    write_whole(study.folder / "protocol.json", json.dumps(to_json(content), indent=1, allow_nan=False) + "\n")
+    write_whole(study.folder / "table.csv", table.round(4).to_csv(index=False))
+    write_whole(study.folder / "table.md", "\n".join([*markdown(table), "", *markdown_leaks(leaks)]) + "\n")
+    write_whole(study.folder / "report.html", html_report(study, table, leaks))
+    return study.folder / "report.html"
+
+
+def main_table(study: Study) -> pd.DataFrame:
+    """A row for each network and test: cases, positives and anatomies, ``FIGURES`` each with ``_low`` and ``_high``."""
+    rows = []
+    for network in next(iter(study.tests.values()))["models"]:
+        for content in study.tests.values():
+            measures = content["models"][network]["measures"]
+            area = measures["auc"]
+            row = {"network": network, "cases": area.cases, "positives": area.positives, "anatomies": area.anatomies}
+            for figure in FIGURES:
+                value, low, high = measures[figure].estimate
+                row |= {figure: value, f"{figure}_low": low, f"{figure}_high": high, f"{figure}_paper": math.nan}
+                row[f"{figure}_paper"] = PAPER.get(network, {}).get(figure, math.nan)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def leak_table(study: Study) -> pd.DataFrame:
+    """A row for each leak test: ``test``, cases, anatomies, ``auc``, ``auc_low``, ``auc_high`` and ``interval``."""
+    content, answers, rows = study.found[LEAKS], study.answers(LEAKS), []
+    anatomies = answers["source_anatomy"].fillna(answers["patient_id"]).astype(str).to_numpy()
+    for network, model in content["models"].items():
+        area, method = model["measures"]["auc"].estimate, model["measures"]["auc"].method
+        if network == SITE:
+            first = (answers["site"] == answers["site"].min()).to_numpy()
+            area, method = auc_interval(first, answers[f"probability:{SITE}"].to_numpy(float), anatomies)
+        rows.append(leak_row(title(network), model["measures"]["auc"], area, method))
+    shuffled = [m["measures"]["auc"] for name, m in content["models"].items() if name.startswith(SHUFFLED)]
+    if len(shuffled) > 1:
+        mean, method = mean_of_runs([measure.estimate.value for measure in shuffled]), f"t, {len(shuffled)} trainings"
+        rows.append(leak_row("Shuffled labels, mean", shuffled[0], mean, method))
+    return pd.DataFrame(rows)
+
+
+def leak_row(words: str, measure: Any, area: Estimate, method: str) -> dict[str, Any]:
+    behind = {"cases": measure.cases, "anatomies": measure.anatomies}
+    value, low, high = area
+    return {"test": words, **behind, "auc": value, "auc_low": low, "auc_high": high, "interval": method}
+
+
+def mean_of_runs(values: Sequence[float]) -> Estimate:
+    """The mean of several trainings, with Student's interval of it: chance of the training, not of the cases."""
+    mean, error = float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(len(values)))
+    reach = float(stats.t.ppf(0.975, len(values) - 1)) * error
+    return Estimate(mean, max(mean - reach, 0.0), min(mean + reach, 1.0))
+
+
+def title(network: str) -> str:
+    return TITLES.get(network) or f"Shuffled labels, training {network.removeprefix(SHUFFLED)}"
+
+
+def cell(row: Mapping[Any, Any], figure: str) -> str:
+    """A figure and its interval in words."""
+    value, low, high = (row[name] for name in (figure, f"{figure}_low", f"{figure}_high"))
+    if not math.isfinite(value):
+        return "not estimable"
+    return f"{value:.3f} ({low:.3f} to {high:.3f})" if math.isfinite(low) else f"{value:.3f}"
+
+
+def lines(table: pd.DataFrame) -> Iterator[list[str]]:
+    """The table for people: each network's tests, then the paper's own figures."""
+    for network, rows in table.groupby("network", sort=False):
+        for row in rows.to_dict("records"):
+            behind = f"n = {row['cases']}, {row['positives']} positive, {row['anatomies']} anatomies"
+            yield [title(str(network)), behind, *(cell(row, figure) for figure in FIGURES)]
+        if network in PAPER:
+            theirs = PAPER[str(network)]
+            yield [title(str(network)), "the paper's, n = 23",
+                   *(f"{theirs[figure]:.3f}" if figure in theirs else "" for figure in FIGURES)]  # fmt: skip
+
+
+def leak_lines(leaks: pd.DataFrame) -> Iterator[list[str]]:
+    for row in leaks.to_dict("records"):
+        yield [row["test"], f"{row['cases']}, {row['anatomies']} anatomies", cell(row, "auc"), row["interval"]]
+
+
+HEAD = ["Network", "Test", *(NAMES[figure] for figure in FIGURES)]
+LEAK_HEAD = ["Network", "Cases", "AUC", "Interval"]
+
+
+def markdown(table: pd.DataFrame) -> Iterator[str]:
+    yield from markdown_table(HEAD, lines(table))
+
+
+def markdown_leaks(leaks: pd.DataFrame) -> Iterator[str]:
+    yield from markdown_table(LEAK_HEAD, leak_lines(leaks))
+
+
+def markdown_table(head: Sequence[str], rows: Iterator[list[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+
+
+def html_report(study: Study, table: pd.DataFrame, leaks: pd.DataFrame) -> str:
+    """The page."""
+    largest = list(study.tests.values())[-1]
+    return html_page("The paper's study", [
+        *statement(study),
+        "<h2>The table</h2>",
+        html_table(HEAD, [[escape(words) for words in line] for line in lines(table)],
+                   "95 % intervals. The paper's figures are of its own patients and networks; it gives no intervals."),
+        picture(draw_areas(table), "AUC of each network"),
+        "<h2>Differences in AUC from the main network</h2>",
+        html_table(["Test", "Less", "Main less the other", "p"], list(differences(study))),
+        "<h2>Leak tests</h2>",
+        html_table(LEAK_HEAD, [[escape(words) for words in line] for line in leak_lines(leaks)],
+                   "Only shuffled labels must sit at 0.5. An outline or a large spleen is a sign of fibrosis; what "
+                   "everything but the liver tells without the spleen can come from the scanner or from the outline."),
+        *by_score(largest),
+        *segmentation(largest),
+        *how(study),
+    ])  # fmt: skip
+
+
+def statement(study: Study) -> Iterator[str]:
+    said = list(dict.fromkeys(words for content in study.tests.values() for words in content["statements"]))
+    if said:
+        yield "<div class=statement>" + "".join(f"<p>{escape(words)}</p>" for words in said) + "</div>"
+
+
+def differences(study: Study) -> Iterator[list[str]]:
+    for content in study.tests.values():
+        for pair in content["comparisons"]:
+            if pair["first"] == MAIN:
+                value, low, high = pair["difference"].estimate
+                row = {"auc": value, "auc_low": low, "auc_high": high}
+                p = f"{pair['p']:.4f}" if math.isfinite(pair["p"]) else "not estimable"
+                yield [f"n = {pair['difference'].cases}", escape(title(pair["second"])), cell(row, "auc"), p]
+
+
+def by_score(content: Mapping[str, Any]) -> Iterator[str]:
+    scores = content["models"][MAIN]["strata"].get("segmentation_score", {})
+    if scores:
+        yield "<h2>Accuracy by segmentation score</h2>"
+        rows = []
+        for score, figures in scores.items():
+            measure, theirs = figures["accuracy"], PAPER_ACCURACY_BY_SCORE.get(score)
+            row = dict(zip(("auc", "auc_low", "auc_high"), measure.estimate, strict=True))
+            rows.append([escape(score), str(measure.cases), cell(row, "auc"), f"{theirs:.3f}" if theirs else ""])
+        words = "Main network, larger test. 1 is a Dice of 0.93 or more, 3 one below 0.80 or an HD95 above 20 mm."
+        yield html_table(["Score", "Cases", "Accuracy", "The paper's"], rows, words)
+
+
+def segmentation(content: Mapping[str, Any]) -> Iterator[str]:
+    overlap = content["segmentation"]
+    if overlap is not None and overlap["dice"]["cases"]:
+        dice, iou = overlap["dice"], overlap["iou"]
+        yield "<h2>Liver masks of the larger test</h2>"
+        yield (
+            f"<p>Dice {dice['mean']:.3f} &plusmn; {dice['sd']:.3f} (lowest {dice['lowest']:.3f}), "
+            f"IoU {iou['mean']:.3f} &plusmn; {iou['sd']:.3f}, {dice['cases']} cases; the paper's internal test: "
+            f"{PAPER_DICE:.3f}.</p>"
+        )
+
+
+def how(study: Study) -> Iterator[str]:
+    yield "<h2>How it was done</h2>"
+    size = study.note["size"]
+    rows = [[escape(str(key)), escape(str(value))] for key, value in size.items()]
+    rows += [[escape(key), escape(", ".join(map(str, value)) if isinstance(value, list) else str(value))]
+             for key, value in study.note.items() if key != "size" and value]  # fmt: skip
+    rows += [[escape(step), f"{seconds / 60:.1f} min"] for step, seconds in study.seconds.items()]
+    rows.append(["all steps", f"{sum(study.seconds.values()) / 60:.0f} min"])
+    yield html_table(["", ""], rows)
+    links = ", ".join(f'<a href="{name}/report.html">{name}</a>' for name in study.found)
+    yield f"<p>The evaluations behind these figures: {links}.</p>"
+
+
+def draw_areas(table: pd.DataFrame) -> Figure:
+    """AUC and interval of each network at each test; the paper's as open diamonds."""
+    networks = list(dict.fromkeys(table["network"]))
+    figure = Figure(figsize=(7.2, 0.62 * len(networks) + 1.0), facecolor="white", layout="constrained")
+    axes = figure.add_subplot()
+    tests = sorted(set(table["cases"]))
+    for place, network in enumerate(networks):
+        for number, row in enumerate(table[table["network"] == network].to_dict("records")):
+            y, colour = place + 0.24 * (number - 0.5), COLOURS[tests.index(row["cases"]) % len(COLOURS)]
+            axes.plot([row["auc_low"], row["auc_high"]], [y, y], color=colour, linewidth=2)
+            words = f"n = {row['cases']}" if place == 0 else None
+            axes.plot(row["auc"], y, "o", color=colour, markersize=6, label=words)
+        if "auc" in PAPER.get(network, {}):
+            axes.plot(PAPER[network]["auc"], place, "D", color=INK, markerfacecolor="white", markersize=6,
+                      label="the paper's" if place == 0 else None)  # fmt: skip
+    axes.axvline(0.5, color=MUTED, linewidth=0.8, linestyle=":")
+    axes.set_yticks(range(len(networks)), [title(network) for network in networks], fontsize=8.5, color=INK)
+    axes.set(xlim=(min(0.4, float(table["auc_low"].min()) - 0.02) if len(table) else 0.4, 1.02))
+    axes.invert_yaxis()
+    axes.set_xlabel("AUC, 95 % interval", fontsize=8, color=MUTED)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    axes.legend(fontsize=8, frameon=False, loc="lower left")
+    return figure

@@ -1,0 +1,167 @@
+"""The paper's study in miniature: one run that leaves the table, a second that finds all of it done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import SimpleITK as sitk
+from typer.testing import CliRunner
+
+from pipeline import __main__ as cli
+from pipeline.case import LIVER, SPLEEN, OrganMask
+from pipeline.classification.slices import InputSpec
+from pipeline.errors import ManifestError
+from pipeline.training import evaluation_figures, evaluation_measures, predicted_masks, protocol
+from pipeline.training.protocol import Size, leak_tests, networks, run_protocol, split_tests
+from pipeline.training.protocol_report import PAPER, mean_of_runs
+
+TINY = Size(
+    epochs=1,
+    folds=2,
+    shuffles=2,
+    simulated={
+        "cases": 16, "phantoms": 6, "phantom_size_xyz": (48, 48, 10), "phantom_spacing_mm_xyz": (7.0, 7.0, 20.0),
+    },
+    tests=(4, 8),
+    slices=2,
+    input=InputSpec(spacing_mm=8.0, size_yx=(32, 32), max_slices=3),
+)  # fmt: skip
+
+
+def segment_a_box(volume, model) -> OrganMask:
+    """The middle of every volume is liver."""
+    labels = np.zeros(volume.voxels.shape, np.uint8)
+    z, y, x = (slice(size // 4, 3 * size // 4) for size in labels.shape)
+    labels[z, y, x] = LIVER
+    labels[0, 0, 0] = SPLEEN
+    image = sitk.GetImageFromArray(labels)
+    image.CopyInformation(volume.image)
+    return OrganMask(image, 1000.0, 10.0, 1, 1.0, False)
+
+
+@pytest.fixture(scope="module")
+def patched():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predicted_masks, "segment", segment_a_box)
+        patch.setattr(predicted_masks, "Segmenter", lambda model, device, one_pass: model)
+        patch.setattr(evaluation_measures, "DRAWS", 20)
+        patch.setattr(evaluation_figures, "BAND_DRAWS", 20)
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, patched) -> tuple[Path, list[str]]:
+    out, said = tmp_path_factory.mktemp("runs") / "study", []
+    run_protocol(out, size=TINY, device="cpu", progress=said.append)
+    return out, said
+
+
+def test_leaves_a_table_with_every_network_and_test(study):
+    out, _ = study
+    table = pd.read_csv(out / "table.csv")
+    assert list(table["network"].unique()) == [network.name for network in networks(TINY)]
+    assert table.groupby("network", sort=False)["cases"].agg(list).tolist() == [[4, 8]] * 5
+    assert (table["auc_low"] <= table["auc"]).all()
+    assert (table["auc"] <= table["auc_high"]).all()
+    assert set(table.loc[table["network"] == "resnet", "sensitivity_paper"]) == {0.778}
+
+
+def test_the_report_says_that_it_is_simulation_and_whose_the_other_figures_are(study):
+    page = (study[0] / "report.html").read_text(encoding="utf-8")
+    assert "The cohort is simulated" in page
+    assert "0.811" in page
+    assert "the paper&#x27;s, n = 23" in page
+    for test in ("test_4", "test_8", "leaks"):
+        assert (study[0] / test / "report.html").is_file()
+        assert f'href="{test}/report.html"' in page
+
+
+def test_leak_tests_are_read_on_the_larger_test_and_the_site_against_the_site(study):
+    content = json.loads((study[0] / "protocol.json").read_text(encoding="utf-8"))
+    rows = {row["test"]: row for row in content["leaks"]}
+    assert {"Shuffled labels, training 1", "Shuffled labels, training 2", "Shuffled labels, mean"} < rows.keys()
+    assert len(rows) == 7
+    assert all(row["cases"] == 8 for row in rows.values())
+    answers = pd.read_csv(study[0] / "leaks" / "cases.csv")
+    first = answers["probability:site"][answers["site"] == "A"].to_numpy()[:, None]
+    second = answers["probability:site"][answers["site"] == "B"].to_numpy()[None]
+    by_pairs = ((first > second) + 0.5 * (first == second)).mean()
+    (site,) = (row for words, row in rows.items() if "site" in words)
+    assert site["auc"] == pytest.approx(by_pairs, abs=1e-6)
+
+
+def test_the_parameters_of_the_simulation_are_noted_before_anything_is_trained(study):
+    note = json.loads((study[0] / "study.json").read_text(encoding="utf-8"))
+    cohort = json.loads((study[0] / "cohort" / "cohort.json").read_text(encoding="utf-8"))
+    assert note["parameters"] == cohort["parameters_sha256"]
+    assert (study[0] / "study.json").stat().st_mtime <= (study[0] / "models/resnet/model.json").stat().st_mtime
+
+
+def test_the_ensemble_takes_the_main_networks_member_and_adds_the_others(study):
+    models = [json.loads((study[0] / "models" / name / "model.json").read_text()) for name in ("resnet", "ensemble")]
+    assert [model["members"] for model in models] == [["fold0"], ["fold0", "fold1"]]
+    assert sorted(path.name for path in (study[0] / "work" / "resnet").glob("*.pt")) == ["fold0.pt", "fold1.pt"]
+
+
+def test_a_second_run_trains_and_segments_nothing(study, patched):
+    out, _ = study
+    table = (out / "table.csv").read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("train_classifier", "simulate"):
+            patch.setattr(protocol, name, lambda *arguments, **named: pytest.fail("done before"))
+        patch.setattr(predicted_masks, "segment", lambda *arguments: pytest.fail("done before"))
+        run_protocol(out, size=TINY, device="cpu")
+    assert (out / "table.csv").read_bytes() == table
+
+
+def test_a_folder_of_another_study_is_refused_and_kept(study, tmp_path):
+    before = (study[0] / "study.json").read_bytes()
+    with pytest.raises(ManifestError, match="another size"):
+        run_protocol(study[0], size=protocol.SIZES["full"], device="cpu")
+    assert (study[0] / "study.json").read_bytes() == before
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(ManifestError, match="other files"):
+        run_protocol(tmp_path, size=TINY)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_given_cohort_is_tested_on_all_of_its_test_rows(study):
+    manifest = study[0] / "masked" / "manifest.csv"
+    tests = split_tests(manifest, ())
+    assert list(tests) == ["test_12"]
+    assert len(pd.read_csv(tests["test_12"])) == 12
+    tests["test_12"].unlink()
+
+
+def test_a_cohort_without_test_rows_is_refused(tmp_path):
+    (tmp_path / "manifest.csv").write_text("patient_id,split\na,train\n")
+    with pytest.raises(ManifestError, match="split is test"):
+        split_tests(tmp_path / "manifest.csv", ())
+
+
+def test_every_network_of_the_table_and_of_the_leak_tests_is_trained_alike():
+    for size in protocol.SIZES.values():
+        for network in (*networks(size)[1:4], *leak_tests(size, sites=2)):
+            assert network.settings["members"] == size.members
+            assert "epochs" not in network.settings
+        assert set(PAPER) < {network.name for network in (*networks(size), *networks(TINY))}
+    assert [network.name for network in leak_tests(TINY, sites=1)][-1] == "shuffled_2"
+
+
+def test_the_mean_of_trainings_has_students_interval():
+    mean = mean_of_runs([0.4, 0.5, 0.6])
+    assert mean.value == pytest.approx(0.5)
+    assert mean.high - mean.value == pytest.approx(4.3027 * 0.1 / np.sqrt(3), abs=1e-4)
+
+
+def test_the_command_refuses_what_a_study_chooses_itself(tmp_path):
+    answer = CliRunner().invoke(cli.app, ["evaluate", "--protocol", "paper", "-o", str(tmp_path), "--seed", "3"])
+    assert answer.exit_code == 2
+    assert "its own seed" in answer.output
+    answer = CliRunner().invoke(cli.app, ["evaluate", "-o", str(tmp_path)])
+    assert answer.exit_code == 2
+    assert "Name a cohort manifest" in answer.output
