@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -54,8 +54,9 @@ class Size:
     seed: int = 1
     simulated: Mapping[str, Any] = field(default_factory=lambda: {"cases": 220, "phantoms": 15})
     """Arguments of ``simulate`` besides the test cases and the seed."""
-    tests: tuple[int, ...] = (23, 500)
-    """Cases of each simulated test."""
+    small_test: tuple[int, int] = (18, 5)
+    """Advanced and other cases of the simulated test of the paper's size, as many as the paper's figures imply."""
+    large_test: int = 500
     slices: int = Settings.slices
     input: InputSpec = field(default_factory=InputSpec)
 
@@ -132,23 +133,22 @@ def run_protocol(
     """
     check_same_study(out, manifest, anatomies, size, segmenter, cut_offs)
     clock = Clock(out / "seconds.json", progress)
+    small = size.small_test if manifest is None else None
     if manifest is None:
         manifest = out / "cohort" / "manifest.csv"
         if not manifest.is_file():
             with clock.step("simulate"):
                 simulate(
-                    manifest.parent, **size.simulated, test=sum(size.tests), seed=size.seed, anatomies=anatomies,
-                    workers=workers, parameters=LIKE_THE_PAPER, progress=now_and_then(progress, "cases simulated"),
+                    manifest.parent, **size.simulated, test=sum(size.small_test) + size.large_test, seed=size.seed,
+                    anatomies=anatomies, workers=workers, parameters=LIKE_THE_PAPER,
+                    progress=now_and_then(progress, "cases simulated"),
                 )  # fmt: skip
-        wanted = size.tests
-    else:
-        wanted = ()
     with clock.step("segment"):
         masked = predict_masks(
             manifest, out / "masked", segmenter=segmenter, members=size.masks_by, one_pass=size.one_pass, device=device,
             progress=now_and_then(progress, "cases segmented"),
         )  # fmt: skip
-    tests = split_tests(masked.manifest, wanted)
+    tests = split_tests(masked.manifest, small, cut_offs)
     leaks = leak_tests(size, sites=read_manifest(masked.manifest).rows["site"].nunique())
     for network in (*networks(size), *leaks):
         with clock.step(f"train {network.name}"):
@@ -192,22 +192,29 @@ def check_same_study(
     write_whole(note, json.dumps(wanted, indent=1) + "\n")
 
 
-def split_tests(manifest: Path, wanted: Sequence[int]) -> dict[str, Path]:
+def split_tests(manifest: Path, small: tuple[int, int] | None, cut_offs: CutOffs) -> dict[str, Path]:
     """Manifests of the tests, beside the whole one, so that masks and truth are found: by name of the evaluation.
 
     Args:
-        wanted: cases of each, in the manifest's order; without, all test rows are one test.
+        small: advanced and other cases of a small test, the first ones of the manifest; the others are the large test.
+            Without, all test rows are one test.
     """
-    rows = read_table(manifest, "The manifest cannot be read.")
-    tested = rows[rows["split"] == "test"]
-    if tested.empty:
+    rows, labels = read_table(manifest, "The manifest cannot be read."), read_manifest(manifest, cut_offs=cut_offs).rows
+    tested = labels["split"] == "test"
+    if not tested.any():
         raise ManifestError("The study needs rows whose split is test.")
-    tests, start = {}, 0
-    for count in wanted or [len(tested)]:
-        # Cases without a mask are in no manifest; the last test bears them.
-        part, start = tested[start : start + count], start + count
-        name = f"test_{count}"
-        write_whole(manifest.with_name(f"{name}.csv"), part.to_csv(index=False))
+    parts = [tested]
+    if small:
+        advanced = labels["label"]
+        first = tested & (
+            advanced & ((tested & advanced).cumsum() <= small[0])
+            | ~advanced & ((tested & ~advanced).cumsum() <= small[1])
+        )
+        parts = [first, tested & ~first]
+    tests = {}
+    for part in parts:
+        name = f"test_{part.sum()}"
+        write_whole(manifest.with_name(f"{name}.csv"), rows[part.to_numpy()].to_csv(index=False))
         tests[name] = manifest.with_name(f"{name}.csv")
     return tests
 

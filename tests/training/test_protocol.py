@@ -16,6 +16,7 @@ from pipeline.case import LIVER, SPLEEN, OrganMask
 from pipeline.classification.slices import InputSpec
 from pipeline.errors import ManifestError
 from pipeline.training import evaluation_figures, evaluation_measures, predicted_masks, protocol
+from pipeline.training.manifest import DEFAULT_CUT_OFFS
 from pipeline.training.protocol import Size, leak_tests, networks, run_protocol, split_tests
 from pipeline.training.protocol_report import PAPER, mean_of_runs
 
@@ -26,7 +27,8 @@ TINY = Size(
     simulated={
         "cases": 16, "phantoms": 6, "phantom_size_xyz": (48, 48, 10), "phantom_spacing_mm_xyz": (7.0, 7.0, 20.0),
     },
-    tests=(4, 8),
+    small_test=(2, 2),
+    large_test=8,
     slices=2,
     input=InputSpec(spacing_mm=8.0, size_yx=(32, 32), max_slices=3),
 )  # fmt: skip
@@ -129,18 +131,25 @@ def test_a_folder_of_another_study_is_refused_and_kept(study, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_the_small_test_has_the_wished_share_of_advanced_cases_and_no_case_is_in_both(study):
+    small, large = (pd.read_csv(study[0] / "masked" / f"test_{count}.csv") for count in (4, 8))
+    assert (small["metavir"] >= "F3").sum() == 2
+    assert not set(small["patient_id"]) & set(large["patient_id"])
+
+
 def test_a_given_cohort_is_tested_on_all_of_its_test_rows(study):
-    manifest = study[0] / "masked" / "manifest.csv"
-    tests = split_tests(manifest, ())
+    tests = split_tests(study[0] / "masked" / "manifest.csv", None, DEFAULT_CUT_OFFS)
     assert list(tests) == ["test_12"]
     assert len(pd.read_csv(tests["test_12"])) == 12
     tests["test_12"].unlink()
 
 
-def test_a_cohort_without_test_rows_is_refused(tmp_path):
-    (tmp_path / "manifest.csv").write_text("patient_id,split\na,train\n")
+def test_a_cohort_without_test_rows_is_refused(study):
+    rows = pd.read_csv(study[0] / "masked" / "manifest.csv", dtype=str)
+    part = study[0] / "masked" / "part.csv"
+    rows[rows["split"] == "train"].to_csv(part, index=False)
     with pytest.raises(ManifestError, match="split is test"):
-        split_tests(tmp_path / "manifest.csv", ())
+        split_tests(part, None, DEFAULT_CUT_OFFS)
 
 
 def test_every_network_of_the_table_and_of_the_leak_tests_is_trained_alike():
