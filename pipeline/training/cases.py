@@ -33,9 +33,8 @@ def find_cases(data: Path, *, without: Collection[str] = ()) -> dict[str, tuple[
 
 def anatomies_of(data: Path) -> dict[str, str]:
     """Source anatomy by case: ``source_anatomy`` of a manifest where it is given, else each case is its own."""
-    own = {case: case for case in find_cases(data)}
     if not data.is_file():
-        return own
+        return {case: case for case in find_cases(data)}
     rows = _rows(data)
     named = zip(rows["patient_id"], rows.get("source_anatomy", rows["patient_id"]), strict=True)
     return {case: anatomy or case for case, anatomy in named}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from nnunetv2.experiment_planning.plan_and_preprocess_api import (
 
 from pipeline.case import ORGANS
 from pipeline.errors import ManifestError
-from pipeline.training.cases import SPLITS, find_cases, own_folds
+from pipeline.training.cases import SPLITS, anatomies_of, find_cases, own_folds
 
 DATASET = "Dataset001_Liver"
 CONFIGURATION = "3d_fullres"
@@ -112,9 +113,16 @@ def write_raw(cases: Cases, work: Path) -> None:
     (raw / "dataset.json").write_text(json.dumps(dataset, indent=1))
 
 
-def make_folds(cases: list[str], count: int) -> list[list[str]]:
-    """Deal the sorted cases out in turn, so that neighbours in a series of examinations fall into different folds."""
-    return [sorted(cases)[start::count] for start in range(count)]
+def make_folds(anatomy_of: Mapping[str, str], count: int) -> list[list[str]]:
+    """Deal the sorted anatomies out in turn, so that neighbours in a series of examinations fall into different folds
+    and cases of one anatomy into one.
+
+    Args:
+        anatomy_of: source anatomy by case.
+    """
+    anatomies = sorted(set(anatomy_of.values()))
+    dealt = (set(anatomies[start::count]) for start in range(count))
+    return [sorted(case for case, anatomy in anatomy_of.items() if anatomy in part) for part in dealt]
 
 
 def divide(data: Path, folds: int | None = None) -> tuple[Cases, Split]:
@@ -134,9 +142,14 @@ def divide(data: Path, folds: int | None = None) -> tuple[Cases, Split]:
             f"column; remove that, or do not ask for {folds}."
         )
     count = FOLDS if folds is None else folds
-    if not held_out and not 2 <= count <= len(cases):
-        raise ManifestError(f"{len(cases)} case(s) cannot be dealt into {count} folds; give at least two of each.")
-    held_out = held_out or make_folds(list(cases), count)
+    if not held_out:
+        anatomy_of = {case: anatomy for case, anatomy in anatomies_of(data).items() if case in cases}
+        there = len(set(anatomy_of.values()))
+        if not 2 <= count <= there:
+            raise ManifestError(
+                f"{there} case(s) of different anatomy cannot be dealt into {count} folds; give at least two of each."
+            )
+        held_out = make_folds(anatomy_of, count)
     return cases, [{"train": sorted(set(cases) - set(names)), "val": names} for names in held_out]
 
 

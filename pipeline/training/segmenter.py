@@ -221,7 +221,8 @@ def train_segmenter(
 
     Labels are 1 liver, 2 right kidney, 3 left kidney, 4 spleen, or the liver alone. ``work`` keeps nnU-Net's files and
     the checkpoints: a second call goes on where the first ended, and one with more ``steps`` trains further. Where they
-    are gone, ``start_from`` names a trained model of the same plan and folds whose weights to begin with.
+    are gone, ``start_from`` names a trained model of the same plan and folds whose weights to begin with; the new
+    model's steps and hours count those of the old one.
 
     Args:
         data: a folder or manifest as in ``pipeline.training.cases``. Rows of a test split are left out, and a division
@@ -252,8 +253,9 @@ def train_segmenter(
     for number, member in enumerate(trained):
         registry.save_member(out, f"fold{number}", member.state, bits=registry.WEIGHT_BITS)
     segmenter_export.clear(out, keep=len(trained))
-    hours = round(sum(member.seconds for member in trained) / 3600, 2)
-    facts = {"steps": steps, "hours": hours, "device": str(chosen), "seed": seed,
+    before = {"steps": 0, "hours": 0.0} | (start.info.get("training", {}) if start else {})
+    hours = round(before["hours"] + sum(member.seconds for member in trained) / 3600, 2)
+    facts = {"steps": before["steps"] + steps, "hours": hours, "device": str(chosen), "seed": seed,
              "parameters": trained[0].parameters, "folds": len(trained), "planner": planner}  # fmt: skip
     segmenter_export.write_folder(work, out, trained_on=trained_on, licence=licence, training=facts)
     segmenter_card.write(out)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import pandas as pd
 import pytest
 
 from pipeline.errors import ManifestError
@@ -114,6 +115,15 @@ def test_training_leaves_out_a_manifests_test_rows_and_keeps_its_valid_ones(tmp_
 def test_a_manifest_without_valid_rows_is_dealt_out(tmp_path):
     manifest = write_manifest(tmp_path, a="train", b="test", c="train", d="train", e="train")
     assert nnunet_plan.divide(manifest, folds=2)[1] == [fold("ce", "ad"), fold("ad", "ce")]
+
+
+def test_cases_of_one_anatomy_are_dealt_into_one_fold(tmp_path):
+    manifest = write_manifest(tmp_path, a="", b="", c="", d="")
+    rows = pd.read_csv(manifest, dtype=str, keep_default_na=False)
+    rows.assign(source_anatomy=["x", "y", "x", "y"]).to_csv(manifest, index=False)
+    assert nnunet_plan.divide(manifest, folds=2)[1] == [fold("bd", "ac"), fold("ac", "bd")]
+    with pytest.raises(ManifestError, match="2 case"):
+        nnunet_plan.divide(manifest, folds=3)
 
 
 def test_a_manifest_of_test_rows_alone_is_nothing_to_train_on(tmp_path):

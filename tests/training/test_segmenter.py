@@ -94,6 +94,9 @@ def test_training_starts_from_a_model_of_the_same_folds_only(trained, data, tmp_
     )  # fmt: skip
     old, new = (registry.find(folder, "segmenter").state("fold1") for folder in (trained, tmp_path / "further"))
     assert all(torch.equal(old[name], new[name]) for name in old)
+    old, new = (registry.find(folder, "segmenter").info["training"] for folder in (trained, tmp_path / "further"))
+    assert (new["steps"], new["hours"]) == (old["steps"] + 0, pytest.approx(old["hours"]))
+    assert new["steps"] > 0
     (tmp_path / "further" / "folds.json").write_text(json.dumps({"fold0": ["case0"], "fold1": ["case1"]}))
     with pytest.raises(ModelError, match="other folds"):
         segmenter.train_segmenter(
@@ -220,6 +223,6 @@ def test_learning_rate_rises_holds_and_ends_at_zero():
 
 
 def test_folds_hold_each_case_once():
-    folds = nnunet_plan.make_folds([f"c{i}" for i in range(7)], 3)
+    folds = nnunet_plan.make_folds({f"c{i}": f"c{i}" for i in range(7)}, 3)
     assert sorted(case for fold in folds for case in fold) == [f"c{i}" for i in range(7)]
     assert {len(fold) for fold in folds} == {2, 3}
