@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
+from pipeline import RESEARCH_USE
 from pipeline.statistics import Estimate
 from pipeline.statistics.auc import auc_interval
 from pipeline.training.evaluation_figures import COLOURS, GRID, INK, MUTED
@@ -31,6 +32,7 @@ PAPER: dict[str, dict[str, float]] = {
     "unmasked": {"auc": 0.743},
 }
 """Of Aggarwal et al. 2025, on its 23 patients with histology; it gives no interval."""
+PAPERS_OWN = "the paper's own, n = 23"
 PAPER_ACCURACY_BY_SCORE = {"1": 0.818, "3": 0.625}
 PAPER_DICE = 0.960
 TITLES = {
@@ -147,20 +149,22 @@ def cell(row: Mapping[Any, Any], figure: str) -> str:
 
 
 def lines(table: pd.DataFrame) -> Iterator[list[str]]:
-    """The table for people: each network's tests, then the paper's own figures."""
+    """The table for people: each network's tests, then the paper's own figures; a network is named once."""
     for network, rows in table.groupby("network", sort=False):
+        words = title(str(network))
         for row in rows.to_dict("records"):
-            behind = f"n = {row['cases']}, {row['positives']} positive, {row['anatomies']} anatomies"
-            yield [title(str(network)), behind, *(cell(row, figure) for figure in FIGURES)]
+            behind = f"n = {row['cases']} ({row['positives']} positive, {row['anatomies']} anatomies)"
+            yield [words, behind, *(cell(row, figure) for figure in FIGURES)]
+            words = ""
         if network in PAPER:
             theirs = PAPER[str(network)]
-            yield [title(str(network)), "the paper's, n = 23",
-                   *(f"{theirs[figure]:.3f}" if figure in theirs else "" for figure in FIGURES)]  # fmt: skip
+            yield ["", PAPERS_OWN, *(f"{theirs[figure]:.3f}" if figure in theirs else "" for figure in FIGURES)]
 
 
 def leak_lines(leaks: pd.DataFrame) -> Iterator[list[str]]:
     for row in leaks.to_dict("records"):
-        yield [row["test"], f"{row['cases']}, {row['anatomies']} anatomies", cell(row, "auc"), row["interval"]]
+        behind = f"n = {row['cases']} ({row['anatomies']} anatomies)"
+        yield [row["test"], behind, cell(row, "auc"), row["interval"]]
 
 
 HEAD = ["Network", "Test", *(NAMES[figure] for figure in FIGURES)]
@@ -175,7 +179,7 @@ def markdown_leaks(leaks: pd.DataFrame) -> Iterator[str]:
     yield from markdown_table(LEAK_HEAD, leak_lines(leaks))
 
 
-def markdown_table(head: Sequence[str], rows: Iterator[list[str]]) -> Iterator[str]:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield "| " + " | ".join(head) + " |"
     yield "|" + "---|" * len(head)
     for row in rows:
@@ -186,15 +190,17 @@ def html_report(study: Study, table: pd.DataFrame, leaks: pd.DataFrame) -> str:
     """The page."""
     largest = list(study.tests.values())[-1]
     return html_page("The paper's study", [
+        "<h1>Advanced liver fibrosis on T2: the study of Aggarwal et al. 2025, run anew</h1>",
+        f"<p class=muted>{escape(RESEARCH_USE)}</p>",
         *statement(study),
         "<h2>The table</h2>",
-        html_table(HEAD, [[escape(words) for words in line] for line in lines(table)],
+        html_table(HEAD, two_lined(lines(table)),
                    "95 % intervals. The paper's figures are of its own patients and networks; it gives no intervals."),
         picture(draw_areas(table), "AUC of each network"),
         "<h2>Differences in AUC from the main network</h2>",
         html_table(["Test", "Less", "Main less the other", "p"], list(differences(study))),
         "<h2>Leak tests</h2>",
-        html_table(LEAK_HEAD, [[escape(words) for words in line] for line in leak_lines(leaks)],
+        html_table(LEAK_HEAD, two_lined(leak_lines(leaks)),
                    "Only shuffled labels must sit at 0.5. An outline or a large spleen is a sign of fibrosis; what "
                    "everything but the liver tells without the spleen can come from the scanner or from the outline."),
         *by_score(largest),
@@ -203,8 +209,26 @@ def html_report(study: Study, table: pd.DataFrame, leaks: pd.DataFrame) -> str:
     ])  # fmt: skip
 
 
+def two_lined(rows: Iterable[Sequence[str]]) -> list[list[str]]:
+    """Cells as HTML, what stands in brackets below the rest."""
+    found = []
+    for row in rows:
+        parts = [words.removesuffix(")").partition(" (") for words in row]
+        found.append([escape(head) + (f"<small>{escape(rest)}</small>" if rest else "") for head, _, rest in parts])
+    return found
+
+
 def statement(study: Study) -> Iterator[str]:
-    said = list(dict.fromkeys(words for content in study.tests.values() for words in content["statements"]))
+    """What the evaluations state, once for all networks where they state it of each."""
+    said: dict[str, None] = {}
+    for content in study.tests.values():
+        who: dict[str, list[str]] = {}
+        for words in content["statements"]:
+            name = next((name for name in content["models"] if words.startswith((f"{name}:", f"{name} was"))), "")
+            who.setdefault(words.removeprefix(name), []).append(name)
+        for words, networks in who.items():
+            everyone = len(networks) == len(content["models"])
+            said[("Every network" if everyone else ", ".join(networks)) + words] = None
     if said:
         yield "<div class=statement>" + "".join(f"<p>{escape(words)}</p>" for words in said) + "</div>"
 
@@ -278,5 +302,5 @@ def draw_areas(table: pd.DataFrame) -> Figure:
     axes.invert_yaxis()
     axes.set_xlabel("AUC, 95 % interval", fontsize=8, color=MUTED)
     axes.grid(axis="x", color=GRID, linewidth=0.6)
-    axes.legend(fontsize=8, frameon=False, loc="lower left")
+    figure.legend(fontsize=8, frameon=False, loc="outside upper right", ncols=3)
     return figure

@@ -76,7 +76,7 @@ def test_the_report_says_that_it_is_simulation_and_whose_the_other_figures_are(s
     page = (study[0] / "report.html").read_text(encoding="utf-8")
     assert "The cohort is simulated" in page
     assert "0.811" in page
-    assert "the paper&#x27;s, n = 23" in page
+    assert "the paper&#x27;s own, n = 23" in page
     for test in ("test_4", "test_8", "leaks"):
         assert (study[0] / test / "report.html").is_file()
         assert f'href="{test}/report.html"' in page
