@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,9 @@ def train_classifier(
     start = backbone_weights(chosen.backbone, pretrained) if pretrained else None
     work = work or manifest.parent / "training"
     cohort = read_manifest(manifest, cut_offs=chosen.cut_offs)
+    # The positive class is that of the rows learnt from, whatever labels a test split has.
     rows = cohort.rows[cohort.rows.split != "test"]
+    cohort = replace(cohort, rows=rows)
     cases = [cache_case(int(index), row, cache or work / "slices", spec) for index, row in rows.iterrows()]  # type: ignore[call-overload]
     log.info("%d cases prepared, %d of them positive", len(cases), sum(case.label for case in cases))
     splits = split_folds(cases, chosen.folds, chosen.seed)

@@ -326,3 +326,15 @@ def test_learning_rate_warms_up_and_dies_down():
     rates = [learning_rate(step, 100, Settings()) for step in range(100)]
     assert rates[0] < rates[9] == max(rates)
     assert rates[-1] < 0.001 * max(rates)
+
+
+def test_rows_of_a_test_split_are_neither_learnt_from_nor_do_they_name_the_positive_class(tmp_path):
+    manifest = write_cohort(tmp_path)
+    rows = pd.read_csv(manifest, dtype=str, keep_default_na=False).assign(split="train", metavir="")
+    rows.loc[[6, 7], ["split", "label_source", "metavir"]] = ["test", "histology", "F4"]
+    rows.to_csv(manifest, index=False)
+    train(manifest, tmp_path / "model", members=1)
+    info = json.loads((tmp_path / "model" / "model.json").read_text())
+    assert info["positive_class"] == "LSM > 12 kPa"
+    assert info["trained_on"].startswith("6 simulated cases (3 positive)")
+    assert "case7" not in (tmp_path / "model" / "folds.json").read_text()
