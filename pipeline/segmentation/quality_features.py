@@ -34,7 +34,6 @@ class Sign:
 SIGNS = {
     "second_look": Sign("up", "the network outlines a slightly altered image differently"),
     "expected_dice": Sign("up", "the network is unsure what belongs to the liver"),
-    "border_certainty": Sign("up", "the network sees a blurred outline"),
     "largest_component": Sign("up", "parts of what was taken for liver lie apart"),
     "dropped_components": Sign("down", "what was taken for liver lies in many pieces"),
     "log_volume": Sign("near", "the liver volume is unlike the training data's"),
@@ -43,7 +42,6 @@ SIGNS = {
     "contrast": Sign("near", "the liver stands out from its surroundings otherwise than in the training data"),
     "texture": Sign("near", "the tissue inside the outline varies otherwise than in the training data"),
     "roughness": Sign("down", "the liver's area jumps from slice to slice"),
-    "compactness": Sign("up", "the outline is ragged"),
 }
 
 
@@ -73,7 +71,7 @@ def features(
         "largest_component": float(sizes.max() / sizes.sum()),
         "dropped_components": float(np.log1p(len(sizes) - 1)),
         "edge_contact": edge_contact(mask),
-        **_local(data[0].numpy(), probability, mask, np.array(spacing_mm_zyx)),
+        **_local(data[0].numpy(), mask, np.array(spacing_mm_zyx)),
     }
 
 
@@ -114,35 +112,25 @@ def edge_contact(mask: np.ndarray) -> float:
     return float(max(shares))
 
 
-def _local(image: np.ndarray, probability: np.ndarray, mask: np.ndarray, spacing: np.ndarray) -> Features:
-    """Signs that need the mask's neighbourhood only: border, brightness, shape."""
+def _local(image: np.ndarray, mask: np.ndarray, spacing: np.ndarray) -> Features:
+    """Signs that need the mask's neighbourhood only: brightness, size, shape."""
     reach = np.ceil(RING_MM / spacing).astype(int)
     own = ndimage.find_objects(mask.astype(np.uint8))[0]
     box = tuple(slice(max(o.start - r, 0), o.stop + r) for o, r in zip(own, reach, strict=True))
-    image, probability, mask = image[box], probability[box], mask[box]
+    image, mask = image[box], mask[box]
     cross = ndimage.generate_binary_structure(3, 1)
     cross[[0, 2]] = False  # in-plane: slices may be far apart
     inner = ndimage.binary_erosion(mask, cross)
-    border = ndimage.binary_dilation(mask, cross) & ~inner
     ring = ndimage.binary_dilation(mask, cross, iterations=int(reach[1])) & ~mask
     core = image[inner] if inner.any() else image[mask]
     around = float(image[ring].mean()) if ring.any() else 0.0
     areas = np.pad(mask.sum(axis=(1, 2)), 1).astype(float)
     volume = float(mask.sum() * spacing.prod())
     return {
-        "border_certainty": float(np.abs(2 * probability[border] - 1).mean()),
         "brightness": float(core.mean()),
         "contrast": float(core.mean()) - around,
         "texture": float(core.std()),
         "log_volume": float(np.log(volume / 1000)),
         # 0 where the area rises to one maximum and falls again.
         "roughness": float(np.abs(np.diff(areas)).sum() / (2 * areas.max()) - 1),
-        "compactness": float(np.pi ** (1 / 3) * (6 * volume) ** (2 / 3) / surface_mm2(mask, spacing)),
     }
-
-
-def surface_mm2(mask: np.ndarray, spacing_mm_zyx: np.ndarray) -> float:
-    """Area of the faces between voxels inside and outside, which is above the true surface by about half."""
-    padded = np.pad(mask, 1).astype(np.int8)
-    faces = [np.abs(np.diff(padded, axis=axis)).sum() / spacing_mm_zyx[axis] for axis in range(3)]
-    return float(sum(faces) * spacing_mm_zyx.prod())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -181,6 +181,13 @@ def _cropped(
     return image[tuple(keep)], labels[tuple(keep)]
 
 
+def _combined(case: Case, severity: float) -> Array:
+    """A restless patient in a poor coil: motion, coarse pixels, shading and noise, each at 0.7 of the severity."""
+    for corruption in (_motion, _low_resolution, _bias_field, _noise):
+        case = replace(case, voxels=np.asarray(corruption(case, 0.7 * severity), np.float32))
+    return case.voxels
+
+
 _ON_VOXELS: dict[str, Callable[[Case, float], Array]] = {
     "noise": _noise,
     "bias_field": _bias_field,
@@ -191,5 +198,6 @@ _ON_VOXELS: dict[str, Callable[[Case, float], Array]] = {
     "gamma": _gamma,
     "dark_liver": _dark_liver,
     "low_resolution": _low_resolution,
+    "combined": _combined,
 }
 NAMES = (*_ON_VOXELS, "cropped_fov")

@@ -74,7 +74,7 @@ def measure_corruptions(
     other weights, or with other signs, are measured anew.
 
     Args:
-        per_corruption: severities a case and corruption, 1 to 3: 11, 21 or 31 predictions a case.
+        per_corruption: severities a case and corruption, 1 to 3: 12, 23 or 34 predictions a case.
 
     Returns:
         A row a prediction: ``KEY``, anatomy, refused (no mask, Dice 0), dice, and ``SIGNS``, empty where refused.

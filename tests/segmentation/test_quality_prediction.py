@@ -42,7 +42,6 @@ def test_a_sure_and_steady_network_on_a_smooth_shape():
     assert set(found) == set(SIGNS)
     assert found["second_look"] > 0.98
     assert found["expected_dice"] == pytest.approx(1, abs=1e-3)
-    assert found["border_certainty"] == pytest.approx(1, abs=1e-3)
     assert (found["largest_component"], found["dropped_components"], found["edge_contact"]) == (1, 0, 0)
     assert found["roughness"] == 0
     assert found["contrast"] == pytest.approx(2)
@@ -52,20 +51,18 @@ def test_a_sure_and_steady_network_on_a_smooth_shape():
 def test_doubt_lowers_the_expected_dice_and_a_changed_mind_the_second_look():
     sure, unsure = seen(ball()), seen(ball(), sure=1.0)
     assert unsure["expected_dice"] < sure["expected_dice"] - 0.1
-    assert unsure["border_certainty"] < sure["border_certainty"] - 0.3
     half = seen(ball(), look=lambda tile: torch.stack([1 - tile[0], tile[0] - 1 - 9 * (torch.arange(48) < 24)]))
     assert half["second_look"] == pytest.approx(2 / 3, abs=0.1)
 
 
-def test_pieces_ragged_outlines_and_jumps_between_slices_are_seen():
-    whole, broken = ball(), ball()
+def test_pieces_and_jumps_between_slices_are_seen():
+    broken = ball()
     broken[1:3, 2:6, 2:6] = True
     assert seen(broken)["largest_component"] < 1
     assert seen(broken)["dropped_components"] == pytest.approx(np.log(2))
     jagged = ball()
     jagged[9::2, :30] = False
     assert seen(jagged)["roughness"] > 0.2
-    assert seen(jagged)["compactness"] < 0.8 * seen(whole)["compactness"]
 
 
 def test_contact_is_the_share_of_the_largest_section():
