@@ -213,8 +213,8 @@ def model_info(
         },
         "input": spec.to_json(),
         "out_of_fold": {
-            "cases": len(cases),
-            "positives": positives,
+            "cases": len(measured.out_of_fold),
+            "positives": int(measured.out_of_fold.label.sum()),
             "auc": rounded(measured.auc),
             "fold_aucs": rounded(measured.fold_aucs),
             "sensitivity": rounded(measured.sensitivity),

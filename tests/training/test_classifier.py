@@ -336,5 +336,6 @@ def test_rows_of_a_test_split_are_neither_learnt_from_nor_do_they_name_the_posit
     train(manifest, tmp_path / "model", members=1)
     info = json.loads((tmp_path / "model" / "model.json").read_text())
     assert info["positive_class"] == "LSM > 12 kPa"
+    assert info["out_of_fold"]["cases"] < 6, "one fold of two"
     assert info["trained_on"].startswith("6 simulated cases (3 positive)")
     assert "case7" not in (tmp_path / "model" / "folds.json").read_text()
