@@ -80,7 +80,7 @@ class QualityModel:
 
 
 def load(folder: Path, weights: Mapping[str, str]) -> QualityModel | None:
-    """The predictor of a segmenter's folder; None where there is none for its weights (sha256 by file).
+    """The predictor of a segmenter's folder; None where there is none for its weights (sha256 by file) and these signs.
 
     Raises:
         ModelError: ``quality.json`` is damaged.
@@ -98,8 +98,9 @@ def load(folder: Path, weights: Mapping[str, str]) -> QualityModel | None:
         fitted_for = dict(content["weights"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError("The segmenter's quality.json is damaged; fit it again or remove it.") from error
-    if unknown := {term.sign for term in terms} - set(SIGNS):
-        raise ModelError(f"The segmenter's quality.json names signs unknown here: {', '.join(sorted(unknown))}.")
+    if {term.sign for term in terms} - set(SIGNS):
+        log.warning("quality.json names signs of another version and is left out; fit it again with train-quality")
+        return None
     if fitted_for != dict(weights):
         log.warning("quality.json was fitted for other weights and is left out; fit it again with train-quality")
         return None

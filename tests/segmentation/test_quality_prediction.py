@@ -154,6 +154,12 @@ def test_other_weights_leave_the_prediction_out_and_say_so(model_folder, caplog)
     assert "other weights" in caplog.text
 
 
+def test_signs_of_another_version_leave_the_prediction_out_and_say_so(model_folder, caplog):
+    write_quality(model_folder, terms=[{"sign": "humour", "reference": None, "at": [0, 1], "adds": [-1, 0]}])
+    assert bright(model_folder).quality is None
+    assert "another version" in caplog.text
+
+
 @pytest.mark.parametrize("changes", [{"terms": None}, {"terms": [{"sign": "x"}]}, {"intercept": "much"}])
 def test_a_damaged_quality_file_is_refused(model_folder, changes):
     write_quality(model_folder, **changes)
@@ -170,5 +176,5 @@ def test_a_single_member_is_judged_too(tmp_path):
 def test_score_3_is_warned_of_with_its_reasons(model_folder):
     organs = segment(make_volume(BOX), bright(model_folder))
     assert "poor_segmentation" not in {w.code for w in mask_warnings(organs)}
-    poor = replace(organs, predicted_dice=0.61, score=3, reasons=("the outline is ragged",))
-    assert "0.61 (the outline is ragged)" in {w.code: w.message for w in mask_warnings(poor)}["poor_segmentation"]
+    poor = replace(organs, predicted_dice=0.61, score=3, reasons=("the network sees noise",))
+    assert "0.61 (the network sees noise)" in {w.code: w.message for w in mask_warnings(poor)}["poor_segmentation"]
