@@ -42,12 +42,16 @@ def evaluate(
 ) -> None:
     """Evaluate classifiers on cases that they have not seen: AUC, calibration, comparisons, strata, report."""
     if protocol:
-        refuse_beside_protocol(context, "models", "split", "prevalence", "seed")
+        with faults_in_one_line():
+            if given := given_options(context, "models", "split", "prevalence", "seed"):
+                raise ManifestError(f"A study has its own {' and '.join(given)}; leave them out beside --protocol.")
         run_study(manifest, out, size, anatomies, segmenter, (lsm_cut, metavir_cut), device)
         return
     with faults_in_one_line(), progress_bar() as progress:
         if manifest is None:
             raise ManifestError("Name a cohort manifest, or give --protocol paper.")
+        if given := given_options(context, "size", "anatomies", "segmenter"):
+            raise ManifestError(f"Only a study takes {' and '.join(given)}; add --protocol paper, or leave them out.")
         from pipeline.training import evaluation
         from pipeline.training.manifest import CutOffs
 
@@ -69,13 +73,10 @@ def evaluate(
     typer.echo("report.html, evaluation.json and cases.csv are written.")
 
 
-def refuse_beside_protocol(context: typer.Context, *names: str) -> None:
-    """What a study chooses itself must not be given and then not be used."""
+def given_options(context: typer.Context, *names: str) -> list[str]:
+    """Those that stand on the command line: what is given must not go unused."""
     sources = {name: context.get_parameter_source(name) for name in names}
-    given = [name for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
-    with faults_in_one_line():
-        if given:
-            raise ManifestError(f"A study has its own {' and '.join(given)}; leave them out beside --protocol.")
+    return [name for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
 
 
 def run_study(

@@ -22,7 +22,7 @@ from pipeline.training.classifier_fold import Run, Settings, train_fold
 from pipeline.training.classifier_pretrained import backbone_weights, fingerprint
 from pipeline.training.classifier_report import Measured, Member, measure, write_model
 from pipeline.training.classifier_scores import platt
-from pipeline.training.classifier_split import relabel, split_folds
+from pipeline.training.classifier_split import check_classes, relabel, split_folds
 from pipeline.training.manifest import read_manifest
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,7 @@ def train_classifier(
     log.info("%d cases prepared, %d of them positive", len(cases), sum(case.label for case in cases))
     splits = split_folds(cases, chosen.folds, chosen.seed)
     cases = relabel(cases, chosen.labels, rows["site"].tolist(), chosen.seed)
+    check_classes(cases, splits)
     wanted = range(chosen.folds)[: chosen.members] if fold is None else [fold]
 
     members = []

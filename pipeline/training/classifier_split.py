@@ -29,11 +29,17 @@ def split_folds(cases: Sequence[CachedCase], folds: int, seed: int) -> list[tupl
         raise ManifestError(f"{folds} folds need positive and negative cases of {folds} anatomies each.")
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     splits = list(splitter.split(labels, labels, groups))
+    check_classes(cases, splits)
+    return splits
+
+
+def check_classes(cases: Sequence[CachedCase], splits: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Raise ManifestError where what a member learns from, or what it has not seen, is of one class."""
+    labels = np.array([case.label for case in cases])
     if any(len(set(labels[part])) < 2 for split in splits for part in split):
         raise ManifestError(
             "A fold would hold one class only; give more anatomies, or use fewer folds or another seed."
         )
-    return splits
 
 
 def split_inner(cases: Sequence[CachedCase], seed: int) -> tuple[list[CachedCase], list[CachedCase]]:

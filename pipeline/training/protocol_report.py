@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -34,6 +35,7 @@ PAPER: dict[str, dict[str, float]] = {
 """Of Aggarwal et al. 2025, on its 23 patients with histology; it gives no interval."""
 PAPERS_OWN = "the paper's own, n = 23"
 PAPER_ACCURACY_BY_SCORE = {"1": 0.818, "3": 0.625}
+UNCHECKED = "The segmenter does not say which cases it was trained on: that it has seen none of these is not checked."
 PAPER_DICE = 0.960
 TITLES = {
     MAIN: "Masked-attention ResNet",
@@ -58,6 +60,10 @@ class Study:
     note: Mapping[str, Any]
     """What the study was asked for."""
     seconds: Mapping[str, float]
+    first_site: str
+    """What the site network learnt to tell."""
+    unseen: bool
+    """Whether the segmenter says which cases it has seen, so that its members have seen none of these."""
 
     @property
     def tests(self) -> dict[str, Mapping[str, Any]]:
@@ -65,7 +71,10 @@ class Study:
 
     def answers(self, test: str) -> pd.DataFrame:
         """A row a case, as the evaluation wrote it."""
-        return pd.read_csv(self.folder / test / "cases.csv", dtype={"patient_id": str, "site": str})
+        texts = {"patient_id": str, "site": str, "source_anatomy": str}
+        return pd.read_csv(
+            self.folder / test / "cases.csv", dtype=texts, keep_default_na=False, na_values={"dice": [""]}
+        )
 
 
 def write_report(study: Study) -> Path:
@@ -100,7 +109,7 @@ def main_table(study: Study) -> pd.DataFrame:
             row = {"network": network, "cases": area.cases, "positives": area.positives, "anatomies": area.anatomies}
             for figure in FIGURES:
                 value, low, high = measures[figure].estimate
-                row |= {figure: value, f"{figure}_low": low, f"{figure}_high": high, f"{figure}_paper": math.nan}
+                row |= {figure: value, f"{figure}_low": low, f"{figure}_high": high}
                 row[f"{figure}_paper"] = PAPER.get(network, {}).get(figure, math.nan)
             rows.append(row)
     return pd.DataFrame(rows)
@@ -109,18 +118,25 @@ def main_table(study: Study) -> pd.DataFrame:
 def leak_table(study: Study) -> pd.DataFrame:
     """A row for each leak test: ``test``, cases, anatomies, ``auc``, ``auc_low``, ``auc_high`` and ``interval``."""
     content, answers, rows = study.found[LEAKS], study.answers(LEAKS), []
-    anatomies = answers["source_anatomy"].fillna(answers["patient_id"]).astype(str).to_numpy()
     for network, model in content["models"].items():
-        area, method = model["measures"]["auc"].estimate, model["measures"]["auc"].method
+        measure = model["measures"]["auc"]
+        area, method = measure.estimate, measure.method
         if network == SITE:
-            first = (answers["site"] == answers["site"].min()).to_numpy()
-            area, method = auc_interval(first, answers[f"probability:{SITE}"].to_numpy(float), anatomies)
-        rows.append(leak_row(title(network), model["measures"]["auc"], area, method))
+            area, method = site_area(answers, study.first_site)
+        rows.append(leak_row(title(network), measure, area, method))
     shuffled = [m["measures"]["auc"] for name, m in content["models"].items() if name.startswith(SHUFFLED)]
     if len(shuffled) > 1:
         mean, method = mean_of_runs([measure.estimate.value for measure in shuffled]), f"t, {len(shuffled)} trainings"
         rows.append(leak_row("Shuffled labels, mean", shuffled[0], mean, method))
     return pd.DataFrame(rows)
+
+
+def site_area(answers: pd.DataFrame, first_site: str) -> tuple[Estimate, str]:
+    """AUC for telling the first site of the training."""
+    read = answers[answers[f"probability:{SITE}"] != ""]
+    anatomies = read["source_anatomy"].where(read["source_anatomy"] != "", read["patient_id"]).to_numpy(str)
+    told = read[f"probability:{SITE}"].to_numpy(float)
+    return auc_interval((read["site"] == first_site).to_numpy(), told, anatomies)
 
 
 def leak_row(words: str, measure: Any, area: Estimate, method: str) -> dict[str, Any]:
@@ -195,10 +211,12 @@ def html_report(study: Study, table: pd.DataFrame, leaks: pd.DataFrame) -> str:
         *statement(study),
         "<h2>The table</h2>",
         html_table(HEAD, two_lined(lines(table)),
-                   "95 % intervals. The paper's figures are of its own patients and networks; it gives no intervals."),
+                   "95 % intervals. The paper's figures are of its own patients and networks; it gives no intervals. "
+                   "Accuracies of tests with different shares of advanced cases are not comparable."),
         picture(draw_areas(table), "AUC of each network"),
         "<h2>Differences in AUC from the main network</h2>",
-        html_table(["Test", "Less", "Main less the other", "p"], list(differences(study))),
+        html_table(["Test", "Less", "Main less the other", "p"], list(differences(study)),
+                   "Paired; p is two-sided and not corrected for several comparisons."),
         "<h2>Leak tests</h2>",
         html_table(LEAK_HEAD, two_lined(leak_lines(leaks)),
                    "Only shuffled labels must sit at 0.5. An outline or a large spleen is a sign of fibrosis; what "
@@ -210,17 +228,13 @@ def html_report(study: Study, table: pd.DataFrame, leaks: pd.DataFrame) -> str:
 
 
 def two_lined(rows: Iterable[Sequence[str]]) -> list[list[str]]:
-    """Cells as HTML, what stands in brackets below the rest."""
-    found = []
-    for row in rows:
-        parts = [words.removesuffix(")").partition(" (") for words in row]
-        found.append([escape(head) + (f"<small>{escape(rest)}</small>" if rest else "") for head, _, rest in parts])
-    return found
+    """Cells as HTML, what stands in brackets at their end below the rest."""
+    return [[re.sub(r" \((.*)\)$", r"<small>\1</small>", escape(words)) for words in row] for row in rows]
 
 
 def statement(study: Study) -> Iterator[str]:
     """What the evaluations state, once for all networks where they state it of each."""
-    said: dict[str, None] = {}
+    said: dict[str, None] = {} if study.unseen else {UNCHECKED: None}
     for content in study.tests.values():
         who: dict[str, list[str]] = {}
         for words in content["statements"]:
@@ -239,7 +253,13 @@ def differences(study: Study) -> Iterator[list[str]]:
             if pair["first"] == MAIN:
                 value, low, high = pair["difference"].estimate
                 row = {"auc": value, "auc_low": low, "auc_high": high}
-                p = f"{pair['p']:.4f}" if math.isfinite(pair["p"]) else "not estimable"
+                p = (
+                    "not estimable"
+                    if math.isnan(pair["p"])
+                    else f"{pair['p']:.4f}"
+                    if pair["p"] >= 1e-4
+                    else "&lt; 0.0001"
+                )
                 yield [f"n = {pair['difference'].cases}", escape(title(pair["second"])), cell(row, "auc"), p]
 
 
@@ -252,7 +272,10 @@ def by_score(content: Mapping[str, Any]) -> Iterator[str]:
             measure, theirs = figures["accuracy"], PAPER_ACCURACY_BY_SCORE.get(score)
             row = dict(zip(("auc", "auc_low", "auc_high"), measure.estimate, strict=True))
             rows.append([escape(score), str(measure.cases), cell(row, "auc"), f"{theirs:.3f}" if theirs else ""])
-        words = "Main network, larger test. 1 is a Dice of 0.93 or more, 3 one below 0.80 or an HD95 above 20 mm."
+        words = (
+            f"Main network, {content['cohort']['cases']} cases. Where the true mask is known, 1 is a Dice of 0.93 or "
+            "more and 3 one below 0.80 or an HD95 above 20 mm; else the score is the cohort's or the segmenter's."
+        )
         yield html_table(["Score", "Cases", "Accuracy", "The paper's"], rows, words)
 
 
@@ -260,7 +283,7 @@ def segmentation(content: Mapping[str, Any]) -> Iterator[str]:
     overlap = content["segmentation"]
     if overlap is not None and overlap["dice"]["cases"]:
         dice, iou = overlap["dice"], overlap["iou"]
-        yield "<h2>Liver masks of the larger test</h2>"
+        yield "<h2>Liver masks</h2>"
         yield (
             f"<p>Dice {dice['mean']:.3f} &plusmn; {dice['sd']:.3f} (lowest {dice['lowest']:.3f}), "
             f"IoU {iou['mean']:.3f} &plusmn; {iou['sd']:.3f}, {dice['cases']} cases; the paper's internal test: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from pipeline.errors import ManifestError
 from pipeline.training import evaluation_figures, evaluation_measures, predicted_masks, protocol
 from pipeline.training.manifest import DEFAULT_CUT_OFFS
 from pipeline.training.protocol import Size, leak_tests, networks, run_protocol, split_tests
-from pipeline.training.protocol_report import PAPER, mean_of_runs
+from pipeline.training.protocol_report import PAPER, mean_of_runs, site_area
 
 TINY = Size(
     epochs=1,
@@ -120,6 +121,63 @@ def test_a_second_run_trains_and_segments_nothing(study, patched):
     assert (out / "table.csv").read_bytes() == table
 
 
+def test_a_network_is_trained_anew_where_its_cases_have_changed(study, tmp_path):
+    copy = tmp_path / "study"
+    shutil.copytree(study[0], copy)
+    mask = next((copy / "masked" / "masks").glob("*.nii.gz"))
+    image = sitk.ReadImage(mask)
+    sitk.WriteImage(image * 0 + LIVER, mask)
+    called = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            protocol, "train_classifier", lambda *given, resume, **named: called.append((given[1].name, resume))
+        )
+        patch.setattr(protocol, "evaluate", lambda *given, **named: {})
+        patch.setattr(protocol, "write_report", lambda found: copy)
+        run_protocol(copy, size=TINY, device="cpu")
+    trained = [*networks(TINY), *leak_tests(TINY, sites=2)]
+    assert [name for name, _ in called] == [network.name for network in trained]
+    assert not called[0][1], "checkpoints of the old masks are not gone on from"
+
+
+def test_sites_that_are_not_named_are_not_told_apart(study, tmp_path):
+    masked = tmp_path / "cohort" / "manifest.csv"
+    shutil.copytree(study[0] / "cohort", masked.parent)
+    rows = pd.read_csv(masked, dtype=str, keep_default_na=False)
+    rows.loc[rows.index % 2 == 0, "site"] = ""
+    rows.to_csv(masked, index=False)
+    called = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(protocol, "train_classifier", lambda *given, **named: called.append(given[1].name))
+        patch.setattr(protocol, "evaluate", lambda *given, **named: {})
+        patch.setattr(protocol, "write_report", lambda found: tmp_path)
+        run_protocol(tmp_path / "out", manifest=masked, size=TINY, device="cpu")
+    assert called[-1] == "shuffled_2"
+
+
+def test_the_first_site_is_the_trainings_also_where_cases_were_not_read():
+    answers = pd.DataFrame({
+        "patient_id": list("abcde"), "source_anatomy": list("vwxyz"), "site": ["A", "B", "B", "C", "C"],
+        "probability:site": [0.5, 0.9, 0.8, 0.1, ""],
+    })  # fmt: skip
+    assert site_area(answers, "B")[0].value == 1.0
+
+
+def test_a_given_cohort_that_cannot_be_used_leaves_nothing_behind(study, tmp_path):
+    manifest = tmp_path / "manifest.csv"
+    rows = pd.read_csv(study[0] / "masked" / "manifest.csv", dtype=str, keep_default_na=False)
+    for column in ("image", "mask"):
+        rows[column] = [str(study[0] / "masked" / file) for file in rows[column]]
+    rows[rows["split"] == "test"].to_csv(manifest, index=False)
+    with pytest.raises(ManifestError, match="others to learn from"):
+        run_protocol(tmp_path / "out", manifest=manifest, size=TINY)
+    with pytest.raises(ManifestError, match="cannot be read"):
+        run_protocol(tmp_path / "out", manifest=tmp_path / "missing.csv", size=TINY)
+    with pytest.raises(ManifestError, match="leave them out"):
+        run_protocol(tmp_path / "out", manifest=manifest, anatomies=tmp_path, size=TINY)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_of_another_study_is_refused_and_kept(study, tmp_path):
     before = (study[0] / "study.json").read_bytes()
     with pytest.raises(ManifestError, match="another size"):
@@ -144,12 +202,9 @@ def test_a_given_cohort_is_tested_on_all_of_its_test_rows(study):
     tests["test_12"].unlink()
 
 
-def test_a_cohort_without_test_rows_is_refused(study):
-    rows = pd.read_csv(study[0] / "masked" / "manifest.csv", dtype=str)
-    part = study[0] / "masked" / "part.csv"
-    rows[rows["split"] == "train"].to_csv(part, index=False)
-    with pytest.raises(ManifestError, match="split is test"):
-        split_tests(part, None, DEFAULT_CUT_OFFS)
+def test_too_few_cases_for_the_small_test_are_refused(study):
+    with pytest.raises(ManifestError, match="needs 99 advanced"):
+        split_tests(study[0] / "masked" / "manifest.csv", (99, 2), DEFAULT_CUT_OFFS)
 
 
 def test_every_network_of_the_table_and_of_the_leak_tests_is_trained_alike():
@@ -171,6 +226,9 @@ def test_the_command_refuses_what_a_study_chooses_itself(tmp_path):
     answer = CliRunner().invoke(cli.app, ["evaluate", "--protocol", "paper", "-o", str(tmp_path), "--seed", "3"])
     assert answer.exit_code == 2
     assert "its own seed" in answer.output
+    answer = CliRunner().invoke(cli.app, ["evaluate", "m.csv", "-o", str(tmp_path), "--size", "full"])
+    assert answer.exit_code == 2
+    assert "Only a study takes size" in answer.output
     answer = CliRunner().invoke(cli.app, ["evaluate", "-o", str(tmp_path)])
     assert answer.exit_code == 2
     assert "Name a cohort manifest" in answer.output
