@@ -29,7 +29,7 @@ from pipeline.segmentation import Segmenter, segment
 
 FILES = (
     "model.json", "plans.json", "dataset.json", "folds.json", "quality.json", "MODEL_CARD.md", "evaluation.csv",
-    "corruptions.csv",
+    "corruptions.csv", "corruptions_before.csv",
 )  # fmt: skip
 INDEX = "model.safetensors.index.json"
 ALLOWED = re.compile(

@@ -56,14 +56,20 @@ def corrupt(
         return _cropped(sitk.Cast(image, sitk.sitkFloat32), labels, severity, rng)
     voxels = sitk.GetArrayFromImage(image).astype(np.float32)
     if severity > 0:
-        case = Case(
-            voxels, sitk.GetArrayFromImage(labels), np.array(image.GetSpacing()[::-1]),
-            max(float(np.percentile(voxels, 99)), 1e-6), rng,
-        )  # fmt: skip
-        voxels = _ON_VOXELS[name](case, severity).astype(np.float32)
+        spacing = np.array(image.GetSpacing()[::-1])
+        voxels = corrupt_voxels(voxels, sitk.GetArrayFromImage(labels), spacing, name, severity, rng)
     corrupted = sitk.GetImageFromArray(voxels)
     corrupted.CopyInformation(image)
     return corrupted, labels
+
+
+def corrupt_voxels(
+    voxels: Array, labels: Array, spacing: Array, name: str, severity: float, rng: np.random.Generator
+) -> Array:
+    """``corrupt`` for arrays (z, y, x), voxels of at least 0, spacing in mm (z, y, x); ``name`` is one of
+    ``ON_VOXELS``."""
+    case = Case(voxels, labels, spacing, max(float(np.percentile(voxels, 99)), 1e-6), rng)
+    return ON_VOXELS[name](case, severity).astype(np.float32)
 
 
 def _rescanned(case: Case, **changes: float) -> Array:
@@ -188,7 +194,7 @@ def _combined(case: Case, severity: float) -> Array:
     return case.voxels
 
 
-_ON_VOXELS: dict[str, Callable[[Case, float], Array]] = {
+ON_VOXELS: dict[str, Callable[[Case, float], Array]] = {
     "noise": _noise,
     "bias_field": _bias_field,
     "motion": _motion,
@@ -200,4 +206,5 @@ _ON_VOXELS: dict[str, Callable[[Case, float], Array]] = {
     "low_resolution": _low_resolution,
     "combined": _combined,
 }
-NAMES = (*_ON_VOXELS, "cropped_fov")
+"""Those that leave the grid as it is."""
+NAMES = (*ON_VOXELS, "cropped_fov")

@@ -10,10 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from torch import Tensor
+
+from pipeline.training.corruptions import ON_VOXELS, corrupt_voxels
+
+PADDING = 0.0
+"""What nnU-Net puts around a volume: the mean of the normalised voxels, and background."""
 
 
 def uniform(low: float, high: float) -> float:
@@ -103,8 +109,10 @@ class Fluid(BasicTransform):
 
 @dataclass
 class Acquisition(BasicTransform):
-    """What a scanner changes: coil shading, thick slices, a short stack, inverted contrast. In-plane resolution, noise
-    and gamma are nnU-Net's own transforms."""
+    """What a scanner changes: coil shading, thick slices, a short stack or a side cut off, inverted contrast.
+
+    In-plane resolution, noise and gamma are nnU-Net's own transforms.
+    """
 
     def apply(self, data_dict: dict, **params: object) -> dict:
         image, labels = data_dict["image"][0], data_dict["segmentation"]
@@ -118,10 +126,43 @@ class Acquisition(BasicTransform):
             image = torch.lerp(image, mixed.reshape(image.shape), uniform(0.0, 0.8))
         if chance(0.05):
             image = -image
-        if chance(0.15):  # a stack that starts or ends within the organs; 0 is nnU-Net's own padding
-            count = int(uniform(1, image.shape[0] // 3))
-            image = image.clone()
-            outside = slice(None, count) if chance(0.5) else slice(-count, None)
-            image[outside], labels[:, outside] = 0, 0
+        if chance(0.15):  # a stack that starts or ends within the organs, or the patient's right side outside
+            axis = 0 if chance(0.7) else 2
+            count = int(uniform(1, 0.4 * image.shape[axis]))
+            at_start = axis == 2 or chance(0.5)
+            image, start = image.clone(), 0 if at_start else image.shape[axis] - count
+            for array in (image, labels[0]):
+                array.narrow(axis, start, count).fill_(PADDING)
         data_dict["image"] = image[None]
+        return data_dict
+
+
+@dataclass
+class Corruption(BasicTransform):
+    """One of the corruptions that robustness is measured under, at a random severity.
+
+    That they help on anatomies held out says nothing about kinds of fault that are not among them.
+    """
+
+    spacing_mm: tuple[float, float, float]
+    """(z, y, x) of the sample."""
+    probability: float = 0.5
+
+    def apply(self, data_dict: dict, **params: object) -> dict:
+        if not chance(self.probability):
+            return data_dict
+        image, labels = data_dict["image"][0], data_dict["segmentation"][0].numpy()
+        scanned = image != PADDING
+        if not scanned.any():
+            return data_dict
+        rng = np.random.default_rng(int(torch.randint(2**31, ())))
+        name, severity = str(rng.choice(list(ON_VOXELS))), float(rng.uniform())
+        lowest = image.min()
+        voxels = (image - lowest).numpy()  # as scanners give them: no signal is 0
+        corrupted = torch.from_numpy(
+            corrupt_voxels(voxels, labels, np.array(self.spacing_mm), name, severity, rng)
+        )  # fmt: skip
+        new = image.clone()
+        new[scanned] = rescaled(corrupted[scanned], image[scanned])
+        data_dict["image"] = new[None]
         return data_dict

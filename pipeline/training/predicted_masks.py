@@ -170,15 +170,16 @@ class Work:
         if model is None:
             return found | {"reason": SEEN}
         image_sha = file_sha256(image)
-        done = self.done(case, image, digest([image_sha, fingerprint(model), settings(model), self.one_pass]), model)
+        key = digest([image_sha, fingerprint(model), settings(model, self.one_pass), self.one_pass])
+        done = self.done(case, image, key, model)
         if problem := done["problem"]:
             return found | {"reason": problem}
         found |= {"member": self.readers.in_words(model), "score": done["score"] or ""}
         if truth is None:
             return found
         mask = self.out / "masks" / f"{case}.nii.gz"
-        key = ["overlap", image_sha, file_sha256(mask), file_sha256(truth)]
-        overlap = Memory(self.out / "done").of(key, lambda: compare_files(mask, truth, image))
+        compared = ["overlap", image_sha, file_sha256(mask), file_sha256(truth)]
+        overlap = Memory(self.out / "done").of(compared, lambda: compare_files(mask, truth, image))
         return found | overlap | {"score": score(overlap["dice"], overlap["hd95_mm"])}
 
     def choose(self, case: str, anatomy: str) -> ModelFolder | None:
@@ -217,9 +218,10 @@ class Work:
         return self.loaded[model.members]
 
 
-def settings(model: ModelFolder) -> dict[str, str]:
+def settings(model: ModelFolder, one_pass: bool) -> dict[str, str]:
     """SHA-256 of the files beside ``model.json`` that a segmenter's answer hangs on."""
-    files = (model.folder / name for name in ("plans.json", "dataset.json", "quality.json"))
+    judged = () if one_pass else ("quality.json",)  # as ``Segmenter`` says
+    files = (model.folder / name for name in ("plans.json", "dataset.json", *judged))
     return {file.name: file_sha256(file) for file in files if file.is_file()}
 
 

@@ -30,7 +30,7 @@ from pipeline.training.unseen import readers_of
 
 log = logging.getLogger(__name__)
 
-UNCORRUPTED = "none"
+UNCORRUPTED, ALL = "none", "all corruptions"
 SEVERITIES = (0.35, 0.7, 1.0)
 ROWS = "corrupted_cases.csv"
 KEY = ["case", "member", "weights", "corruption", "severity"]
@@ -166,10 +166,11 @@ def measure(image: sitk.Image, labels: sitk.Image, segmenter: Segmenter) -> dict
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean liver Dice by corruption, over all its severities and by each; a refused case counts as Dice 0."""
+    """Mean liver Dice by corruption, over all its severities and by each, and over ``ALL`` of them; a refused case
+    counts as Dice 0."""
     table = []
-    for name in (UNCORRUPTED, *corruptions.NAMES):
-        part = rows[rows["corruption"] == name]
+    for name in (UNCORRUPTED, *corruptions.NAMES, ALL):
+        part = rows[rows["corruption"] != UNCORRUPTED] if name == ALL else rows[rows["corruption"] == name]
         by_severity = {f"severity {s}": part.loc[np.isclose(part["severity"], s), "dice"].mean() for s in SEVERITIES}
         table.append({
             "corruption": name, "predictions": len(part), "mean Dice": part["dice"].mean(), "SD": part["dice"].std(),

@@ -26,7 +26,7 @@ from models.registry import autocast
 from pipeline.errors import ModelError
 from pipeline.segmentation.channels_last import channels_last
 from pipeline.training import nnunet_plan, segmenter_card, segmenter_export
-from pipeline.training.organ_contrast import Acquisition, Fluid, OrganContrast
+from pipeline.training.organ_contrast import Acquisition, Corruption, Fluid, OrganContrast
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,8 @@ WARM_UP, COOL_DOWN = 50, 0.65
 AVERAGE = 0.995
 CONTRAST_FIRST, CONTRAST_LAST = 0.7, 0.2
 """Share of the samples whose organs are redrawn, at the start and from the middle on: first place and shape, then true
-edges, which a network that saw too few of them crosses into heart and abdominal wall."""
+edges, which a network that saw too few of them crosses into heart and abdominal wall. A training that starts from a
+trained model is past its middle."""
 SAVE_EVERY_S = 180.0
 
 
@@ -51,15 +52,16 @@ class OrganContrastTrainer(nnUNetTrainer):
         tilt = np.deg2rad(20.0)  # a patient lies askew, not upside down
         return (-tilt, tilt), flat, patch_size, None
 
-    @staticmethod
-    def get_training_transforms(*args: object, **kwargs: object) -> object:
+    def get_training_transforms(self, *args: object, **kwargs: object) -> object:  # type: ignore[override]
         composed = nnUNetTrainer.get_training_transforms(*args, **kwargs)
         steps = composed.transforms
         spatial = next(t for t in steps if type(t).__name__ == "SpatialTransform")
         spatial.p_rotation, spatial.p_scaling, spatial.scaling = 0.4, 0.5, (0.7, 1.45)
         spatial.p_synchronize_scaling_across_axes = 0.5
         after_spatial = next(i for i, t in enumerate(steps) if type(t).__name__ == "RandomTransform")
-        steps[after_spatial:after_spatial] = [OrganContrast(), Fluid(), Acquisition()]
+        steps[after_spatial:after_spatial] = [
+            OrganContrast(), Fluid(), Acquisition(), Corruption(tuple(self.configuration_manager.spacing))
+        ]  # fmt: skip
         return composed
 
     def step(self, batch: dict) -> float:
@@ -190,7 +192,8 @@ def train_fold(
     while step < steps:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps)
-        contrast.probability = CONTRAST_FIRST + (CONTRAST_LAST - CONTRAST_FIRST) * min(1.0, 2 * step / steps)
+        place_known = 1.0 if start_from is not None else min(1.0, 2 * step / steps)
+        contrast.probability = CONTRAST_FIRST + (CONTRAST_LAST - CONTRAST_FIRST) * place_known
         losses.append(trainer.step(next(batches)))
         step += 1
         update_average(average, network, step)
@@ -256,8 +259,10 @@ def train_segmenter(
     before = {"steps": 0, "hours": 0.0} | (start.info.get("training", {}) if start else {})
     hours = round(before["hours"] + sum(member.seconds for member in trained) / 3600, 2)
     facts = {"steps": before["steps"] + steps, "hours": hours, "device": str(chosen), "seed": seed,
-             "parameters": trained[0].parameters, "folds": len(trained), "planner": planner}  # fmt: skip
+             "parameters": trained[0].parameters, "folds": len(trained), "planner": planner,
+             "degraded": True}  # fmt: skip
     segmenter_export.write_folder(work, out, trained_on=trained_on, licence=licence, training=facts)
+    segmenter_card.keep_before(start, out)
     segmenter_card.write(out)
 
 

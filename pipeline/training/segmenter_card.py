@@ -17,6 +17,8 @@ from pipeline.training.licences import licence_tag
 log = logging.getLogger(__name__)
 
 EVALUATION, CORRUPTIONS = "evaluation.csv", "corruptions.csv"
+BEFORE = "corruptions_before.csv"
+"""``CORRUPTIONS`` of the model that the training started from."""
 SEEN_BY_ALL = "seen by all"
 """In ``folds.json``, in the place of a member: the cases that none of them held out."""
 
@@ -39,7 +41,7 @@ Trained on {trained_on}. Licence of these weights: {licence}.
 `python -m pipeline train-segmenter`: {training}.
 Each member was trained without the cases that `folds.json` names for it. nnU-Net's own planning, preprocessing,
 augmentation, network and loss; AdamW and an averaged network. In a share of the samples brightness and contrast are
-redrawn organ by organ, and pools of bright fluid put around the organs.
+redrawn organ by organ, and pools of bright fluid put around the organs.{degraded}
 
 ## Cross-validation
 {cross_validation}
@@ -50,6 +52,10 @@ redrawn organ by organ, and pools of bright fluid put around the organs.
 - The agreement of the ensemble that the app shows is a hint at quality, not a measure of it.
 """
 
+
+DEGRADED = """
+In half of the samples one of the corruptions under "Corrupted images", but for the cropped one, is put on the image at
+a random severity. So that table is about anatomies that a member has not seen, not about kinds of fault."""
 
 CROSS_VALIDATION = """\
 Each case predicted by the one member that has not seen it, on its own voxel grid, after the largest component was kept
@@ -109,6 +115,14 @@ def save_measured(model: registry.ModelFolder, name: str, table: pd.DataFrame) -
     file.with_suffix(".new").replace(file)
 
 
+def keep_before(start: registry.ModelFolder | None, folder: Path) -> None:
+    """Leave beside a model what was measured of the one that its training started from, under corruptions."""
+    table = None if start is None else measured(start.folder, CORRUPTIONS)
+    (folder / BEFORE).unlink(missing_ok=True)
+    if start is not None and table is not None:
+        table.assign(weights=start.sha256[:12]).to_csv(folder / BEFORE, index=False)
+
+
 def write(folder: Path) -> None:
     """Write ``MODEL_CARD.md`` of a model that was trained here from what stands in its folder."""
     info = json.loads((folder / "model.json").read_text())
@@ -127,6 +141,7 @@ def write(folder: Path) -> None:
         cross_validation=cross_validation(folder),
         sections=corruption_section(folder) + quality_section(folder),
         training=said,
+        degraded=DEGRADED if training.get("degraded") else "",
     )
     (folder / "MODEL_CARD.md").write_text(text)
 
@@ -145,10 +160,17 @@ def corruption_section(folder: Path) -> str:
     table = measured(folder, CORRUPTIONS)
     if table is None:
         return ""
+    told = ""
+    if (folder / BEFORE).is_file():
+        before = pd.read_csv(folder / BEFORE, dtype={"weights": str})
+        table.insert(2, "before", table["corruption"].map(before.set_index("corruption")["mean Dice"]))
+        told = f"""
+"Before" is the mean Dice of the weights that this training started from (SHA-256 {before["weights"][0]}...)."""
     return f"""
 ## Corrupted images
 Mean liver Dice of members that have not seen the case, by corruption and severity (1 is worse than a reader
-should accept); a case where no liver was found counts as 0. Written by `python -m pipeline evaluate-corruptions DATA`.
+should accept); a case where no liver was found counts as 0. Written by
+`python -m pipeline evaluate-corruptions DATA`.{told}
 
 {markdown(table)}
 """

@@ -14,7 +14,7 @@ from pipeline.case import Source, Volume
 from pipeline.errors import ManifestError, ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment
 from pipeline.training import nnunet_plan, segmenter
-from pipeline.training.organ_contrast import Fluid, OrganContrast
+from pipeline.training.organ_contrast import PADDING, Corruption, Fluid, OrganContrast
 from pipeline.training.segmenter_evaluation import compare, evaluate_segmenter
 from pipeline.training.unseen import readers_of
 
@@ -214,6 +214,25 @@ def test_fluid_pools_brightly_around_the_organs_and_never_in_them():
     assert max(shares) > 0.02
     untouched = Fluid(probability=0.0)(image=image, segmentation=labels)["image"]
     assert torch.equal(untouched, image)
+
+
+def test_corruption_degrades_what_was_scanned_and_leaves_the_padding():
+    torch.manual_seed(1)
+    labels = torch.zeros(1, 8, 48, 48, dtype=torch.int16)
+    labels[:, 2:6, 16:32, 16:32] = 1
+    image = torch.randn(1, 8, 48, 48) * 0.1 + labels.float() + 0.5
+    image[:, :2] = PADDING
+    corruption = Corruption((7.7, 1.9, 1.9), probability=1.0)
+    distances = []
+    for _ in range(20):
+        out = corruption(image=image.clone(), segmentation=labels.clone())["image"]
+        assert (out[:, :2] == PADDING).all()
+        assert torch.isfinite(out).all()
+        assert out[:, 2:].mean() == pytest.approx(float(image[:, 2:].mean()), abs=1e-3)
+        distances.append(float((out - image).abs().mean()))
+    assert max(distances) > 0.1 > min(distances) > 0  # mild and severe ones
+    corruption.probability = 0.0
+    assert torch.equal(corruption(image=image.clone(), segmentation=labels)["image"], image)
 
 
 def test_learning_rate_rises_holds_and_ends_at_zero():

@@ -68,6 +68,23 @@ def test_weights_whose_hash_looks_like_a_number_are_the_same_weights(model, monk
     assert segmenter_card.measured(model, EVALUATION) is not None
 
 
+def test_corruptions_stand_beside_those_of_the_model_that_the_training_started_from(model, tmp_path):
+    tables = {
+        folder: pd.DataFrame({"corruption": ["motion"], "predictions": [3], "mean Dice": [dice]})
+        for folder, dice in ((tmp_path / "old", 0.5125), (model, 0.8125))
+    }
+    write_model(tmp_path / "old", licence="CC0")
+    for folder, table in tables.items():
+        segmenter_card.save_measured(registry.read(folder), CORRUPTIONS, table)
+    old = registry.read(tmp_path / "old")
+    segmenter_card.keep_before(old, model)
+    text = card(model)
+    assert "| motion | 3 | 0.512 | 0.812 |" in text
+    assert f"SHA-256 {old.sha256[:12]}" in text
+    segmenter_card.keep_before(None, model)
+    assert "| motion | 3 | 0.812 |" in card(model)
+
+
 def test_folds_name_what_each_member_and_what_every_member_has_seen():
     split = [{"train": ["a", "b", "c"], "val": ["d"]}, {"train": ["a", "c", "d"], "val": ["b"]}]
     assert segmenter_card.folds_of(split) == {"fold0": ["d"], "fold1": ["b"], SEEN_BY_ALL: ["a", "c"]}
