@@ -127,7 +127,7 @@ def read(folder: Path, member: str | None = None) -> ModelFolder:
         info = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         members, kind, files = tuple(info["members"]), info["kind"], dict(info["sha256"])
         info["trained_on"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError("The model's model.json is damaged or incomplete; install the model again.") from error
     if kind not in KINDS:
         raise ModelError(f"The model.json names the unknown kind {kind!r}; it must be one of {', '.join(KINDS)}.")

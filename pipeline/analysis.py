@@ -124,8 +124,9 @@ def probability_warnings(fibrosis: Fibrosis) -> tuple[CaseWarning, ...]:
     if not fibrosis.mask_sensitive or fibrosis.mask_sensitivity is None:
         return ()
     low, high = fibrosis.mask_sensitivity
+    across = ", across the operating point," if low < fibrosis.threshold <= high else ""
     message = (
-        f"The probability runs from {low:.2f} to {high:.2f}, across the operating point, when the liver outline is "
+        f"The probability runs from {low:.2f} to {high:.2f}{across} when the liver outline is "
         "drawn a little tighter or wider; check the liver outline."
     )
     return (CaseWarning("mask_sensitive", message),)

@@ -31,6 +31,8 @@ UNRELIABLE = "Unreliable: check the segmentation"
 
 MASK_SENSITIVE_WIDTH = 0.15
 """A wider range of probabilities under a slightly changed mask, across the threshold, is worth a warning."""
+MASK_SENSITIVE_ANYWHERE = 0.3
+"""And a range as wide as this one on either side of it."""
 
 UNRELIABLE_CODES = frozenset({"poor_segmentation", "mask_sensitive"})
 
@@ -213,11 +215,13 @@ class Fibrosis:
 
     @property
     def mask_sensitive(self) -> bool:
-        """Whether the verdict hangs on the liver's outline: another one would turn it, and by no narrow margin."""
+        """Whether the probability hangs on the liver's outline: another one would turn the verdict, and by no narrow
+        margin, or move the probability far on one side of it."""
         if self.mask_sensitivity is None:
             return False
         low, high = self.mask_sensitivity
-        return low < self.threshold <= high and high - low > MASK_SENSITIVE_WIDTH
+        turned = low < self.threshold <= high
+        return high - low > (MASK_SENSITIVE_WIDTH if turned else MASK_SENSITIVE_ANYWHERE)
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,10 @@ def _fetch(source: str, copy: Path) -> None:
     """Bring the source's files to ``copy``, which does not exist yet."""
     if Path(source).is_dir():
         check_files(Path(source))
-        shutil.copytree(source, copy, symlinks=True)
+        try:
+            shutil.copytree(source, copy, symlinks=True)
+        except OSError as error:
+            raise ModelError("The source cannot be read, or the site's model folder is full.") from error
         return
     pinned = HUB.fullmatch(source)
     if pinned is None:

@@ -187,6 +187,16 @@ def test_an_output_that_is_a_file_is_refused_at_once(models, nifti):
     assert models.loaded == []
 
 
+@pytest.mark.parametrize("command", [["train-classifier"], ["evaluate"], ["predict-masks"]])
+def test_a_folder_that_cannot_be_made_is_one_line_without_its_path(tmp_path, command):
+    (tmp_path / "taken").touch()
+    manifest = tmp_path / "manifest.csv"
+    (tmp_path / "i.nii").touch()
+    manifest.write_text("patient_id,image,mask,metavir,label_source,split\np1,i.nii,i.nii,F3,histology,test\n")
+    message = refused(run(*command, manifest, "-o", tmp_path / "taken" / "below"))
+    assert "taken" not in message
+
+
 def test_an_output_that_cannot_be_written_is_one_line(models, nifti, tmp_path):
     assert "cannot be written" in refused(run("analyze", nifti, "-o", nifti / "out"))
 

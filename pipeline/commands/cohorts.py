@@ -96,7 +96,7 @@ def predict_masks(
 def draw_contact_sheet(
     manifest: Annotated[Path, typer.Argument(help="Of a simulated cohort.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG or PDF to write.")],
-    columns: Annotated[int, typer.Option(help="Cases of each stage.")] = 5,
+    columns: Annotated[int, typer.Option(min=1, help="Cases of each stage.")] = 5,
 ) -> None:
     """Draw some cases of every stage on one page, for a radiologist to judge the simulated signs."""
     with faults_in_one_line():

@@ -69,6 +69,7 @@ def install(
     with faults_in_one_line():
         from pipeline.installation import install as install_model
 
+        typer.echo("Checking files, hashes and networks ...", err=True)
         model = install_model(source, name=name, sha256=sha256, replace=replace)
     typer.echo(f"Installed the {model.info['kind']} {model.name}, sha256 {model.sha256}.")
     typer.echo("An app that is running offers it after its next start.")

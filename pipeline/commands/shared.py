@@ -34,6 +34,11 @@ def faults_in_one_line() -> Iterator[None]:
     except PipelineError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(WRONG_INPUT) from error
+    except OSError as error:
+        # Without the path, which may name a patient.
+        reason = error.strerror or "no reason given"
+        typer.echo(f"A file or folder cannot be read or written ({reason}); check paths, rights and room.", err=True)
+        raise typer.Exit(WRONG_INPUT) from error
 
 
 @contextlib.contextmanager

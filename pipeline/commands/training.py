@@ -24,10 +24,10 @@ def train_segmenter(
     fold: Annotated[
         int | None, typer.Option(help="Train this fold only, from 0; gather all by the command without --fold.")
     ] = None,
-    steps: Annotated[int, typer.Option(help="Optimiser steps per member; name more to train further.")] = 2000,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps per member; name more to train further.")] = 2000,
     device: Device = "auto",
     planner: Annotated[
-        str, typer.Option(help="small (two CPU cores) or nnunet (its own default, for a GPU).")
+        Literal["small", "nnunet"], typer.Option(help="small (two CPU cores) or nnunet (its own default, for a GPU).")
     ] = "small",
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
     seed: Seed = 0,
@@ -70,7 +70,7 @@ def train_classifier(
     ] = "attention",
     folds: Annotated[int, typer.Option(help="Members of the ensemble, split by source anatomy.", min=2)] = 3,
     fold: Annotated[
-        int | None, typer.Option(help="Train this fold only, from 0; gather all with --resume, without --fold.")
+        int | None, typer.Option(help="Train this fold only, from 0; gather all by the command without --fold.")
     ] = None,
     members: Annotated[int | None, typer.Option(help="Train the first so many folds only; else all.", min=1)] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the cohort, at most.", min=1)] = 24,
@@ -79,9 +79,10 @@ def train_classifier(
     ] = None,
     seed: Seed = 0,
     device: Device = "auto",
-    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
     work: Annotated[
-        Path | None, typer.Option(help="Folder of slices and checkpoints; training beside the manifest if not given.")
+        Path | None,
+        typer.Option(help="Folder of slices and checkpoints; beside the model, ending in .work, by default."),
     ] = None,
     pretrained: Annotated[
         str, typer.Option(help="First weights: imagenet (timm's) or a .safetensors file of timm's; else random.")
@@ -108,7 +109,7 @@ def train_classifier(
             cut_offs=CutOffs(lsm_cut, metavir_cut.upper()),
         )  # fmt: skip
     if measured is None:
-        typer.echo(f"Fold {fold} is trained. When all {folds} are, run the command with --resume and without --fold.")
+        typer.echo(f"Fold {fold} is trained. When all {folds} are, run the command without --fold.")
         return
     auc, low, high = measured.auc
     typer.echo(f"Out-of-fold AUC {auc:.3f} (95 % interval {low:.3f} to {high:.3f})")

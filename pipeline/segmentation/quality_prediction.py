@@ -95,6 +95,8 @@ def load(folder: Path, weights: Mapping[str, str]) -> QualityModel | None:
             for t in content["terms"]
         )
         model = QualityModel(float(content["intercept"]), terms, float(content["flag_below"]))
+        if any(len(term.at) != len(term.adds) or list(term.at) != sorted(set(term.at)) for term in terms):
+            raise ValueError
         fitted_for = dict(content["weights"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError("The segmenter's quality.json is damaged; fit it again or remove it.") from error

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import norm, rankdata
+from scipy.stats import norm, rankdata, t
 
 from pipeline.statistics.bootstrap import bootstrap_interval
-from pipeline.statistics.estimate import UNKNOWN, Z95, Estimate
+from pipeline.statistics.estimate import UNKNOWN, Z95, Estimate, reach95
 
 DELONG = "DeLong, logit scale"
-CLUSTERED = "DeLong for clusters (Obuchowski), logit scale"
+CLUSTERED = "DeLong for clusters (Obuchowski), logit scale, Student's t"
 NEWCOMBE = "Newcombe's score interval, since DeLong's variance degenerates; each cluster counts as one case"
 
 
@@ -105,7 +105,7 @@ def auc_interval(labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray | 
     aucs, covariance = delong(labels, scores, clusters)
     value, variance = float(aucs[0]), float(covariance[0, 0])
     if 0 < value < 1 and variance > 1e-12:
-        half = Z95 * math.sqrt(variance) / (value * (1 - value))
+        half = reach95(clusters) * math.sqrt(variance) / (value * (1 - value))
         middle = math.log(value / (1 - value))
         estimate = Estimate(value, _expit(middle - half), _expit(middle + half))
         return estimate, DELONG if clusters is None else CLUSTERED
@@ -137,7 +137,7 @@ def newcombe(value: float, positives: int, negatives: int) -> Estimate:
 def compare_aucs(
     labels: np.ndarray, first: np.ndarray, second: np.ndarray, clusters: np.ndarray | None = None
 ) -> Comparison:
-    """DeLong's paired test of two tests on the same cases, with clusters as in ``delong``.
+    """DeLong's paired test of two tests on the same cases, with clusters as in ``delong`` and Student's t for them.
 
     Equal AUCs on all cases without any variance of their difference give p = NaN: there is nothing to test.
     """
@@ -150,8 +150,9 @@ def compare_aucs(
         return Comparison(Estimate(difference, math.nan, math.nan), math.nan, math.nan)
     error = math.sqrt(variance)
     z = difference / error
-    estimate = Estimate(difference, difference - Z95 * error, difference + Z95 * error)
-    return Comparison(estimate, z, float(2 * norm.sf(abs(z))))
+    half = reach95(clusters) * error
+    beyond = norm.sf(abs(z)) if clusters is None else t.sf(abs(z), max(len(np.unique(clusters)) - 1, 1))
+    return Comparison(Estimate(difference, difference - half, difference + half), z, float(2 * beyond))
 
 
 def auc_with_interval(

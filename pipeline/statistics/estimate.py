@@ -5,7 +5,21 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+from scipy.stats import t
+
 Z95 = 1.959963984540054
+
+
+def reach95(clusters: np.ndarray | None) -> float:
+    """How many standard errors an interval of 95 % reaches: normal, or Student's t with clusters less one.
+
+    A variance that is itself estimated from ten clusters is often too small; with 1.96 the interval would hold the
+    truth in 85 to 90 % of the cases only. Cameron and Miller, J Hum Resour 50 (2015) 317.
+    """
+    if clusters is None:
+        return Z95
+    return float(t.ppf(0.975, max(len(np.unique(clusters)) - 1, 1)))
 
 
 class Estimate(NamedTuple):

@@ -1,7 +1,8 @@
 """Sensitivity, specificity, accuracy and predictive values with intervals.
 
-Sources: Wilson, J Am Stat Assoc 22 (1927) 209; Rao & Scott, Biometrics 48 (1992) 577 for clusters; Mercaldo, Lau &
-Zhou, Stat Med 26 (2007) 2170 for predictive values at a prevalence that is not the sample's.
+Sources: Wilson, J Am Stat Assoc 22 (1927) 209; Rao & Scott, Biometrics 48 (1992) 577 for clusters, and Korn &
+Graubard, Surv Methodol 24 (1998) 193 for few of them; Mercaldo, Lau & Zhou, Stat Med 26 (2007) 2170 for predictive
+values at a prevalence that is not the sample's.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.statistics.estimate import UNKNOWN, Z95, Estimate
+from pipeline.statistics.estimate import UNKNOWN, Z95, Estimate, reach95
 
 
 class OperatingPoint(NamedTuple):
@@ -37,8 +38,9 @@ def wilson(right: float, of: float) -> Estimate:
 def effective_count(right: np.ndarray, clusters: np.ndarray | None) -> float:
     """How many independent cases tell as much of a proportion as these do (Rao and Scott's n / design effect).
 
-    Never more than there are. Where all are right, or all wrong, the design effect is unknown and each cluster counts
-    as one case, which is the cautious end.
+    Never more than there are, and fewer where the design effect comes from few clusters (Korn and Graubard). Where
+    all are right, or all wrong, the design effect is unknown and each cluster counts as one case, which is the cautious
+    end.
 
     Args:
         right: (cases,) bool.
@@ -53,7 +55,8 @@ def effective_count(right: np.ndarray, clusters: np.ndarray | None) -> float:
         return float(count)
     residuals = np.bincount(names, weights=right - p)
     variance = count / (count - 1) * float((residuals**2).sum()) / n**2
-    return min(float(n), p * (1 - p) / variance) if variance > 0 else float(n)
+    independent = min(float(n), p * (1 - p) / variance) if variance > 0 else float(n)
+    return independent * (Z95 / reach95(clusters)) ** 2
 
 
 def proportion(right: np.ndarray, clusters: np.ndarray | None = None) -> Estimate:

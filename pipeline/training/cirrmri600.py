@@ -21,7 +21,8 @@ import SimpleITK as sitk
 from pipeline.case import view
 from pipeline.errors import ManifestError
 from pipeline.training.cases import SUFFIX
-from pipeline.training.manifest import COLUMNS
+from pipeline.training.manifest import COLUMNS, PLAUSIBLE, is_within
+from pipeline.training.volumes import same_grid
 
 EXPECTED = {
     ("cirrhotic", "train"): (256,),
@@ -34,8 +35,6 @@ EXPECTED = {
 CIRRHOTIC, HEALTHY = "Cirrhosis_T2_3D", "Healthy_subjects/T2_W_Healthy"
 SEX = {"1": "female", "2": "male"}
 DESCRIPTION = "CirrMRI600+ (OSF cuk24), T2: liver masks of cirrhotic and healthy subjects. CC BY-NC 4.0."
-LARGEST_SHIFT_MM = 1.0
-"""Corners of image and mask may lie this far apart: rounding of the headers."""
 
 
 @dataclass(frozen=True)
@@ -173,19 +172,6 @@ def wrong_with(case: Case) -> str:
     return ""
 
 
-def same_grid(a: sitk.Image, b: sitk.Image) -> bool:
-    """Whether two 3-D images have one size and their opposite corners lie at the same places."""
-    if a.GetSize() != b.GetSize():
-        return False
-    size = np.array(a.GetSize()) - 1
-    corners = [(size * corner).tolist() for corner in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1))]
-    apart = [
-        np.subtract(*(image.TransformIndexToPhysicalPoint(corner) for image in (a, b)))  # type: ignore[call-overload]
-        for corner in corners
-    ]
-    return float(np.linalg.norm(apart, axis=1).max()) < LARGEST_SHIFT_MM
-
-
 def places(case: Case) -> tuple[str, str]:
     """Image and mask of a case, relative to the output folder."""
     part = "Ts" if case.split == "test" else "Tr"
@@ -222,7 +208,12 @@ def read_people(root: Path, faults: list[str]) -> dict[str, tuple[str, str]]:
             faults.append(f"{file.name}: lacks ID, Age or Gender, or is damaged; they stay empty for the {group}.")
             continue
         for number, gender, age in zip(*columns, strict=True):
-            people[f"{group}_{number.zfill(4)}"] = (SEX.get(gender, ""), age)
+            sex = SEX.get(gender.removesuffix(".0"), "")
+            known = is_within(age, *PLAUSIBLE["age"])
+            for cell, what in ((gender, "gender") if not sex else ("", ""), (age, "age") if not known else ("", "")):
+                if cell:
+                    faults.append(f"{file.name}: the {what} of {group} {number} is no {what}; it stays empty.")
+            people[f"{group}_{number.zfill(4)}"] = (sex, age if known else "")
     return people
 
 

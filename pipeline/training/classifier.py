@@ -24,6 +24,7 @@ from pipeline.training.classifier_report import Measured, Member, measure, write
 from pipeline.training.classifier_scores import platt
 from pipeline.training.classifier_split import check_classes, relabel, split_folds
 from pipeline.training.manifest import read_manifest
+from pipeline.training.model_folder import check_out
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def train_classifier(
     *,
     fold: int | None = None,
     device: str = "auto",
-    resume: bool = False,
+    resume: bool = True,
     work: Path | None = None,
     cache: Path | None = None,
     spec: InputSpec | None = None,
@@ -51,10 +52,10 @@ def train_classifier(
     Args:
         manifest: CSV as in ``pipeline.training.manifest``; ``source_anatomy`` keeps related cases in one fold.
         fold: train this member only and write nothing but its checkpoint; once all are trained, alone or side by side,
-            ``resume`` without ``fold`` measures and writes the model.
+            a call without ``fold`` measures and writes the model.
         device: ``cpu``, ``cuda`` or ``auto``.
         resume: go on from the checkpoints in ``work``, else start anew.
-        work: for the checkpoints and ``out_of_fold.csv``; by default ``training`` beside the manifest.
+        work: for the checkpoints and ``out_of_fold.csv``; by default beside ``out``, its name with ``.work`` behind.
         cache: for prepared slices, which trainings of one cohort may share; by default ``slices`` in ``work``.
         spec: how slices are prepared, for this training and for every prediction with its weights.
         licence: of the weights, as their data demand; for ``model.json`` and the card.
@@ -68,7 +69,7 @@ def train_classifier(
     Raises:
         ManifestError: the cohort cannot be used; one line per wrong row.
         ModelError: the checkpoints belong to a training with other settings or cases, the pretrained weights cannot be
-            had, or there is no such backbone, fold or device.
+            had, ``out`` is a file, or there is no such backbone, fold or device.
     """
     chosen = Settings(**settings, pretrained=fingerprint(pretrained))
     if chosen.backbone not in BACKBONES:
@@ -77,11 +78,15 @@ def train_classifier(
         raise ModelError(f"The fold must be a number from 0 to {chosen.folds - 1}.")
     spec, where = spec or InputSpec(), choose_device(device)
     start = backbone_weights(chosen.backbone, pretrained) if pretrained else None
-    work = work or manifest.parent / "training"
+    check_out(out)
+    if not pretrained:
+        log.info("the backbone starts from random weights; --pretrained imagenet would take ImageNet's")
+    work = work or out.with_name(f"{out.resolve().name}.work")
     cohort = read_manifest(manifest, cut_offs=chosen.cut_offs)
     # The positive class is that of the rows learnt from, whatever labels a test split has.
     rows = cohort.rows[cohort.rows.split != "test"]
     cohort = replace(cohort, rows=rows)
+    log.info("preparing the slices of %d cases", len(rows))
     cases = [cache_case(int(index), row, cache or work / "slices", spec) for index, row in rows.iterrows()]  # type: ignore[call-overload]
     log.info("%d cases prepared, %d of them positive", len(cases), sum(case.label for case in cases))
     splits = split_folds(cases, chosen.folds, chosen.seed)
@@ -97,6 +102,7 @@ def train_classifier(
             checkpoint.unlink(missing_ok=True)
         run = train_fold([cases[i] for i in seen], chosen, spec, number, where, checkpoint, start)
         if fold is None:
+            log.info("fold %d: reading its %d unseen cases", number, len(unseen))
             members.append(finish_member(run, cases, unseen, spec, where))
     if fold is not None:
         return None
@@ -125,7 +131,7 @@ def finish_member(
     as_it_ships(net)  # the scaled layer is rounded too; a steep scale makes that visible
     logits = np.array([read_member(net, cases[i].tensor(spec).to(device))[0] for i in unseen])
     peaks = [heat_peak(net, cases[i].tensor(spec).to(device)) for i in unseen]
-    return Member(net, unseen, raw, logits, np.array(peaks), run.epochs, run.seconds)
+    return Member(net, unseen, raw, logits, (scale, shift), np.array(peaks), run.epochs, run.seconds)
 
 
 def as_it_ships(net: MaskedAttentionNet) -> None:

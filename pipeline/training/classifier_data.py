@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import SimpleITK as sitk
 import torch
 import torch.nn.functional as F
 
-from pipeline.case import LIVER, Source, Volume, view
+from pipeline.case import LIVER, view
 from pipeline.classification.slices import CaseSlices, InputSpec, soft_mask, take_slices
 from pipeline.errors import ManifestError, SegmentationError
+from pipeline.training.volumes import read_labels, read_volume
 
 
 @dataclass(frozen=True)
@@ -66,34 +66,6 @@ def prepare(image_file: Path, mask_file: Path, spec: InputSpec) -> CaseSlices:
     volume = read_volume(image_file)
     labels = read_labels(mask_file, volume)
     return take_slices(volume, view(labels) == LIVER, spec)
-
-
-def read_volume(image_file: Path) -> Volume:
-    """A cohort's image, in LPS.
-
-    Raises:
-        ManifestError: it is no 3-D image.
-    """
-    return Volume(_read_lps(image_file, sitk.sitkFloat32), Source("nifti", "training"))
-
-
-def read_labels(mask_file: Path, volume: Volume) -> sitk.Image:
-    """Organ labels of ``volume``, uint8, in LPS and on its grid.
-
-    Raises:
-        ManifestError: they are no 3-D image, or of another size.
-    """
-    labels = _read_lps(mask_file, sitk.sitkUInt8)
-    if volume.image.GetSize() != labels.GetSize():
-        raise ManifestError("image and mask have different sizes.")
-    return labels
-
-
-def _read_lps(file: Path, kind: int) -> sitk.Image:
-    try:
-        return sitk.DICOMOrient(sitk.ReadImage(str(file), kind), "LPS")
-    except RuntimeError as error:
-        raise ManifestError("the image or mask cannot be read as a 3-D image.") from error
 
 
 def draw_training_input(case: CachedCase, spec: InputSpec, slices: int, random: np.random.Generator) -> torch.Tensor:

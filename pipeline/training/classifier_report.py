@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from pipeline.training.classifier_data import CachedCase
 from pipeline.training.classifier_fold import Settings
 from pipeline.training.classifier_scores import indeterminate_zone, threshold_at_sensitivity, youden_threshold
 from pipeline.training.manifest import Cohort
+from pipeline.training.model_folder import drafted
 
 SIMULATED_NOTE = (
     "Trained on simulated fibrosis: the probability means nothing for a patient until this site installs weights "
@@ -46,6 +46,8 @@ class Member:
     """Before the member was put on the common scale."""
     logits: np.ndarray
     """After it."""
+    scale_and_shift: tuple[float, float]
+    """That made these logits of the raw ones (Platt's); the scale is one over the temperature."""
     heat_peaks: np.ndarray
     """Strongest heat in the liver, after it."""
     epochs: int
@@ -156,14 +158,7 @@ def write_model(
     Args:
         unseen_by: the cases that each fold leaves out, with a member or without.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    for old in out.glob("fold[0-9]*"):
-        shutil.rmtree(old)
-    for fold, member in enumerate(members):
-        state = {key: value.detach().cpu().contiguous() for key, value in member.net.state_dict().items()}
-        save_member(out, f"fold{fold}", state, bits=WEIGHT_BITS)
     unseen = {f"fold{fold}": [case.case_id for case in part] for fold, part in enumerate(unseen_by)}
-    (out / "folds.json").write_text(json.dumps(unseen, indent=1) + "\n", encoding="utf-8")
     info = model_info(cohort, cases, settings, spec, measured, licence)
     info["manifest_sha256"] = manifest_sha256
     info["unseen_anatomies"] = {
@@ -175,8 +170,17 @@ def write_model(
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "command": classifier_card.command(settings),
     }
-    write_model_json(out, info)
-    (out / "MODEL_CARD.md").write_text(classifier_card.model_card(info, out.resolve().name), encoding="utf-8")
+    info["calibration"] = {
+        f"fold{fold}": dict(zip(("scale", "shift"), (round(value, 5) for value in member.scale_and_shift), strict=True))
+        for fold, member in enumerate(members)
+    }
+    with drafted(out) as draft:
+        for fold, member in enumerate(members):
+            state = {key: value.detach().cpu().contiguous() for key, value in member.net.state_dict().items()}
+            save_member(draft, f"fold{fold}", state, bits=WEIGHT_BITS)
+        (draft / "folds.json").write_text(json.dumps(unseen, indent=1) + "\n", encoding="utf-8")
+        write_model_json(draft, info)
+        (draft / "MODEL_CARD.md").write_text(classifier_card.model_card(info, draft.name), encoding="utf-8")
 
 
 def model_info(

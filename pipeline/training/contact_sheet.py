@@ -36,6 +36,8 @@ def contact_sheet(manifest: Path, path: Path, *, columns: int = 5) -> Path:
         raise ManifestError("The contact sheet must be named .png or .pdf.")
     rows = {row["patient_id"]: row for row in read_rows(manifest)}
     truth = list(read_rows(manifest.parent / "truth.csv"))
+    if not all("stage" in case and case.get("patient_id") in rows for case in truth):
+        raise ManifestError("truth.csv gives no stages for the manifest's cases; give that of a simulated cohort.")
     figure = Figure(figsize=(3.6 * columns, 2.75 * len(STAGE_NAMES)), facecolor="black")
     axes = figure.subplots(len(STAGE_NAMES), columns, squeeze=False)
     for stage, line in zip(STAGE_NAMES, axes, strict=True):

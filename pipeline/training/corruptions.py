@@ -20,6 +20,8 @@ from pipeline.case import LIVER, ORGANS, view
 from pipeline.training.phantom_shapes import Array
 from pipeline.training.scanner import Background, Scan, acquire, apply_background
 
+VERSION = 1
+"""Counted up whenever equal seeds would give other voxels than before."""
 AS_MEASURED = Scan(in_plane_mm=0, slice_mm=0, gamma=1, noise=0, shading=0, blur_mm=0, ghosts=0, bright=10000)
 """A scan that changes nothing; voxels of ``acquire`` are integers, so ``bright`` sets how finely they are rounded."""
 

@@ -153,8 +153,8 @@ def statements(
         if alone.any():
             said.append(
                 f"{name}: {alone.sum()} of {len(table)} cases were read out of fold, by members that have seen neither "
-                "the case nor its anatomy. Its threshold was chosen on such cases, so sensitivity and specificity may "
-                "flatter it."
+                "the case nor its anatomy. Its threshold and the scale of its probabilities were chosen on such cases, "
+                "so sensitivity, specificity and calibration may flatter it."
             )
         if unread := int((table[f"problem:{name}"] != "").sum()):
             said.append(f"{name}: {unread} of {len(table)} cases have no probability and are in none of its figures.")

@@ -37,6 +37,10 @@ OVERLAP = {
     "volume_error_percent": "Volume error, %",
 }
 UNKNOWN = "not estimable"
+DECISION_WORDS = (
+    "Net benefit per case (Vickers and Elkin). Probabilities are calibrated to the share of positives in each model's "
+    "training; at another prevalence a threshold is no patient's risk."
+)
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #14303f; max-width: 1060px; margin: 0 auto; padding: 0 24px 60px; }
 h1 { font-size: 26px; margin: 32px 0 4px; } h2 { font-size: 19px; margin: 40px 0 8px; } h3 { margin: 22px 0 4px; }
@@ -145,7 +149,7 @@ def _drawings(
          "every draw gives the same curve.", figures.draw_roc(by_model, seed)),
         ("Calibration", "Bars show where the cases lie; vertical lines are intervals of the observed share.",
          figures.draw_calibration(by_model)),
-        ("Decision curve", "Net benefit per case (Vickers and Elkin).", figures.draw_decision(by_model, prevalence)),
+        ("Decision curve", DECISION_WORDS, figures.draw_decision(by_model, prevalence)),
         ("Probability by METAVIR stage", "Orange cases are positive by the label, grey ones not; lines are medians.",
          figures.draw_stages(table, by_model)),
         ("Quality of the mask and correctness", "Each case's Dice, by whether the model called it as its label does.",

@@ -33,6 +33,8 @@ COLUMNS = (
 
 TRANSIENT_ELASTOGRAPHY = ("TE", "VCTE")
 
+SPLIT_NAMES = ("", "train", "valid", "test")
+
 METAVIR = ("F0", "F1", "F2", "F3", "F4")
 
 PLAUSIBLE = {
@@ -81,8 +83,8 @@ class Cohort:
     """A manifest whose rows were checked."""
 
     rows: pd.DataFrame
-    """``COLUMNS`` as strings, empty where nothing is given, with ``image`` and ``mask`` as full paths; and ``label``
-    (bool): advanced fibrosis."""
+    """``COLUMNS`` as strings, empty where nothing is given, with ``image`` and ``mask`` as full paths and ``split`` in
+    small letters; and ``label`` (bool): advanced fibrosis."""
     simulated: bool
     description: str
     """What the cohort is, in words; empty where nobody said."""
@@ -117,6 +119,7 @@ def read_manifest(
     if missing:
         raise ManifestError(f"The manifest lacks the column(s) {', '.join(missing)}.")
     rows = rows.reindex(columns=list(COLUMNS), fill_value="")
+    rows["split"] = rows["split"].str.lower()
     for column in ("image", "mask"):
         rows[column] = [str(path.parent / cell) if cell else "" for cell in rows[column]]
     faults = [fault for index, row in enumerate(rows.to_dict("records")) for fault in row_faults(index, row, need)]
@@ -194,6 +197,8 @@ def row_faults(index: int, row: Mapping[Any, str], need: Collection[str]) -> Ite
         yield f"{line}: label_source must be histology, lsm or healthy."
     if row["metavir"] not in METAVIR and (row["metavir"] or source == "histology"):
         yield f"{line}: metavir must be one of F0 to F4 where label_source is histology, else empty or one of them."
+    if row["split"] not in SPLIT_NAMES:
+        yield f"{line}: split must be train, valid or test, or empty."
     if row["split"] == "test" and source not in ("histology", ""):
         yield f"{line}: a test split takes histology only."
     yield from number_faults(line, row)

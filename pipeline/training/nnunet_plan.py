@@ -19,9 +19,12 @@ from nnunetv2.experiment_planning.plan_and_preprocess_api import (
     preprocess_dataset,
 )
 
-from pipeline.case import ORGANS
+from models.registry import file_sha256
+from pipeline.case import ORGANS, view
 from pipeline.errors import ManifestError
 from pipeline.training.cases import SPLITS, anatomies_of, find_cases, own_folds
+from pipeline.training.remembered import digest
+from pipeline.training.volumes import read_labelled
 
 DATASET = "Dataset001_Liver"
 CONFIGURATION = "3d_fullres"
@@ -77,9 +80,9 @@ def used_labels(cases: Cases) -> list[int]:
     """Our label values that occur in the data, in order: 1 liver, 2 right kidney, 3 left kidney, 4 spleen.
 
     Raises:
-        ManifestError: another value occurs, or no liver.
+        ManifestError: another value occurs, or no liver; a case cannot be read.
     """
-    used = {int(v) for _, label in cases.values() for v in np.unique(sitk.GetArrayFromImage(sitk.ReadImage(label)))}
+    used = {int(v) for case, files in cases.items() for v in np.unique(view(read_labelled(case, *files)[1]))}
     if used - {0} - set(ORGANS.values()) or ORGANS["liver"] not in used:
         raise ManifestError(f"Labels must be {ORGANS} with a liver in them; found the values {sorted(used)}.")
     return sorted(used - {0})
@@ -97,10 +100,10 @@ def write_raw(cases: Cases, work: Path) -> None:
     for folder in ("imagesTr", "labelsTr"):
         (raw / folder).mkdir(parents=True, exist_ok=True)
     for case, (image, label) in cases.items():
-        turned = sitk.DICOMOrient(sitk.ReadImage(image, sitk.sitkFloat32), ORIENTATION)
+        volume, labels = read_labelled(case, image, label)
+        turned = sitk.DICOMOrient(volume.image, ORIENTATION)
         sitk.WriteImage(turned, raw / "imagesTr" / f"{case}_0000.nii.gz")
-        labels = sitk.DICOMOrient(sitk.ReadImage(label, sitk.sitkUInt8), ORIENTATION)
-        numbered = sitk.GetImageFromArray(table[sitk.GetArrayFromImage(labels)])
+        numbered = sitk.GetImageFromArray(table[sitk.GetArrayFromImage(sitk.DICOMOrient(labels, ORIENTATION))])
         numbered.CopyInformation(turned)
         sitk.WriteImage(numbered, raw / "labelsTr" / f"{case}.nii.gz")
     names = {value: name for name, value in ORGANS.items()}
@@ -166,9 +169,12 @@ def prepare(cases: Cases, split: Split, work: Path, *, planner: str, processes: 
     """
     set_folders(work)
     preprocessed = work / "preprocessed" / DATASET
+    content = digest([[case, *map(file_sha256, files)] for case, files in sorted(cases.items())])
     if (preprocessed / "done").exists():
-        if read_split(work) != split:
-            raise ManifestError(f"{work.name} was prepared for other cases or folds; remove it, or choose another -o.")
+        if read_split(work) != split or (preprocessed / "done").read_text() != content:
+            raise ManifestError(
+                f"{work.name} was prepared for other cases, files or folds; remove it, or choose another -o."
+            )
         return
     write_raw(cases, work)
     preprocessed.mkdir(parents=True, exist_ok=True)
@@ -178,4 +184,4 @@ def prepare(cases: Cases, split: Split, work: Path, *, planner: str, processes: 
     extract_fingerprint_dataset(1, num_processes=processes)
     plan_experiment_dataset(1, planner_class, gpu_memory_target_in_gb=memory_gb)
     preprocess_dataset(1, configurations=(CONFIGURATION,), num_processes=(processes,))
-    (preprocessed / "done").touch()
+    (preprocessed / "done").write_text(content)

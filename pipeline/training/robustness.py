@@ -18,6 +18,7 @@ import pandas as pd
 import SimpleITK as sitk
 
 from models import registry
+from models.registry import file_sha256
 from pipeline.case import LIVER, POOR_BELOW, Source, Volume, view
 from pipeline.errors import ManifestError, ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment_observed
@@ -25,8 +26,10 @@ from pipeline.segmentation.quality import dice
 from pipeline.segmentation.quality_features import SIGNS
 from pipeline.training import corruptions
 from pipeline.training.cases import anatomies_of, find_cases
-from pipeline.training.segmenter_card import CORRUPTIONS, save_measured
+from pipeline.training.remembered import digest
+from pipeline.training.segmenter_card import CORRUPTIONS, interval_of_mean, save_measured
 from pipeline.training.unseen import readers_of
+from pipeline.training.volumes import read_labelled
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,8 @@ UNCORRUPTED, ALL = "none", "all corruptions"
 SEVERITIES = (0.35, 0.7, 1.0)
 ROWS = "corrupted_cases.csv"
 KEY = ["case", "member", "weights", "corruption", "severity"]
+COLUMNS = [*KEY, "anatomy", "content", "refused", "dice", *SIGNS]
+"""``content``: a digest of the case's image and labels and of the version of the corruptions."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +100,17 @@ def measure_corruptions(
     jobs = plan(unseen, anatomy_of, per_corruption)
     kept = folder.folder.with_name(f"{folder.folder.name}.work") / ROWS
     kept.parent.mkdir(exist_ok=True)
-    rows = _kept(kept, weights) if resume else []
+    content = {
+        case: digest([corruptions.VERSION, *map(file_sha256, files[case])]) for case in unseen
+    }  # fmt: skip
+    rows = _kept(kept, weights, content) if resume else []
     done = {(row["case"], row["corruption"], row["severity"]) for row in rows}
     left = [job for job in jobs if (job.case, job.corruption, job.severity) not in done]
     report(f"{len(jobs)} predictions, {len(left)} of them to make")
     started = time.monotonic()
     for number, row in enumerate(_measured(left, files, folder, registry.choose_device(device)), start=1):
-        rows.append(row | {"weights": weights[row["member"]]})
-        _write(pd.DataFrame(rows)[[*KEY, "anatomy", "refused", "dice", *SIGNS]], kept)
+        rows.append(row | {"weights": weights[row["member"]], "content": content[row["case"]]})
+        _write(pd.DataFrame(rows)[COLUMNS], kept)
         pace = (time.monotonic() - started) / number
         found = "no mask" if row["refused"] else f"Dice {row['dice']:.3f}"
         report(
@@ -114,14 +122,18 @@ def measure_corruptions(
     return table
 
 
-def _kept(file: Path, weights: dict[str, str]) -> list[dict]:
-    """Rows of an earlier call by these very weights; none where the file has other columns."""
+def _kept(file: Path, weights: dict[str, str], content: dict[str, str]) -> list[dict]:
+    """Rows of an earlier call by these very weights of these very files; none where the file has other columns."""
     if not file.is_file():
         return []
-    table = pd.read_csv(file, dtype={"case": str, "anatomy": str, "member": str, "weights": str})
-    if set(table.columns) != {*KEY, "anatomy", "refused", "dice", *SIGNS}:
+    table = pd.read_csv(file, dtype=dict.fromkeys(("case", "anatomy", "member", "weights", "content"), str))
+    if set(table.columns) != set(COLUMNS):
         return []
-    return [row for row in table.to_dict("records") if weights.get(row["member"]) == row["weights"]]
+    return [
+        row
+        for row in table.to_dict("records")
+        if (weights.get(row["member"]), content.get(row["case"])) == (row["weights"], row["content"])
+    ]
 
 
 def _write(table: pd.DataFrame, file: Path) -> None:
@@ -139,7 +151,7 @@ def _measured(
             segmenter = Segmenter(registry.find(folder.folder / member, "segmenter"), device)  # type: ignore[arg-type]
         if job.case != case:
             case = job.case
-            image, labels = read_case(*files[case])
+            image, labels = read_from_zero(case, *files[case])
         seed = zlib.crc32(case.encode())
         corrupted = (image, labels)
         if job.corruption != UNCORRUPTED:
@@ -147,11 +159,10 @@ def _measured(
         yield vars(job) | measure(*corrupted, segmenter)
 
 
-def read_case(image: Path, label: Path) -> tuple[sitk.Image, sitk.Image]:
-    """Image (float32, at least 0) and labels (uint8), turned to LPS as the app does."""
-    voxels = sitk.DICOMOrient(sitk.ReadImage(image, sitk.sitkFloat32), "LPS")
-    lowest = float(view(voxels).min())
-    return voxels - min(lowest, 0.0), sitk.DICOMOrient(sitk.ReadImage(label, sitk.sitkUInt8), "LPS")
+def read_from_zero(case: str, image: Path, label: Path) -> tuple[sitk.Image, sitk.Image]:
+    """Image (float32, at least 0) and labels (uint8), turned to LPS as the app does. Raises as ``read_labelled``."""
+    volume, labels = read_labelled(case, image, label)
+    return volume.image - min(float(volume.voxels.min()), 0.0), labels
 
 
 def measure(image: sitk.Image, labels: sitk.Image, segmenter: Segmenter) -> dict[str, float | bool]:
@@ -173,7 +184,8 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
         part = rows[rows["corruption"] != UNCORRUPTED] if name == ALL else rows[rows["corruption"] == name]
         by_severity = {f"severity {s}": part.loc[np.isclose(part["severity"], s), "dice"].mean() for s in SEVERITIES}
         table.append({
-            "corruption": name, "predictions": len(part), "mean Dice": part["dice"].mean(), "SD": part["dice"].std(),
+            "corruption": name, "predictions": len(part), "mean Dice": part["dice"].mean(),
+            "95 % interval": interval_of_mean(part.groupby("anatomy")["dice"].mean()), "SD": part["dice"].std(),
             "worst": part["dice"].min(), f"below {POOR_BELOW:.2f}": int((part["dice"] < POOR_BELOW).sum()),
             "refused": int(part["refused"].sum()),
         } | by_severity)  # fmt: skip

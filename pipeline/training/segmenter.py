@@ -26,6 +26,8 @@ from models.registry import autocast
 from pipeline.errors import ModelError
 from pipeline.segmentation.channels_last import channels_last
 from pipeline.training import nnunet_plan, segmenter_card, segmenter_export
+from pipeline.training.cases import anatomies_of
+from pipeline.training.model_folder import check_out, drafted
 from pipeline.training.organ_contrast import Acquisition, Corruption, Fluid, OrganContrast
 
 log = logging.getLogger(__name__)
@@ -238,8 +240,7 @@ def train_segmenter(
         ManifestError: the data are not as described, or ``work`` was prepared for others.
         ModelError: ``start_from`` is no such model, ``out`` is a file, or there is no such fold or device.
     """
-    if out.exists() and not out.is_dir():
-        raise ModelError("The output is a file; name a folder with -o.")
+    check_out(out)
     chosen = registry.choose_device(device)
     work = work or out.with_name(out.name + ".work")
     cases, split = nnunet_plan.divide(data, folds)
@@ -253,17 +254,20 @@ def train_segmenter(
     ]
     if fold is not None:
         return
-    for number, member in enumerate(trained):
-        registry.save_member(out, f"fold{number}", member.state, bits=registry.WEIGHT_BITS)
-    segmenter_export.clear(out, keep=len(trained))
     before = {"steps": 0, "hours": 0.0} | (start.info.get("training", {}) if start else {})
     hours = round(before["hours"] + sum(member.seconds for member in trained) / 3600, 2)
     facts = {"steps": before["steps"] + steps, "hours": hours, "device": str(chosen), "seed": seed,
              "parameters": trained[0].parameters, "folds": len(trained), "planner": planner,
              "degraded": True}  # fmt: skip
-    segmenter_export.write_folder(work, out, trained_on=trained_on, licence=licence, training=facts)
-    segmenter_card.keep_before(start, out)
-    segmenter_card.write(out)
+    anatomy_of = anatomies_of(data)
+    with drafted(out) as draft:
+        for number, member in enumerate(trained):
+            registry.save_member(draft, f"fold{number}", member.state, bits=registry.WEIGHT_BITS)
+        segmenter_export.write_folder(
+            work, draft, anatomy_of, trained_on=trained_on, licence=licence, training=facts
+        )  # fmt: skip
+        segmenter_card.keep_before(start, draft)
+        segmenter_card.write(draft)
 
 
 def _same_folds(model: registry.ModelFolder, split: nnunet_plan.Split) -> registry.ModelFolder:

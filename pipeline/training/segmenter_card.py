@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+from scipy import stats
 
 from models import registry
 from pipeline.errors import ModelError
@@ -29,10 +31,14 @@ pipeline_tag: image-segmentation
 tags: [liver, MRI, T2, segmentation, nnU-Net]
 ---
 
-# {name}: liver, kidneys and spleen on axial T2-weighted MRI
+# {name}: {organs} on axial T2-weighted MRI
 
 An ensemble of {count} nnU-Net v2 networks ({configuration}, {parameters:.1f} million parameters each), in float16
 safetensors. Research use only; not a medical device.
+
+## Intended use
+To outline the {organs} of adults on an axial T2-weighted series of the whole abdomen, for research, with a reader who
+looks at every outline. Not for diagnosis or treatment, and not for volumes that nobody has checked.
 
 ## Data and terms
 Trained on {trained_on}. Licence of these weights: {licence}.
@@ -52,6 +58,25 @@ redrawn organ by organ, and pools of bright fluid put around the organs.{degrade
 - The agreement of the ensemble that the app shows is a hint at quality, not a measure of it.
 """
 
+
+EXPORTED = """---
+license: {licence_tag}
+library_name: nnunetv2
+pipeline_tag: image-segmentation
+tags: [liver, MRI, segmentation, nnU-Net]
+---
+
+# {name}: {organs}
+
+{count} nnU-Net v2 network(s) ({configuration}), trained elsewhere and exported by `python -m pipeline models export`.
+Research use only; not a medical device.
+
+## Data and terms
+Trained on {trained_on}. Licence of these weights: {licence}.
+
+## Measured
+Nothing here: run `python -m pipeline evaluate-segmenter DATA --segmenter {name}` on cases that it has not seen.
+"""
 
 DEGRADED = """
 In half of the samples one of the corruptions under "Corrupted images", but for the cropped one, is put on the image at
@@ -115,6 +140,25 @@ def save_measured(model: registry.ModelFolder, name: str, table: pd.DataFrame) -
     file.with_suffix(".new").replace(file)
 
 
+def write_exported(folder: Path) -> None:
+    """Write a card of a model that was trained elsewhere: what is known of it here, which is not how well it does."""
+    info = json.loads((folder / "model.json").read_text())
+    (folder / "MODEL_CARD.md").write_text(
+        EXPORTED.format(
+            name=folder.resolve().name, count=len(info["members"]), organs=organs_of(folder),
+            configuration=info["configuration"], trained_on=info["trained_on"], licence=info["licence"],
+            licence_tag=licence_tag(info["licence"]),
+        )
+    )  # fmt: skip
+
+
+def organs_of(folder: Path) -> str:
+    """The labels of a segmenter in words: ``liver and spleen``."""
+    labels = json.loads((folder / "dataset.json").read_text())["labels"]
+    names = [str(name).replace("_", " ") for name, value in labels.items() if value != 0]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
 def keep_before(start: registry.ModelFolder | None, folder: Path) -> None:
     """Leave beside a model what was measured of the one that its training started from, under corruptions."""
     table = None if start is None else measured(start.folder, CORRUPTIONS)
@@ -132,6 +176,7 @@ def write(folder: Path) -> None:
     )
     text = TEMPLATE.format(
         name=folder.resolve().name,
+        organs=organs_of(folder),
         count=len(info["members"]),
         configuration=info["configuration"],
         parameters=training.get("parameters", 0) / 1e6,
@@ -201,12 +246,21 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for organ, part in table.groupby("organ", sort=False):
         rows.append({
-            "organ": organ, "cases": len(part), "mean Dice": part["dice"].mean(), "SD": part["dice"].std(),
+            "organ": organ, "cases": len(part), "mean Dice": part["dice"].mean(),
+            "95 % interval": interval_of_mean(part["dice"]), "SD": part["dice"].std(),
             "median": part["dice"].median(), "worst": part["dice"].min(), "mean IoU": part["iou"].mean(),
             "mean HD95 mm": part["hd95_mm"].mean(), "mean ASSD mm": part["assd_mm"].mean(),
             "mean absolute volume error %": part["volume_error_percent"].abs().mean(),
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def interval_of_mean(values: pd.Series) -> str:
+    """Student's 95 % interval of the mean of independent cases, in words; empty for fewer than two."""
+    if len(values) < 2:
+        return ""
+    reach = float(stats.t.ppf(0.975, len(values) - 1) * values.std() / math.sqrt(len(values)))
+    return f"{values.mean() - reach:.3f} to {min(values.mean() + reach, 1.0):.3f}"
 
 
 def markdown(table: pd.DataFrame) -> str:

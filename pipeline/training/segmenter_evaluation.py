@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ import pandas as pd
 import SimpleITK as sitk
 
 from models import registry
-from pipeline.case import ORGANS, Source, Volume
+from pipeline.case import ORGANS
 from pipeline.errors import ManifestError, SegmentationError
 from pipeline.segmentation import Segmenter, segment
 from pipeline.training import segmenter_card
-from pipeline.training.cases import find_cases
+from pipeline.training.cases import anatomies_of, find_cases
 from pipeline.training.mask_comparison import compare
+from pipeline.training.unseen import readers_of
+from pipeline.training.volumes import read_labelled
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +29,9 @@ def evaluate_segmenter(
 ) -> pd.DataFrame:
     """Predict every case of ``data`` and compare liver and spleen with its label.
 
-    A case that ``folds.json`` names is predicted by the one member that has not seen it, and left out where every
-    member has; any other is predicted by all of them. Where ``data`` hold each case that a member held out, the
-    cross-validation is written into ``evaluation.csv`` and the card.
+    A case is predicted by the members that have seen neither it nor its source anatomy, and left out where every
+    member has: by one of them where ``folds.json`` names it, by all where nothing of it is known. Where ``data`` hold
+    each case that a member held out, the cross-validation is written into ``evaluation.csv`` and the card.
 
     Returns:
         One row a case and organ: case, member, organ and the measures of ``compare``.
@@ -37,25 +40,26 @@ def evaluate_segmenter(
         ManifestError: the data are not as ``find_cases`` wants them, or every member has seen every case.
     """
     folder = registry.find(model, "segmenter")
-    unseen = segmenter_card.unseen_by(folder.folder)
-    seen = {case for case, member in unseen.items() if member == segmenter_card.SEEN_BY_ALL}
-    found = find_cases(data)
-    cases = {case: files for case, files in found.items() if case not in seen}
+    found, anatomy_of = find_cases(data), anatomies_of(data)
+    readers = readers_of(folder, anatomy_of)
+    chosen_for = {case: readers.of({case, anatomy_of[case]}) for case in found}
+    cases = {case: model for case, model in chosen_for.items() if model is not None}
     if not cases:
         raise ManifestError("Every member of the segmenter has seen every case; name other data.")
     if len(cases) < len(found):
         report(f"{len(found) - len(cases)} cases are left out, since every member has seen them")
     chosen, rows = registry.choose_device(device), []
-    for member in sorted({unseen.get(case, "all") for case in cases}):
-        name = folder.folder if member == "all" else folder.folder / member
-        segmenter = Segmenter(registry.find(name, "segmenter"), chosen)
-        for case in (case for case in cases if unseen.get(case, "all") == member):
-            organs = evaluate_case(*cases[case], segmenter)
+    for members in sorted({model.members for model in cases.values()}):
+        segmenter = Segmenter(replace(folder, members=members), chosen)
+        member = "all" if members == folder.members else "+".join(members)
+        for case in (case for case, model in cases.items() if model.members == members):
+            organs = evaluate_case(case, *found[case], segmenter)
             rows += [{"case": case, "member": member, "organ": organ} | values for organ, values in organs.items()]
             shown = ", ".join(f"{organ} Dice {values['dice']:.3f}" for organ, values in organs.items())
             report(f"{case} by {member}: {shown}")
     table = pd.DataFrame(rows).sort_values(["organ", "case"]).reset_index(drop=True)
-    held_out = unseen.keys() - seen
+    unseen = segmenter_card.unseen_by(folder.folder)
+    held_out = {case for case, member in unseen.items() if member != segmenter_card.SEEN_BY_ALL}
     if held_out and held_out <= cases.keys():
         own = table[table["case"].isin(held_out)]
         segmenter_card.save_measured(registry.read(folder.folder), segmenter_card.EVALUATION, own)
@@ -63,10 +67,10 @@ def evaluate_segmenter(
     return table
 
 
-def evaluate_case(image: Path, label: Path, segmenter: Segmenter) -> dict[str, dict[str, float]]:
+def evaluate_case(case: str, image: Path, label: Path, segmenter: Segmenter) -> dict[str, dict[str, float]]:
     """Measures by organ of one case, on its own grid; an organ that the label or the model lacks is left out."""
-    volume = Volume(sitk.DICOMOrient(sitk.ReadImage(image, sitk.sitkFloat32), "LPS"), Source("nifti", "evaluation"))
-    truth = sitk.GetArrayFromImage(sitk.DICOMOrient(sitk.ReadImage(label, sitk.sitkUInt8), "LPS"))
+    volume, labels = read_labelled(case, image, label)
+    truth = sitk.GetArrayFromImage(labels)
     try:
         found = sitk.GetArrayFromImage(segment(volume, segmenter).labels)
     except SegmentationError:

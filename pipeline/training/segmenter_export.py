@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import pickle
-import re
-import shutil
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from models import registry
 from pipeline import installation
 from pipeline.errors import ModelError
 from pipeline.training import nnunet_plan, segmenter_card
+from pipeline.training.model_folder import check_out, drafted
 
 PLAN_KEYS = (
     "dataset_name", "plans_name", "original_median_spacing_after_transp", "original_median_shape_after_transp",
@@ -28,15 +27,22 @@ PLAN_KEYS = (
 )  # fmt: skip
 
 
-def write_folder(work: Path, out: Path, *, trained_on: str, licence: str, training: dict[str, Any]) -> None:
-    """Complete a model folder after its members were written: plans, dataset, folds and ``model.json``."""
+def write_folder(
+    work: Path, out: Path, anatomy_of: Mapping[str, str], *, trained_on: str, licence: str, training: dict[str, Any]
+) -> None:
+    """Complete a model folder after its members were written: plans, dataset, folds and ``model.json``.
+
+    Args:
+        anatomy_of: source anatomy by case, so that relatives of a training's case are known as such later.
+    """
     raw, preprocessed = work / "raw" / nnunet_plan.DATASET, work / "preprocessed" / nnunet_plan.DATASET
     plans = json.loads((preprocessed / "nnUNetPlans.json").read_text())
     dataset = json.loads((raw / "dataset.json").read_text())
     folds = segmenter_card.folds_of(nnunet_plan.read_split(work))
     _write(
         out, plans, dataset, nnunet_plan.CONFIGURATION,
-        {"trained_on": trained_on, "licence": licence, "orientation": nnunet_plan.ORIENTATION, "training": training},
+        {"trained_on": trained_on, "licence": licence, "orientation": nnunet_plan.ORIENTATION, "training": training,
+         "unseen_anatomies": {name: sorted({anatomy_of[case] for case in cases}) for name, cases in folds.items()}},
     )  # fmt: skip
     (out / "folds.json").write_text(json.dumps(folds, indent=1) + "\n")
 
@@ -57,42 +63,23 @@ def convert(
         ModelError: a file is missing or is not nnU-Net's, a checkpoint holds more than tensors and plain values, the
             model could not be installed, or ``out`` cannot be written.
     """
-    if out.exists() and not out.is_dir():
-        raise ModelError("The output is a file; name a folder with -o.")
+    check_out(out)
     plans, dataset = (_read_json(result / name) for name in ("plans.json", "dataset.json"))
     checkpoints = sorted(result.glob(f"fold_*/{checkpoint}"))
     if not checkpoints:
         raise ModelError(f"No fold of the result folder holds {checkpoint}.")
     info = {"trained_on": trained_on, "simulated": simulated, "licence": licence, "orientation": orientation}
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".exporting-", dir=out.parent) as beside:
-            draft = Path(beside) / out.resolve().name
+        with drafted(out) as draft:
             configuration = _convert_members(checkpoints, draft)
             try:
                 _write(draft, plans, dataset, configuration, info)
             except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
                 raise ModelError("plans.json or dataset.json does not fit the checkpoints beside it.") from error
+            segmenter_card.write_exported(draft)
             installation.check(draft)
-            out.mkdir(exist_ok=True)
-            clear(out)
-            for part in draft.iterdir():
-                part.rename(out / part.name)
     except OSError as error:
         raise ModelError("The result cannot be read, or the model not be written; make room or rights.") from error
-
-
-def clear(out: Path, *, keep: int = 0) -> None:
-    """Remove the members of an earlier model from ``out`` but the first ``keep``, so that ensembles never mix.
-
-    Without any to keep, what describes and measures that model goes too.
-    """
-    kept = {f"fold{number}" for number in range(keep)}
-    for old in out.glob("fold*"):
-        if re.fullmatch(registry.MEMBER, old.name, re.ASCII) and old.name not in kept:
-            shutil.rmtree(old)
-    for name in () if keep else installation.FILES:
-        (out / name).unlink(missing_ok=True)
 
 
 def _convert_members(checkpoints: list[Path], out: Path) -> str:

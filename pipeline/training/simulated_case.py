@@ -17,6 +17,7 @@ from pipeline.training.poor_masks import degrade, score
 from pipeline.training.scanner import Background, Scan, acquire, apply_background
 from pipeline.training.signs import Signs, add_ascites, add_texture, displacement
 from pipeline.training.simulation_parameters import Parameters
+from pipeline.training.volumes import read_labelled
 
 TRUE_MASKS = "true_masks"
 """Folder of the true masks of the cases whose mask is a poor one."""
@@ -85,8 +86,8 @@ def make_case(plan: CasePlan, out: Path, p: Parameters) -> dict[str, object]:
     severity, signs = draw_signs(plan.stage, plan.stream("signs"), p)
     scan_rng = plan.stream("scan")
     scan, background = Scan.draw(p.sites[plan.site], scan_rng), draw_background(scan_rng, p)
-    source = sitk.DICOMOrient(sitk.ReadImage(str(plan.image), sitk.sitkFloat32), "LPS")
-    source_labels = sitk.DICOMOrient(sitk.ReadImage(str(plan.labels), sitk.sitkUInt8), "LPS")
+    volume, source_labels = read_labelled(plan.source_anatomy, plan.image, plan.labels)
+    source = volume.image
     voxels, labels, spacing_zyx = reshape(source, source_labels, signs, scan, plan.stream("shape"), p)
     texture_rng = plan.stream("texture")
     apply_background(voxels, labels, background)

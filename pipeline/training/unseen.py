@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from models.registry import ModelFolder
+from pipeline.errors import ModelError
 from pipeline.training import segmenter_card
 
 
@@ -39,9 +40,16 @@ def readers_of(model: ModelFolder, anatomy_of: Mapping[str, str]) -> Readers:
 
     Args:
         anatomy_of: source anatomy by case, of all rows of the manifest.
+
+    Raises:
+        ModelError: what the model says of its training is damaged.
     """
     cases = {member: frozenset(names) for member, names in segmenter_card.folds(model.folder).items()}
-    anatomies = {member: frozenset(names) for member, names in model.info.get("unseen_anatomies", {}).items()}
+    try:
+        named = dict(model.info.get("unseen_anatomies", {}))
+        anatomies = {str(member): frozenset(map(str, names)) for member, names in named.items()}
+    except (TypeError, ValueError) as error:
+        raise ModelError("The model.json's unseen_anatomies must give names by member.") from error
     seen = {}
     for member in model.members:
         of_cases = frozenset().union(*cases.values()) - cases.get(member, frozenset())

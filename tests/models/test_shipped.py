@@ -59,5 +59,5 @@ def test_a_member_finds_an_unseen_liver():
     data = shared_path("chaos_t2")
     case = json.loads((registry.SHIPPED / "liver_t2" / "folds.json").read_text())["fold1"][0]
     member = Segmenter(registry.find("liver_t2/fold1", "segmenter"), torch.device("cpu"))
-    found = evaluate_case(data / "images" / f"{case}_0000.nii.gz", data / "labels" / f"{case}.nii.gz", member)
+    found = evaluate_case(case, data / "images" / f"{case}_0000.nii.gz", data / "labels" / f"{case}.nii.gz", member)
     assert found["liver"]["dice"] >= 0.88

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from pipeline.statistics.auc import (
@@ -129,6 +130,19 @@ def test_one_positive_case_and_one_class_only():
     assert not auc_interval(np.ones(4, bool), scores)[0].known
     assert math.isnan(compare_aucs(np.ones(4, bool), scores, scores).p)
     assert math.isnan(auc(np.zeros(4, bool), scores))
+
+
+@pytest.mark.parametrize("clusters", [8, 10])
+def test_the_interval_of_few_clusters_holds_the_truth(clusters):
+    random, held = np.random.default_rng(clusters), 0
+    of = np.repeat(np.arange(clusters), 40)
+    for _ in range(200):
+        labels = random.random(len(of)) < 0.5
+        shared = random.normal(0, 0.5, (2, clusters))  # an anatomy moves its positives and negatives apart
+        scores = random.normal(0, 1, len(of)) + labels + np.where(labels, shared[0][of], shared[1][of])
+        (_, low, high), _ = auc_interval(labels, scores, of)
+        held += low < norm.cdf(1 / math.sqrt(2.5)) < high
+    assert 0.90 <= held / 200 <= 0.99
 
 
 def test_a_single_cluster_gives_a_wide_interval(tied):

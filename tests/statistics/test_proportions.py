@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
+from pipeline.statistics.estimate import Z95
 from pipeline.statistics.proportions import effective_count, operating_point, predictive_values, proportion, wilson
 
 
@@ -65,13 +67,15 @@ def test_without_a_class_nothing_is_estimable_but_the_rest():
 
 def test_clusters_of_one_case_are_independent_cases():
     right = np.random.default_rng(0).random(30) < 0.8
-    assert effective_count(right, np.arange(30)) == pytest.approx(29, abs=0.01)  # ddof, as for any variance
+    # One less, as for any variance, and the price of estimating it from 30 clusters.
+    assert effective_count(right, np.arange(30)) == pytest.approx(29 * (Z95 / t.ppf(0.975, 29)) ** 2, abs=0.01)
     assert proportion(right, None) == wilson(int(right.sum()), 30)
 
 
 def test_cases_that_repeat_each_other_count_once():
     right = np.repeat(np.random.default_rng(0).random(40) < 0.7, 5)
-    assert effective_count(right, np.repeat(np.arange(40), 5)) == pytest.approx(39, abs=0.01)
+    expected = 39 * (Z95 / t.ppf(0.975, 39)) ** 2
+    assert effective_count(right, np.repeat(np.arange(40), 5)) == pytest.approx(expected, abs=0.01)
     assert effective_count(np.ones(200, bool), np.repeat(np.arange(40), 5)) == 40
 
 

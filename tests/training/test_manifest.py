@@ -37,6 +37,17 @@ def test_label_rule(tmp_path, lsm, method, metavir, source, label):
     assert cohort.rows.label.tolist() == [label]
 
 
+def test_a_split_is_read_whatever_its_case_and_a_name_that_is_none_is_refused(tmp_path):
+    rows = read_manifest(
+        write(tmp_path, "p1,i.nii,m.nii,,,F3,histology,Test,", "p2,i.nii,m.nii,,,,healthy,TRAIN,")
+    ).rows
+    assert rows.split.tolist() == ["test", "train"]
+    with pytest.raises(ManifestError, match="Line 2: a test split takes histology only"):
+        read_manifest(write(tmp_path, "p1,i.nii,m.nii,9,TE,,lsm,TEST,"))
+    with pytest.raises(ManifestError, match="Line 2: split must be train, valid or test"):
+        read_manifest(write(tmp_path, "p1,i.nii,m.nii,9,TE,,lsm,holdout,"))
+
+
 def test_paths_are_relative_to_the_file(tmp_path):
     cohort = read_manifest(write(tmp_path, "p1,i.nii,m.nii,,,,healthy,,"))
     assert cohort.rows.image[0] == str(tmp_path / "i.nii")

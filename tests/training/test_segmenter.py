@@ -133,7 +133,7 @@ def test_work_for_other_cases_is_not_taken_for_a_manifests(trained, data, tmp_pa
         files = f"{data}/imagesTr/case{case}_0000.nii.gz,{data}/labelsTr/case{case}.nii.gz"
         lines.append(f"case{case},{files},{'test' if case == 0 else 'train'}")
     (tmp_path / "cohort.csv").write_text("\n".join(lines) + "\n")
-    with pytest.raises(ManifestError, match=r"mini\.work was prepared for other cases or folds"):
+    with pytest.raises(ManifestError, match=r"mini\.work was prepared for other cases, files or folds"):
         segmenter.train_segmenter(tmp_path / "cohort.csv", trained, steps=4)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from models import registry
 from pipeline.errors import ModelError
 from pipeline.segmentation import Segmenter
 from pipeline.training import segmenter_export
+from pipeline.training.model_folder import drafted
 from tests.segmentation.conftest import LABELS, tiny_network, write_model
 
 CONFIGURATION = "3d_fullres"
@@ -71,8 +71,9 @@ def test_an_earlier_model_is_replaced_as_a_whole(result, earlier):
     segmenter_export.convert(result, earlier, trained_on="elsewhere")
     assert registry.read(earlier).members == ("fold0",)
     assert sorted(content(earlier)) == [
-        "dataset.json", "fold0/model.safetensors", "model.json", "notes.txt", "plans.json",
+        "MODEL_CARD.md", "dataset.json", "fold0/model.safetensors", "model.json", "notes.txt", "plans.json",
     ]  # fmt: skip
+    assert "Trained on elsewhere." in (earlier / "MODEL_CARD.md").read_text()
     assert [folder.name for folder in earlier.parent.iterdir()] == ["model"]
 
 
@@ -124,7 +125,15 @@ def test_a_file_to_write_into_is_refused(result, tmp_path):
     assert (tmp_path / "taken").read_text() == "mine"
 
 
-def test_a_training_leaves_no_member_of_an_exported_model(earlier):
-    segmenter_export.clear(earlier, keep=2)
-    assert sorted(folder.name for folder in earlier.glob("fold*") if folder.is_dir()) == ["fold0", "fold1"]
-    assert json.loads((earlier / "model.json").read_text())["kind"] == "segmenter"
+def test_a_new_model_takes_the_place_of_an_earlier_one_as_a_whole_or_not_at_all(earlier):
+    (earlier / "notes.txt").write_text("mine")
+    before = content(earlier)
+    with pytest.raises(OSError, match="disk"), drafted(earlier) as draft:
+        raise OSError(f"the disk of {draft.name} is full")
+    assert content(earlier) == before
+    with drafted(earlier) as draft:
+        (draft / "fold0").mkdir()
+        (draft / "model.json").write_text("new")
+    assert sorted(part.name for part in earlier.iterdir()) == ["fold0", "model.json", "notes.txt"]
+    assert (earlier / "model.json").read_text() == "new"
+    assert [folder.name for folder in earlier.parent.iterdir()] == ["model"]

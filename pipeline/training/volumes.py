@@ -1,0 +1,71 @@
+"""Images of a cohort and the organ labels drawn on them: read in LPS, and refused where they do not lie on one grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from pipeline.case import Source, Volume
+from pipeline.errors import ManifestError
+
+LARGEST_SHIFT_MM = 1.0
+"""Corners of image and mask may lie this far apart: rounding of the headers."""
+
+
+def read_volume(image_file: Path) -> Volume:
+    """A cohort's image, in LPS, float32.
+
+    Raises:
+        ManifestError: it is no 3-D image.
+    """
+    return Volume(_read_lps(image_file, sitk.sitkFloat32), Source("nifti", "training"))
+
+
+def read_labels(mask_file: Path, volume: Volume) -> sitk.Image:
+    """Organ labels of ``volume``, uint8, in LPS and on its grid.
+
+    Raises:
+        ManifestError: they are no 3-D image, or lie on another grid.
+    """
+    labels = _read_lps(mask_file, sitk.sitkUInt8)
+    if volume.image.GetSize() != labels.GetSize():
+        raise ManifestError("image and mask have different sizes.")
+    if not same_grid(volume.image, labels):
+        raise ManifestError("image and mask lie at different places, by the spacing, origin or direction they give.")
+    return labels
+
+
+def read_labelled(case: str, image_file: Path, label_file: Path) -> tuple[Volume, sitk.Image]:
+    """Image and labels of one case of a data folder or manifest.
+
+    Raises:
+        ManifestError: as above, with the case's name before it.
+    """
+    try:
+        volume = read_volume(image_file)
+        return volume, read_labels(label_file, volume)
+    except ManifestError as error:
+        raise ManifestError(f"{case}: {error}") from error
+
+
+def same_grid(a: sitk.Image, b: sitk.Image) -> bool:
+    """Whether two 3-D images have one size and their opposite corners lie at the same places."""
+    if a.GetSize() != b.GetSize():
+        return False
+    size = np.array(a.GetSize()) - 1
+    corners = [(size * corner).tolist() for corner in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1))]
+    apart = [
+        np.subtract(*(image.TransformIndexToPhysicalPoint(corner) for image in (a, b)))  # type: ignore[call-overload]
+        for corner in corners
+    ]
+    return float(np.linalg.norm(apart, axis=1).max()) < LARGEST_SHIFT_MM
+
+
+def _read_lps(file: Path, kind: int) -> sitk.Image:
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # it prints paths
+    try:
+        return sitk.DICOMOrient(sitk.ReadImage(str(file), kind), "LPS")
+    except RuntimeError as error:
+        raise ManifestError("the image or mask cannot be read as a 3-D image.") from error
