@@ -122,7 +122,7 @@ class Run:
         stored = torch.load(file, weights_only=True, map_location=device)
         if stored.get("belongs_to") != self.belongs_to:
             raise ModelError(
-                "The checkpoints are of a training with other settings or cases; start again without resuming."
+                "The checkpoints are of a training with other settings or cases; start anew with --no-resume, or elsewhere."
             )
         self.net.load_state_dict(stored["net"])
         self.optimizer.load_state_dict(stored["optimizer"])

@@ -59,6 +59,10 @@ redrawn organ by organ, and pools of bright fluid put around the organs.{degrade
 """
 
 
+BLENDED = """
+The last part of the training began with an earlier version's weights; these lie halfway between that version's and its
+own."""
+
 EXPORTED = """---
 license: {licence_tag}
 library_name: nnunetv2
@@ -186,7 +190,7 @@ def write(folder: Path) -> None:
         cross_validation=cross_validation(folder),
         sections=corruption_section(folder) + quality_section(folder),
         training=said,
-        degraded=DEGRADED if training.get("degraded") else "",
+        degraded=(DEGRADED if training.get("degraded") else "") + (BLENDED if training.get("blended") else ""),
     )
     (folder / "MODEL_CARD.md").write_text(text)
 

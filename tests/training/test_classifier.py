@@ -104,7 +104,7 @@ def test_what_was_written_predicts_unseen_cases_as_measured(trained):
     probabilities = measured.out_of_fold.set_index("patient_id").probability
     for index, row in rows.iterrows():
         net = classifier.networks[row.patient_id in unseen["fold1"]]
-        logit, _ = read_member(net, cache_case(index, row, folder / "training" / "slices", SPEC).tensor(SPEC))
+        logit, _ = read_member(net, cache_case(index, row, folder / "model.work" / "slices", SPEC).tensor(SPEC))
         assert 1 / (1 + np.exp(-logit)) == pytest.approx(probabilities[row.patient_id], abs=2e-3)
 
 
@@ -156,9 +156,9 @@ def test_same_seed_same_weights_also_when_resumed(tmp_path, monkeypatch):
 def test_checkpoints_of_other_settings_or_cases_are_refused(trained, tmp_path):
     folder, _ = trained
     with pytest.raises(ModelError, match="other settings"):
-        train(folder / "manifest.csv", folder / "other", epochs=3, resume=True)
+        train(folder / "manifest.csv", folder / "model", epochs=3)
     with pytest.raises(ModelError, match="or cases"):
-        train(write_cohort(tmp_path), tmp_path / "other", epochs=2, resume=True, work=folder / "training")
+        train(write_cohort(tmp_path), tmp_path / "other", epochs=2, work=folder / "model.work")
 
 
 def test_folds_trained_one_by_one_make_the_same_model(trained, tmp_path):
