@@ -39,18 +39,22 @@ def evaluate(
         Path | None, typer.Option(help="For the study's simulation: folder with imagesTr and labelsTr.")
     ] = None,
     segmenter: Annotated[str, typer.Option(help="Of the study, by name or folder.")] = "liver_t2",
+    pretrained: Annotated[
+        Literal["", "imagenet"],
+        typer.Option(help="First weights of the study's networks: imagenet (timm's) or random."),
+    ] = "",
 ) -> None:
     """Evaluate classifiers on cases that they have not seen: AUC, calibration, comparisons, strata, report."""
     if protocol:
         with faults_in_one_line():
             if given := given_options(context, "models", "split", "prevalence", "seed"):
                 raise ManifestError(f"A study has its own {' and '.join(given)}; leave them out beside --protocol.")
-        run_study(manifest, out, size, anatomies, segmenter, (lsm_cut, metavir_cut), device)
+        run_study(manifest, out, size, anatomies, segmenter, (lsm_cut, metavir_cut), pretrained, device)
         return
     with faults_in_one_line(), progress_bar() as progress:
         if manifest is None:
             raise ManifestError("Name a cohort manifest, or give --protocol paper.")
-        if given := given_options(context, "size", "anatomies", "segmenter"):
+        if given := given_options(context, "size", "anatomies", "segmenter", "pretrained"):
             raise ManifestError(f"Only a study takes {' and '.join(given)}; add --protocol paper, or leave them out.")
         from pipeline.training import evaluation
         from pipeline.training.manifest import CutOffs
@@ -86,6 +90,7 @@ def run_study(
     anatomies: Path | None,
     segmenter: str,
     cut_offs: tuple[float, str],
+    pretrained: str,
     device: str,
 ) -> None:
     """The paper's study, its lines on standard error and its table on standard output."""
@@ -96,7 +101,7 @@ def run_study(
         lsm, metavir = cut_offs
         report = protocol.run_protocol(
             out, manifest=manifest, anatomies=anatomies, size=protocol.SIZES[size], segmenter=segmenter,
-            cut_offs=CutOffs(lsm, metavir.upper()), device=device,
+            cut_offs=CutOffs(lsm, metavir.upper()), pretrained=pretrained, device=device,
         )  # fmt: skip
     typer.echo((out / "table.md").read_text(encoding="utf-8"))
     typer.echo(f"{report.name}, protocol.json and table.csv are written.")

@@ -75,6 +75,7 @@ Each case is read by the one member that has not seen its anatomy ({cases} cases
 ## Limits
 - Cross-validation within one cohort says nothing about sites, scanners, protocols or causes of disease outside it.
 - The answer depends on the liver mask: the app shows by how much, and warns.
+- It was not measured on images corrupted by noise, motion or shading.
 - Whether the classifier reads the liver or the scanner is measured by trainings with `--mask background-only`,
   `background-only-without-spleen` or `mask-only`, and with `--labels site` or `shuffled`. Only the last must have an
   AUC of 0.5: outline and spleen are signs themselves, and a scanner can always be told.

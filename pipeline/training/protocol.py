@@ -112,6 +112,7 @@ def run_protocol(
     size: Size = SIZES["cpu"],
     segmenter: str = "liver_t2",
     cut_offs: CutOffs = DEFAULT_CUT_OFFS,
+    pretrained: str = "",
     device: str = "auto",
     workers: int = 2,
     progress: Callable[[str], None] = log.info,
@@ -128,6 +129,7 @@ def run_protocol(
         anatomies: folder of images and organ labels for the simulation; phantoms alone without.
         segmenter: name or path.
         cut_offs: what counts as advanced fibrosis.
+        pretrained: first weights of all networks, as ``train_classifier`` takes them: random, or ``imagenet``.
         workers: processes of the simulation.
         progress: told a line at each step.
 
@@ -137,7 +139,7 @@ def run_protocol(
     """
     if manifest is not None:
         check_cohort(manifest, anatomies, cut_offs)
-    check_same_study(out, manifest, anatomies, size, segmenter, cut_offs)
+    check_same_study(out, manifest, anatomies, size, segmenter, cut_offs, pretrained)
     clock = Clock(out / "seconds.json", progress)
     small = size.small_test if manifest is None else None
     if manifest is None:
@@ -162,7 +164,7 @@ def run_protocol(
     content = digest([file_sha256(Path(file)) for column in ("image", "mask") for file in trained_on[column]])
     for network in (*networks(size), *leaks):
         with clock.step(f"train {network.name}"):
-            train(network, masked.manifest, content, out, size, cut_offs, device)
+            train(network, masked.manifest, content, out, size, cut_offs, device, pretrained)
     found = {}
     for name, test in {**tests, LEAKS: tests[list(tests)[-1]]}.items():
         models = [str(out / "models" / network.name) for network in (leaks if name == LEAKS else networks(size))]
@@ -190,8 +192,9 @@ def training_rows(manifest: Path, cut_offs: CutOffs) -> pd.DataFrame:
 
 
 def check_same_study(
-    out: Path, manifest: Path | None, anatomies: Path | None, size: Size, segmenter: str, cut_offs: CutOffs
-) -> None:
+    out: Path, manifest: Path | None, anatomies: Path | None, size: Size, segmenter: str, cut_offs: CutOffs,
+    pretrained: str,
+) -> None:  # fmt: skip
     """Note in ``out`` which study it holds; refuse a folder that holds another, whose parts would be taken for ours."""
     model = registry.find(segmenter, "segmenter")
     wanted = json.loads(json.dumps({
@@ -201,7 +204,7 @@ def check_same_study(
         "anatomies": sorted(find_cases(anatomies)) if anatomies else [],
         "cut_offs": asdict(cut_offs),
         "parameters": None if manifest else LIKE_THE_PAPER.sha256,
-    }, default=str))  # fmt: skip
+    } | ({"pretrained": pretrained} if pretrained else {}), default=str))  # fmt: skip
     if out.exists() and not out.is_dir():
         raise ManifestError("The output is a file; name a folder with -o.")
     note = out / NOTE
@@ -245,8 +248,9 @@ def split_tests(manifest: Path, small: tuple[int, int] | None, cut_offs: CutOffs
 
 
 def train(
-    network: Network, manifest: Path, content: str, out: Path, size: Size, cut_offs: CutOffs, device: str
-) -> None:
+    network: Network, manifest: Path, content: str, out: Path, size: Size, cut_offs: CutOffs, device: str,
+    pretrained: str = "",
+) -> None:  # fmt: skip
     """Train a network, unless it stands there already; anew where its cases have changed.
 
     Args:
@@ -267,7 +271,7 @@ def train(
     write_whole(checkpoints_of, content)
     train_classifier(
         manifest, folder, device=device, resume=resume, work=work, cache=out / "work" / "slices", spec=size.input,
-        cut_offs=cut_offs, **settings,
+        cut_offs=cut_offs, pretrained=pretrained, **settings,
     )  # fmt: skip
     write_whole(model_of, content)
 
