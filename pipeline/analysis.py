@@ -96,10 +96,12 @@ def mask_warnings(organs: OrganMask) -> tuple[CaseWarning, ...]:
     """What a reader should know about a mask before trusting what was computed inside it."""
     found = []
     if organs.score == 3:
+        far = organs.predicted_hd95_mm
+        distance = "" if far is None else f", HD95 {far:.0f} mm"
         why = f" ({'; '.join(organs.reasons)})" if organs.reasons else ""
         found.append(CaseWarning(
             "poor_segmentation",
-            f"The liver outline is probably poor: predicted Dice {organs.predicted_dice:.2f}{why}.",
+            f"The liver outline is probably poor: predicted Dice {organs.predicted_dice:.2f}{distance}{why}.",
         ))  # fmt: skip
     if organs.ensemble_dice is not None and organs.ensemble_dice < 0.9:
         found.append(CaseWarning(

@@ -23,7 +23,7 @@ LIVER, RIGHT_KIDNEY, LEFT_KIDNEY, SPLEEN = 1, 2, 3, 4
 ORGANS = {"liver": LIVER, "right_kidney": RIGHT_KIDNEY, "left_kidney": LEFT_KIDNEY, "spleen": SPLEEN}
 
 
-POOR_BELOW, EXCELLENT_FROM = 0.80, 0.93
+POOR_BELOW, EXCELLENT_FROM, POOR_HD95_MM = 0.80, 0.93, 20.0
 """Liver Dice below which a mask is poor (score 3) and from which it is usable as it is (score 1)."""
 
 UNRELIABLE = "Unreliable: check the segmentation"
@@ -166,10 +166,12 @@ class OrganMask:
     """Mean pairwise liver Dice of the ensemble's members; None with a single member."""
     predicted_dice: float | None = None
     """Liver Dice that ``quality.json`` expects of this mask, 0-1; None where the segmenter has none."""
+    predicted_hd95_mm: float | None = None
+    """95th percentile of surface distances that is expected, in mm; None where that is not predicted."""
     score: int | None = None
-    """1 usable as it is, 2 small edits wished, 3 poor: from the predicted Dice."""
+    """1 usable as it is, 2 small edits wished, 3 poor: from what is predicted."""
     reasons: tuple[str, ...] = ()
-    """What lowers the predicted Dice, in words, the heaviest first."""
+    """What speaks against the mask, in words, the heaviest first."""
 
     @property
     def liver(self) -> np.ndarray:

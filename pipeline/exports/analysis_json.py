@@ -56,7 +56,9 @@ def _predicted(organs: OrganMask) -> dict[str, Any]:
     """Absent where the segmenter predicts no quality."""
     if organs.predicted_dice is None:
         return {}
-    return {"predicted_dice": float(organs.predicted_dice), "score": organs.score, "reasons": list(organs.reasons)}
+    hd95 = {} if organs.predicted_hd95_mm is None else {"predicted_hd95_mm": round(float(organs.predicted_hd95_mm), 1)}
+    judged = {"score": organs.score, "reasons": list(organs.reasons)}
+    return {"predicted_dice": float(organs.predicted_dice)} | hd95 | judged
 
 
 def _doubt(fibrosis: Fibrosis) -> dict[str, Any]:

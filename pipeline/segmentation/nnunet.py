@@ -108,7 +108,10 @@ def segment_steps(volume: Volume, segmenter: Segmenter) -> Generator[Step, None,
         return organs
     organs, members = yield from _ensemble_steps(volume, segmenter, segmenter.observe)
     judged = segmenter.quality.judge(members)
-    return replace(organs, predicted_dice=judged.predicted_dice, score=judged.score, reasons=judged.reasons)
+    return replace(
+        organs, predicted_dice=judged.predicted_dice, predicted_hd95_mm=judged.predicted_hd95_mm, score=judged.score,
+        reasons=judged.reasons,
+    )  # fmt: skip
 
 
 def segment_observed(volume: Volume, segmenter: Segmenter) -> tuple[OrganMask, list[Features | None]]:

@@ -1,15 +1,17 @@
-"""From the signs of a mask to its predicted Dice, score and reasons, by the segmenter's ``quality.json``.
+"""From the signs of a mask to its predicted Dice and HD95, score and reasons, by the segmenter's ``quality.json``.
 
-The predictor is a sum that can be read and drawn: for each sign a line of straight pieces, monotone and at most 0, is
-added to the logit of a faultless mask's Dice. ``pipeline.training.quality_fit`` fits it.
+Each predictor is a sum that can be read and drawn: for each sign a line of straight pieces, monotone and at most 0, is
+added to the logit of a faultless mask's Dice, or to the negative logarithm of its HD95 in mm.
+``pipeline.training.quality_fit`` fits them.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,38 +45,62 @@ class Term:
 
 
 @dataclass(frozen=True)
+class Sum:
+    """A fitted predictor: what a faultless mask has, and what each sign takes from it."""
+
+    intercept: float
+    terms: tuple[Term, ...]
+
+    def of(self, found: Features) -> float:
+        return self.intercept + sum(term.of(found) for term in self.terms)
+
+
+@dataclass(frozen=True)
 class Judgement:
     predicted_dice: float
+    predicted_hd95_mm: float | None
+    """None where no member found a liver, or distances are not predicted."""
     score: int
     reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class QualityModel:
-    """A fitted predictor of one member's liver Dice."""
+    """Fitted predictors of one member's liver Dice and, where there is one, HD95."""
 
-    intercept: float
-    terms: tuple[Term, ...]
+    overlap: Sum
     flag_below: float
     """Predicted Dice below which the score is 3: ``POOR_BELOW`` and a safety margin."""
+    closeness: Sum | None = None
+    flag_above_mm: float = math.inf
+    """Predicted HD95 above which the score is 3: ``POOR_HD95_MM`` less a safety margin."""
 
     def predict(self, found: Features | None) -> float:
         """Dice of one member's mask; 0 for a member that found no liver."""
-        return 0.0 if found is None else float(expit(self.intercept + sum(term.of(found) for term in self.terms)))
+        return 0.0 if found is None else float(expit(self.overlap.of(found)))
+
+    def predict_hd95_mm(self, found: Features) -> float:
+        """HD95 of one member's mask in mm; infinite where distances are not predicted."""
+        return math.inf if self.closeness is None else math.exp(-self.closeness.of(found))
 
     def judge(self, members: Sequence[Features | None]) -> Judgement:
-        """Judge an ensemble's mask by the mean of its members' predicted Dice, each as it was fitted: on its own.
+        """Judge an ensemble's mask by the mean of its members' predictions, each as it was fitted: on its own.
 
         The average of the members is as good as a typical one of them, and mostly better, so this errs towards doubt.
         """
         predicted = float(np.mean([self.predict(found) for found in members]))
-        score = 3 if predicted < self.flag_below else 1 if predicted >= EXCELLENT_FROM else 2
-        return Judgement(predicted, score, () if score == 1 else self._reasons([m for m in members if m is not None]))
+        there = [found for found in members if found is not None]
+        hd95 = float(np.mean([self.predict_hd95_mm(found) for found in there])) if there and self.closeness else None
+        far = hd95 is not None and hd95 > self.flag_above_mm
+        score = 3 if far or predicted < self.flag_below else 1 if predicted >= EXCELLENT_FROM else 2
+        speaks = self.closeness if far and self.closeness and predicted >= self.flag_below else self.overlap
+        return Judgement(predicted, hd95, score, () if score == 1 else self._reasons(speaks, there))
 
-    def _reasons(self, members: Sequence[Features]) -> tuple[str, ...]:
+    @staticmethod
+    def _reasons(predictor: Sum, members: Sequence[Features]) -> tuple[str, ...]:
         if not members:
             return ()
-        taken = {term.sign: float(np.mean([term.of(found) for found in members])) for term in self.terms}
+        taken = {term.sign: float(np.mean([term.of(found) for found in members])) for term in predictor.terms}
         telling = sorted((value, sign) for sign, value in taken.items() if value <= TELLING)
         return tuple(SIGNS[sign].words for _, sign in telling[:3])
 
@@ -90,20 +116,28 @@ def load(folder: Path, weights: Mapping[str, str]) -> QualityModel | None:
         return None
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        terms = tuple(
-            Term(t["sign"], t["reference"], tuple(map(float, t["at"])), tuple(map(float, t["adds"])))
-            for t in content["terms"]
-        )
-        model = QualityModel(float(content["intercept"]), terms, float(content["flag_below"]))
-        if any(len(term.at) != len(term.adds) or list(term.at) != sorted(set(term.at)) for term in terms):
-            raise ValueError
+        model = QualityModel(_sum(content), float(content["flag_below"]))
+        if "hd95" in content:
+            distance = content["hd95"]
+            model = replace(model, closeness=_sum(distance), flag_above_mm=float(distance["flag_above_mm"]))
         fitted_for = dict(content["weights"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError("The segmenter's quality.json is damaged; fit it again or remove it.") from error
-    if {term.sign for term in terms} - set(SIGNS):
+    if {term.sign for part in (model.overlap, model.closeness) if part for term in part.terms} - set(SIGNS):
         log.warning("quality.json names signs of another version and is left out; fit it again with train-quality")
         return None
     if fitted_for != dict(weights):
         log.warning("quality.json was fitted for other weights and is left out; fit it again with train-quality")
         return None
     return model
+
+
+def _sum(content: dict[str, Any]) -> Sum:
+    """A predictor as ``quality.json`` holds it; raises ValueError, KeyError or TypeError on anything else."""
+    terms = tuple(
+        Term(t["sign"], t["reference"], tuple(map(float, t["at"])), tuple(map(float, t["adds"])))
+        for t in content["terms"]
+    )
+    if any(len(term.at) != len(term.adds) or list(term.at) != sorted(set(term.at)) for term in terms):
+        raise ValueError("a term's line is none")
+    return Sum(float(content["intercept"]), terms)

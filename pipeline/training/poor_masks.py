@@ -10,10 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from pipeline.case import EXCELLENT_FROM, LIVER, POOR_BELOW
+from pipeline.case import EXCELLENT_FROM, LIVER, POOR_BELOW, POOR_HD95_MM
 from pipeline.training.phantom_shapes import Array, smooth_noise
-
-POOR_HD95_MM = 20.0
 
 
 def score(dice: float, hd95_mm: float) -> int:

@@ -1,4 +1,4 @@
-"""Fit the predictor of a mask's Dice: a monotone additive model on the signs of a single network's own doubt.
+"""Fit the predictors of a mask's Dice and HD95: monotone additive models on the signs of a single network's own doubt.
 
 What is fitted is what is used: one member that has not seen a case, judged by its own signs. In the app every member
 has not seen the case, each is judged so, and the mean counts. The agreement between members takes no part: on the data
@@ -22,10 +22,10 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold
 
 from models import registry
-from pipeline.case import EXCELLENT_FROM, POOR_BELOW
+from pipeline.case import EXCELLENT_FROM, POOR_BELOW, POOR_HD95_MM
 from pipeline.errors import ManifestError
-from pipeline.segmentation.quality_features import SIGNS
-from pipeline.segmentation.quality_prediction import FILE, QualityModel, Term
+from pipeline.segmentation.quality_features import SIGNS, Features
+from pipeline.segmentation.quality_prediction import FILE, QualityModel, Sum, Term
 from pipeline.statistics.bootstrap import bootstrap_interval
 from pipeline.statistics.estimate import Estimate
 from pipeline.statistics.proportions import proportion
@@ -42,6 +42,9 @@ FALSE_FLAGS = 0.05
 """Share of the good masks of the fitting anatomies that the flag may call poor, half of the aim of 0.10: a needless
 look at an outline costs less than a poor one that nobody looks at."""
 HIGHEST_FLAG = 0.90
+FALSE_FAR_FLAGS = 0.02
+"""Share of the masks that are good and near everywhere that the predicted distance may flag besides."""
+LOWEST_FAR_FLAG_MM = 12.0
 FOLDS = 5
 FEWEST_ANATOMIES = 4
 
@@ -59,6 +62,9 @@ class Figures:
     mean_absolute_error: Estimate
     poor_flagged: Estimate
     good_flagged: Estimate
+    far: int
+    far_flagged: Estimate
+    """Masks with an HD95 above 20 mm, whatever their Dice."""
 
     def lines(self) -> list[str]:
         """A line a figure: value, interval, counts, aim, and whether it is met."""
@@ -76,18 +82,33 @@ class Figures:
         return [
             f"{self.masks} masks of {self.anatomies} anatomies, {self.refused} more predictions gave no liver",
             *(f"{name}: {value} (aim: {aim}, {'met' if met else 'NOT met'})" for name, value, aim, met in aims),
+            f"Share of {self.far} masks with an HD95 above {POOR_HD95_MM:.0f} mm flagged: {_said(self.far_flagged)}",
         ]
 
 
 def _said(figure: Estimate) -> str:
+    if not figure.bounded:
+        return "not estimable"
     return f"{figure.value:.3f} (95 % interval {figure.low:.3f} to {figure.high:.3f})"
 
 
 def fit(rows: pd.DataFrame) -> QualityModel:
-    """Ridge regression of logit(Dice) on straight pieces of each sign, whose slopes may only go the sign's way.
+    """Both predictors, flags at the cut-offs themselves.
 
     Args:
         rows: ``measure_corruptions`` without the refused ones.
+    """
+    near = -np.log(rows["hd95_mm"].clip(1, 200).to_numpy())
+    overlap = logit(rows["dice"].clip(0.02, 0.99).to_numpy())
+    return QualityModel(fit_sum(rows, overlap), POOR_BELOW, fit_sum(rows, near), POOR_HD95_MM)
+
+
+def fit_sum(rows: pd.DataFrame, target: np.ndarray) -> Sum:
+    """Ridge regression of ``target`` on straight pieces of each sign, whose slopes may only go the sign's way.
+
+    Args:
+        rows: ``measure_corruptions`` without the refused ones.
+        target: (rows,) the more, the better the mask.
     """
     uncorrupted = rows[rows["corruption"] == UNCORRUPTED]
     fingerprint = uncorrupted if len(uncorrupted) else rows
@@ -101,7 +122,6 @@ def fit(rows: pd.DataFrame) -> QualityModel:
         share = np.clip((values[:, None] - at[:-1]) / np.diff(at), 0, 1)
         pieces.append(share if sign.goes == "up" else 1 - share)
         lines.append((name, reference, at))
-    target = logit(rows["dice"].clip(0.02, 0.99).to_numpy())
     ridge = Ridge(alpha=SHRINKAGE, positive=True).fit(np.hstack(pieces), target)
     intercept, terms, start = float(ridge.intercept_), [], 0
     for name, reference, at in lines:
@@ -112,31 +132,37 @@ def fit(rows: pd.DataFrame) -> QualityModel:
         intercept += total  # of a faultless mask: what is left of each sign is what it takes away
         if total > 1e-4:
             terms.append(Term(name, reference, tuple(map(float, at)), tuple(float(a) for a in adds.round(5))))
-    return QualityModel(intercept, tuple(terms), POOR_BELOW)
+    return Sum(intercept, tuple(terms))
 
 
-def predict(model: QualityModel, rows: pd.DataFrame) -> np.ndarray:
-    """(rows,) predicted Dice."""
-    return np.array([model.predict(row) for row in rows[list(SIGNS)].to_dict("records")])  # type: ignore[arg-type]
+def predict(model: QualityModel, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """(rows,) predicted Dice, and HD95 in mm."""
+    found: list[Features] = rows[list(SIGNS)].to_dict("records")  # type: ignore[assignment]
+    return np.array([model.predict(row) for row in found]), np.array([model.predict_hd95_mm(row) for row in found])
 
 
-def held_out_predictions(rows: pd.DataFrame) -> np.ndarray:
-    """(rows,) Dice predicted by models that have seen none of the row's anatomy."""
-    predicted = np.empty(len(rows))
+def held_out_predictions(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """(rows,) Dice and HD95 in mm, predicted by models that have seen none of the row's anatomy."""
+    predicted = np.empty((2, len(rows)))
     groups = rows["anatomy"].to_numpy()
     for train, test in GroupKFold(min(FOLDS, len(set(groups)))).split(rows, groups=groups):
-        predicted[test] = predict(fit(rows.iloc[train]), rows.iloc[test])
-    return predicted
+        predicted[:, test] = predict(fit(rows.iloc[train]), rows.iloc[test])
+    return predicted[0], predicted[1]
 
 
 def with_flag(rows: pd.DataFrame) -> QualityModel:
-    """Fit, and choose the flag's margin on these rows alone: as wide as ``FALSE_FLAGS`` of their good masks allow."""
+    """Fit, and choose the flags' margins on these rows alone: as wide as ``FALSE_FLAGS`` and ``FALSE_FAR_FLAGS`` of
+    their good masks allow."""
     poor, good = (rows["dice"] < POOR_BELOW).to_numpy(), (rows["dice"] >= GOOD_FROM).to_numpy()
-    flag = POOR_BELOW
+    near = good & (rows["hd95_mm"] <= POOR_HD95_MM).to_numpy()
+    flag, far_flag = POOR_BELOW, POOR_HD95_MM
+    overlap, distance = held_out_predictions(rows)
     if poor.any() and good.any():
-        cut = np.quantile(held_out_predictions(rows)[good], FALSE_FLAGS)
-        flag = float(np.clip(cut, POOR_BELOW, HIGHEST_FLAG))
-    return replace(fit(rows), flag_below=round(flag, 4))
+        flag = float(np.clip(np.quantile(overlap[good], FALSE_FLAGS), POOR_BELOW, HIGHEST_FLAG))
+    if near.any():
+        cut = np.quantile(distance[near], 1 - FALSE_FAR_FLAGS)
+        far_flag = float(np.clip(cut, LOWEST_FAR_FLAG_MM, POOR_HD95_MM))
+    return replace(fit(rows), flag_below=round(flag, 4), flag_above_mm=round(far_flag, 2))
 
 
 def cross_validate(rows: pd.DataFrame, refused: int) -> Figures:
@@ -145,8 +171,9 @@ def cross_validate(rows: pd.DataFrame, refused: int) -> Figures:
     predicted, flagged = np.empty(len(rows)), np.zeros(len(rows), bool)
     for train, test in GroupKFold(min(FOLDS, len(set(groups)))).split(rows, groups=groups):
         model = with_flag(rows.iloc[train])
-        predicted[test] = predict(model, rows.iloc[test])
-        flagged[test] = predicted[test] < model.flag_below
+        predicted[test], distance = predict(model, rows.iloc[test])
+        flagged[test] = (predicted[test] < model.flag_below) | (distance > model.flag_above_mm)
+    far = (rows["hd95_mm"] > POOR_HD95_MM).to_numpy()
     poor, good = truth < POOR_BELOW, truth >= GOOD_FROM
     return Figures(
         masks=len(rows), anatomies=len(set(groups)), refused=refused, poor=int(poor.sum()), good=int(good.sum()),
@@ -158,6 +185,8 @@ def cross_validate(rows: pd.DataFrame, refused: int) -> Figures:
         ),
         poor_flagged=proportion(flagged[poor], groups[poor]),
         good_flagged=proportion(flagged[good], groups[good]),
+        far=int(far.sum()),
+        far_flagged=proportion(flagged[far], groups[far]),
     )  # fmt: skip
 
 
@@ -179,27 +208,32 @@ def train_quality(
     if clean["anatomy"].nunique() < FEWEST_ANATOMIES:
         raise ManifestError(f"At least {FEWEST_ANATOMIES} anatomies are needed whose uncorrupted image gives a mask.")
     figures = cross_validate(masks, refused=len(rows) - len(masks))
-    write(folder.folder, with_flag(masks), folder.info["sha256"], figures)
+    write(folder.folder, with_flag(masks), folder.info["sha256"], figures, per_corruption)
     segmenter_card.write(folder.folder)
     return figures
 
 
-def write(folder: Path, model: QualityModel, weights: Mapping[str, str], figures: Figures) -> None:
-    """Write ``quality.json``: the predictor, what it was fitted for, and what was measured."""
+def write(folder: Path, model: QualityModel, weights: Mapping[str, str], figures: Figures, per_corruption: int) -> None:
+    """Write ``quality.json``: the predictors, what they were fitted for and on, and what was measured."""
     content: dict[str, Any] = {
         "schema": 1,
         "fitted_by": f"python -m pipeline train-quality DATA --segmenter {folder.resolve().name}",
-        "predicts": "liver Dice of one member's mask; for an ensemble the mean over its members",
-        "score": f"3 below flag_below, 1 from {EXCELLENT_FROM}, else 2; by Dice alone, HD95 is not predicted",
+        "predicts": "liver Dice and HD95 of one member's mask; for an ensemble the means over its members",
+        "score": f"3 below flag_below or above flag_above_mm, 1 from a Dice of {EXCELLENT_FROM}, else 2",
+        "severities": per_corruption,
         "weights": dict(weights),
-        "intercept": round(model.intercept, 5),
         "flag_below": model.flag_below,
-        "terms": [asdict(term) for term in model.terms],
+        **_sum(model.overlap),
+        "hd95": {"flag_above_mm": model.flag_above_mm, **_sum(model.closeness)} if model.closeness else {},
         "cross_validation": {"by": "anatomy", **_plain(figures)},
     }
     file = folder / FILE
     file.with_suffix(".new").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     file.with_suffix(".new").replace(file)
+
+
+def _sum(predictor: Sum) -> dict[str, Any]:
+    return {"intercept": round(predictor.intercept, 5), "terms": [asdict(term) for term in predictor.terms]}
 
 
 def _plain(figures: Figures) -> dict[str, Any]:

@@ -22,10 +22,10 @@ from models.registry import file_sha256
 from pipeline.case import LIVER, POOR_BELOW, Source, Volume, view
 from pipeline.errors import ManifestError, ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment_observed
-from pipeline.segmentation.quality import dice
 from pipeline.segmentation.quality_features import SIGNS
 from pipeline.training import corruptions
 from pipeline.training.cases import anatomies_of, find_cases
+from pipeline.training.mask_comparison import compare
 from pipeline.training.remembered import digest
 from pipeline.training.segmenter_card import CORRUPTIONS, interval_of_mean, save_measured
 from pipeline.training.unseen import readers_of
@@ -37,7 +37,7 @@ UNCORRUPTED, ALL = "none", "all corruptions"
 SEVERITIES = (0.35, 0.7, 1.0)
 ROWS = "corrupted_cases.csv"
 KEY = ["case", "member", "weights", "corruption", "severity"]
-COLUMNS = [*KEY, "anatomy", "content", "refused", "dice", *SIGNS]
+COLUMNS = [*KEY, "anatomy", "content", "refused", "dice", "hd95_mm", *SIGNS]
 """``content``: a digest of the case's image and labels and of the version of the corruptions."""
 
 
@@ -82,7 +82,7 @@ def measure_corruptions(
         per_corruption: severities a case and corruption, 1 to 3: 12, 23 or 34 predictions a case.
 
     Returns:
-        A row a prediction: ``KEY``, anatomy, refused (no mask, Dice 0), dice, and ``SIGNS``, empty where refused.
+        A row a prediction, ``COLUMNS``: where refused there was no mask, Dice is 0 and ``SIGNS`` are empty.
 
     Raises:
         ManifestError: the data are not as ``find_cases`` wants them, or every member has seen every case.
@@ -166,14 +166,14 @@ def read_from_zero(case: str, image: Path, label: Path) -> tuple[sitk.Image, sit
 
 
 def measure(image: sitk.Image, labels: sitk.Image, segmenter: Segmenter) -> dict[str, float | bool]:
-    """Liver Dice and signs of quality of a one-member segmenter's mask; Dice 0 where it gives none."""
+    """Liver Dice, HD95 and signs of quality of a one-member segmenter's mask; Dice 0 where it gives none."""
     try:
         organs, (signs,) = segment_observed(Volume(image, Source("nifti", "evaluation")), segmenter)
     except SegmentationError:
-        return {"refused": True, "dice": 0.0} | dict.fromkeys(SIGNS, float("nan"))
+        return {"refused": True, "dice": 0.0, "hd95_mm": float("inf")} | dict.fromkeys(SIGNS, float("nan"))
     assert signs is not None  # no liver is a refusal
-    truth = view(labels) == LIVER
-    return {"refused": False, "dice": dice(organs.liver, truth)} | signs
+    found = compare(organs.liver, view(labels) == LIVER, image.GetSpacing()[::-1])
+    return {"refused": False, "dice": found["dice"], "hd95_mm": found["hd95_mm"]} | signs
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:

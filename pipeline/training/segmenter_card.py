@@ -234,12 +234,14 @@ def quality_section(folder: Path) -> str:
     if content["weights"] != registry.read(folder).info["sha256"]:
         return ""
     lines = "\n".join(f"- {line}" for line in content["cross_validation"]["in_words"])
+    far, severities = content["hd95"]["flag_above_mm"], content["severities"]
     return f"""
 ## Predicted quality
-The app predicts the Dice of each mask from signs of the networks' own doubt. A mask below {content["flag_below"]:.2f}
-is flagged as poor (score 3) by Dice alone; HD95 is not predicted. The ensemble's agreement takes no part, since all
-members but one have seen each case that there was to fit on. Measured on anatomies left out, under the corruptions
-above, and therefore nothing about other scanners or cirrhotic livers. Written by `python -m pipeline train-quality`.
+The app predicts Dice and HD95 of each mask from signs of the networks' own doubt. A mask is flagged as poor (score 3)
+below a predicted Dice of {content["flag_below"]:.2f} or above a predicted HD95 of {far:.0f} mm. The ensemble's
+agreement takes no part, since all members but one have seen each case that there was to fit on. Measured on anatomies
+left out, under the corruptions above, and therefore nothing about other scanners or cirrhotic livers. Written by
+`python -m pipeline train-quality DATA --severities {severities}`.
 
 {lines}
 """

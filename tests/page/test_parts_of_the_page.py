@@ -119,7 +119,7 @@ def test_a_range_whose_ends_read_alike_is_one_figure() -> None:
 
 def test_a_verdict_that_hangs_on_the_outline_stands_next_to_the_probability() -> None:
     analysis = make_analysis(probability=0.62)  # operating point 0.48
-    for low, high, warned in ((0.45, 0.62, True), (0.475, 0.62, False), (0.5, 0.9, False)):
+    for low, high, warned in ((0.45, 0.62, True), (0.475, 0.62, False), (0.5, 0.75, False), (0.5, 0.9, True)):
         fibrosis = replace(analysis.fibrosis, mask_sensitivity=(low, high))
         html = result_html(replace(analysis, fibrosis=fibrosis, warnings=probability_warnings(fibrosis)), {})
         assert (UNRELIABLE in html[html.index("fr-number") : html.index("fr-scale")]) is warned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from pipeline.analysis import mask_warnings
 from pipeline.errors import ModelError
 from pipeline.segmentation import Segmenter, quality_prediction, segment, segment_observed
 from pipeline.segmentation.quality_features import SIGNS, edge_contact, features, tile_around
-from pipeline.segmentation.quality_prediction import QualityModel, Term
+from pipeline.segmentation.quality_prediction import QualityModel, Sum, Term
 from tests.segmentation.conftest import LABELS, BrightIsLiver, make_volume, write_model
 
 BOX = (slice(3, 9), slice(8, 24), slice(8, 28))
@@ -82,10 +83,12 @@ def test_no_liver_gives_no_signs():
 
 
 MODEL = QualityModel(
-    intercept=3.0,
-    terms=(
-        Term("second_look", None, (0.5, 0.9), (-6.0, 0.0)),
-        Term("brightness", 1.0, (0.0, 2.0), (0.0, -1.0)),
+    Sum(
+        3.0,
+        (
+            Term("second_look", None, (0.5, 0.9), (-6.0, 0.0)),
+            Term("brightness", 1.0, (0.0, 2.0), (0.0, -1.0)),
+        ),
     ),
     flag_below=0.83,
 )
@@ -102,6 +105,18 @@ def test_a_bright_and_a_dark_liver_are_equally_far_and_beyond_the_last_value_not
     a, b, far = (MODEL.predict({"second_look": 1.0, "brightness": x}) for x in (0.0, 2.0, 50.0))
     assert a == pytest.approx(b)
     assert far == pytest.approx(MODEL.predict({"second_look": 1.0, "brightness": 3.0}))
+
+
+def test_a_surface_that_is_far_off_is_flagged_too_and_names_its_own_reason():
+    near = Sum(-math.log(8.0), (Term("roughness", None, (0.0, 0.5), (0.0, -math.log(4.0))),))
+    model = replace(MODEL, closeness=near, flag_above_mm=18.0)
+    sound = {"second_look": 0.95, "brightness": 1.0, "roughness": 0.0}
+    assert model.predict_hd95_mm(sound) == pytest.approx(8.0)
+    assert (model.judge([sound]).score, model.judge([sound]).predicted_hd95_mm) == (1, pytest.approx(8.0))
+    far = model.judge([sound | {"roughness": 1.0}])
+    assert (far.score, far.predicted_hd95_mm) == (3, pytest.approx(32.0))
+    assert far.reasons == (SIGNS["roughness"].words,)
+    assert model.judge([None]).predicted_hd95_mm is None
 
 
 def test_a_member_without_a_liver_counts_as_dice_0():
@@ -160,7 +175,16 @@ def test_signs_of_another_version_leave_the_prediction_out_and_say_so(model_fold
     assert "another version" in caplog.text
 
 
-@pytest.mark.parametrize("changes", [{"terms": None}, {"terms": [{"sign": "x"}]}, {"intercept": "much"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"terms": None},
+        {"terms": [{"sign": "x"}]},
+        {"intercept": "much"},
+        {"terms": [{"sign": "second_look", "reference": None, "at": [0.5, 0.9], "adds": [0.0]}]},
+        {"hd95": {"intercept": -2.0, "terms": []}},
+    ],
+)
 def test_a_damaged_quality_file_is_refused(model_folder, changes):
     write_quality(model_folder, **changes)
     with pytest.raises(ModelError, match=r"quality\.json"):
@@ -176,5 +200,8 @@ def test_a_single_member_is_judged_too(tmp_path):
 def test_score_3_is_warned_of_with_its_reasons(model_folder):
     organs = segment(make_volume(BOX), bright(model_folder))
     assert "poor_segmentation" not in {w.code for w in mask_warnings(organs)}
-    poor = replace(organs, predicted_dice=0.61, score=3, reasons=("the network sees noise",))
-    assert "0.61 (the network sees noise)" in {w.code: w.message for w in mask_warnings(poor)}["poor_segmentation"]
+    poor = replace(organs, predicted_dice=0.61, predicted_hd95_mm=31.0, score=3, reasons=("the network sees noise",))
+    assert (
+        "0.61, HD95 31 mm (the network sees noise)"
+        in {w.code: w.message for w in mask_warnings(poor)}["poor_segmentation"]
+    )

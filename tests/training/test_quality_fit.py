@@ -101,7 +101,8 @@ def made_up_rows(*, informative: bool, anatomies: int = 15, seed: int = 0) -> pd
             signs["second_look"] = np.clip(shown + rng.normal(0, 0.012), 0, 1)
             signs["expected_dice"] = np.clip(0.5 + shown / 2 + rng.normal(0, 0.01), 0, 1)
             signs["brightness"] = 2.0 + rng.choice([-1, 1]) * 4 * (0.96 - shown) + rng.normal(0, 0.05)
-            rows.append({"case": f"c{number}", "anatomy": f"a{number}", "corruption": name, "dice": dice} | signs)
+            place = {"case": f"c{number}", "anatomy": f"a{number}", "corruption": name}
+            rows.append(place | {"dice": dice, "hd95_mm": 4 + 60 * (0.97 - dice) * rng.lognormal(0, 0.1)} | signs)
     return pd.DataFrame(rows)
 
 
@@ -113,6 +114,9 @@ def test_telling_signs_meet_the_aims_on_anatomies_left_out():
     assert figures.good_flagged.value < 0.1
     assert figures.poor + figures.good < figures.masks == 15 * (1 + len(NAMES))
     assert not any("NOT met" in line for line in figures.lines())
+    assert figures.far > 10
+    assert figures.far_flagged.value > 0.9
+    assert figures.lines()[-1].startswith(f"Share of {figures.far} masks with an HD95 above 20 mm flagged: ")
     assert figures.rank_correlation.low < figures.rank_correlation.value < figures.rank_correlation.high
 
 
@@ -124,8 +128,10 @@ def test_signs_that_tell_nothing_do_not_meet_them():
 
 def test_lines_go_only_their_signs_way_and_take_nothing_from_a_faultless_mask():
     model = quality_fit.fit(made_up_rows(informative=True))
-    assert {"second_look", "expected_dice"} <= {term.sign for term in model.terms}
-    for term in model.terms:
+    assert model.closeness is not None
+    for part in (model.overlap, model.closeness):
+        assert {"second_look", "expected_dice"} <= {term.sign for term in part.terms}
+    for term in (*model.overlap.terms, *model.closeness.terms):
         slopes = np.diff(term.adds)
         assert (slopes >= 0).all() if SIGNS[term.sign].goes == "up" else (slopes <= 0).all()
         assert max(term.adds) == pytest.approx(0, abs=1e-6)
@@ -135,6 +141,7 @@ def test_lines_go_only_their_signs_way_and_take_nothing_from_a_faultless_mask():
 def test_the_margin_catches_poor_masks_and_never_lowers_the_flag():
     rows = made_up_rows(informative=True)
     assert 0.80 <= quality_fit.with_flag(rows).flag_below <= 0.90
+    assert quality_fit.LOWEST_FAR_FLAG_MM <= quality_fit.with_flag(rows).flag_above_mm <= 20.0
     assert quality_fit.with_flag(rows[rows.dice > 0.85]).flag_below == 0.80
 
 
@@ -142,13 +149,14 @@ def test_what_is_written_is_what_the_app_reads_and_the_card_tells(model):
     rows = made_up_rows(informative=True)
     fitted, figures = quality_fit.with_flag(rows), quality_fit.cross_validate(rows, refused=2)
     weights = json.loads((model / "model.json").read_text())["sha256"]
-    quality_fit.write(model, fitted, weights, figures)
+    quality_fit.write(model, fitted, weights, figures, 2)
     read = quality_prediction.load(model, weights)
     assert read is not None
     assert np.allclose(quality_fit.predict(read, rows), quality_fit.predict(fitted, rows), atol=1e-3)
     quality_fit.segmenter_card.write(model)
     card = (model / "MODEL_CARD.md").read_text()
     assert figures.lines()[2] in card
+    assert "--severities 2" in card
     registry.save_member(model, "fold0", {"other": torch.ones(3)})
     registry.write_model_json(model, json.loads((model / "model.json").read_text()))
     quality_fit.segmenter_card.write(model)
