@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from pipeline.commands.shared import Out, answer_console, faults_in_one_line, log_shown
+from pipeline.commands.shared import Out, answer_console, faults_in_one_line, log_shown, progress_bar
 
 if TYPE_CHECKING:
     from models.registry import ModelFolder
@@ -66,10 +66,10 @@ def install(
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of an installed model.")] = False,
 ) -> None:
     """Check a model and install it for this site; one that is refused changes nothing."""
-    with faults_in_one_line():
+    with faults_in_one_line(), progress_bar() as progress:
+        progress.add_task("Checking files, hashes and networks", total=None)
         from pipeline.installation import install as install_model
 
-        typer.echo("Checking files, hashes and networks ...", err=True)
         model = install_model(source, name=name, sha256=sha256, replace=replace)
     typer.echo(f"Installed the {model.info['kind']} {model.name}, sha256 {model.sha256}.")
     typer.echo("An app that is running offers it after its next start.")
