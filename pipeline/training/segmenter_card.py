@@ -83,8 +83,8 @@ Nothing here: run `python -m pipeline evaluate-segmenter DATA --segmenter {name}
 """
 
 DEGRADED = """
-In half of the samples one of the corruptions under "Corrupted images", but for the cropped one, is put on the image at
-a random severity. So that table is about anatomies that a member has not seen, not about kinds of fault."""
+Half of the samples are corrupted at a random severity in one of the ways that `evaluate-corruptions` tries, but for the
+cropped field of view: what that finds is about anatomies that a member has not seen, not about kinds of fault."""
 
 CROSS_VALIDATION = """\
 Each case predicted by the one member that has not seen it, on its own voxel grid, after the largest component was kept
