@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,24 @@ def write_folder(
     _write(
         out, plans, dataset, nnunet_plan.CONFIGURATION,
         {"trained_on": trained_on, "licence": licence, "orientation": nnunet_plan.ORIENTATION, "training": training,
-         "unseen_anatomies": {name: sorted({anatomy_of[case] for case in cases}) for name, cases in folds.items()}},
+         "unseen_anatomies": unseen_anatomies(folds, anatomy_of)},
     )  # fmt: skip
     (out / "folds.json").write_text(json.dumps(folds, indent=1) + "\n")
+
+
+def unseen_anatomies(folds: Mapping[str, Sequence[str]], anatomy_of: Mapping[str, str]) -> dict[str, list[str]]:
+    """The anatomies of which each member has seen no case at all, and the others under ``SEEN_BY_ALL``.
+
+    Folds that come with the data may hold out one case of an anatomy and train on another.
+    """
+    found: dict[str, list[str]] = {}
+    for member, held_out in folds.items():
+        learnt = {anatomy_of[case] for name, cases in folds.items() if name != member for case in cases}
+        if member != segmenter_card.SEEN_BY_ALL:
+            found[member] = sorted({anatomy_of[case] for case in held_out} - learnt)
+    named = {anatomy for names in found.values() for anatomy in names}
+    rest = sorted({anatomy_of[case] for cases in folds.values() for case in cases} - named)
+    return found | ({segmenter_card.SEEN_BY_ALL: rest} if rest else {})
 
 
 def convert(

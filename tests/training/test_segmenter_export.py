@@ -13,6 +13,7 @@ from pipeline.errors import ModelError
 from pipeline.segmentation import Segmenter
 from pipeline.training import segmenter_export
 from pipeline.training.model_folder import drafted
+from pipeline.training.segmenter_card import SEEN_BY_ALL
 from tests.segmentation.conftest import LABELS, tiny_network, write_model
 
 CONFIGURATION = "3d_fullres"
@@ -123,6 +124,12 @@ def test_a_file_to_write_into_is_refused(result, tmp_path):
         with pytest.raises(ModelError, match=r"name a folder|make room or rights"):
             segmenter_export.convert(result, place, trained_on="elsewhere")
     assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_an_anatomy_of_which_a_member_has_seen_a_relative_is_not_unseen():
+    folds = {"fold0": ["a1", "b1"], "fold1": ["a2", "c1"], SEEN_BY_ALL: ["d1"]}
+    found = segmenter_export.unseen_anatomies(folds, {case: case[0] for case in ("a1", "b1", "a2", "c1", "d1")})
+    assert found == {"fold0": ["b"], "fold1": ["c"], SEEN_BY_ALL: ["a", "d"]}
 
 
 def test_a_new_model_takes_the_place_of_an_earlier_one_as_a_whole_or_not_at_all(earlier):
