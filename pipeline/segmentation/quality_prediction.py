@@ -11,7 +11,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from pipeline.segmentation.quality_features import SIGNS, Features
 log = logging.getLogger(__name__)
 
 FILE = "quality.json"
+SCHEMA = 2
+"""Of that file; the first had no distances."""
 TELLING = -0.25
 """What a sign must take from the logit of the Dice to be named as a reason."""
 
@@ -59,20 +61,20 @@ class Sum:
 class Judgement:
     predicted_dice: float
     predicted_hd95_mm: float | None
-    """None where no member found a liver, or distances are not predicted."""
+    """None where no member found a liver."""
     score: int
     reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class QualityModel:
-    """Fitted predictors of one member's liver Dice and, where there is one, HD95."""
+    """Fitted predictors of one member's liver Dice and HD95."""
 
     overlap: Sum
     flag_below: float
     """Predicted Dice below which the score is 3: ``POOR_BELOW`` and a safety margin."""
-    closeness: Sum | None = None
-    flag_above_mm: float = math.inf
+    closeness: Sum
+    flag_above_mm: float
     """Predicted HD95 above which the score is 3: ``POOR_HD95_MM`` less a safety margin."""
 
     def predict(self, found: Features | None) -> float:
@@ -80,8 +82,8 @@ class QualityModel:
         return 0.0 if found is None else float(expit(self.overlap.of(found)))
 
     def predict_hd95_mm(self, found: Features) -> float:
-        """HD95 of one member's mask in mm; infinite where distances are not predicted."""
-        return math.inf if self.closeness is None else math.exp(-self.closeness.of(found))
+        """HD95 of one member's mask in mm."""
+        return math.exp(-self.closeness.of(found))
 
     def judge(self, members: Sequence[Features | None]) -> Judgement:
         """Judge an ensemble's mask by the mean of its members' predictions, each as it was fitted: on its own.
@@ -90,10 +92,10 @@ class QualityModel:
         """
         predicted = float(np.mean([self.predict(found) for found in members]))
         there = [found for found in members if found is not None]
-        hd95 = float(np.mean([self.predict_hd95_mm(found) for found in there])) if there and self.closeness else None
+        hd95 = float(np.mean([self.predict_hd95_mm(found) for found in there])) if there else None
         far = hd95 is not None and hd95 > self.flag_above_mm
         score = 3 if far or predicted < self.flag_below else 1 if predicted >= EXCELLENT_FROM else 2
-        speaks = self.closeness if far and self.closeness and predicted >= self.flag_below else self.overlap
+        speaks = self.closeness if far and predicted >= self.flag_below else self.overlap
         return Judgement(predicted, hd95, score, () if score == 1 else self._reasons(speaks, there))
 
     @staticmethod
@@ -116,14 +118,17 @@ def load(folder: Path, weights: Mapping[str, str]) -> QualityModel | None:
         return None
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        model = QualityModel(_sum(content), float(content["flag_below"]))
-        if "hd95" in content:
-            distance = content["hd95"]
-            model = replace(model, closeness=_sum(distance), flag_above_mm=float(distance["flag_above_mm"]))
+        if content["schema"] != SCHEMA:
+            log.warning("quality.json is of another version and is left out; fit it again with train-quality")
+            return None
+        distance = content["hd95"]
+        model = QualityModel(
+            _sum(content), float(content["flag_below"]), _sum(distance), float(distance["flag_above_mm"])
+        )  # fmt: skip
         fitted_for = dict(content["weights"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError("The segmenter's quality.json is damaged; fit it again or remove it.") from error
-    if {term.sign for part in (model.overlap, model.closeness) if part for term in part.terms} - set(SIGNS):
+    if {term.sign for term in (*model.overlap.terms, *model.closeness.terms)} - set(SIGNS):
         log.warning("quality.json names signs of another version and is left out; fit it again with train-quality")
         return None
     if fitted_for != dict(weights):

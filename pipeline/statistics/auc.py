@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import norm, rankdata, t
+from scipy.stats import rankdata, t
 
 from pipeline.statistics.bootstrap import bootstrap_interval
-from pipeline.statistics.estimate import UNKNOWN, Z95, Estimate, reach95
+from pipeline.statistics.estimate import UNKNOWN, Z95, Estimate, freedom, reach95
 
 DELONG = "DeLong, logit scale"
 CLUSTERED = "DeLong for clusters (Obuchowski), logit scale, Student's t"
@@ -151,8 +151,8 @@ def compare_aucs(
     error = math.sqrt(variance)
     z = difference / error
     half = reach95(clusters) * error
-    beyond = norm.sf(abs(z)) if clusters is None else t.sf(abs(z), max(len(np.unique(clusters)) - 1, 1))
-    return Comparison(Estimate(difference, difference - half, difference + half), z, float(2 * beyond))
+    estimate = Estimate(difference, difference - half, difference + half)
+    return Comparison(estimate, z, float(2 * t.sf(abs(z), freedom(clusters))))
 
 
 def auc_with_interval(

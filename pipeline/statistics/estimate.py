@@ -11,15 +11,18 @@ from scipy.stats import t
 Z95 = 1.959963984540054
 
 
-def reach95(clusters: np.ndarray | None) -> float:
-    """How many standard errors an interval of 95 % reaches: normal, or Student's t with clusters less one.
+def freedom(clusters: np.ndarray | None) -> float:
+    """Degrees of freedom of Student's t: clusters less one, at least one; infinite, and so normal, without clusters.
 
-    A variance that is itself estimated from ten clusters is often too small; with 1.96 the interval would hold the
-    truth in 85 to 90 % of the cases only. Cameron and Miller, J Hum Resour 50 (2015) 317.
+    A variance that is itself estimated from ten clusters is often too small, so that a normal interval would hold the
+    truth too rarely. Cameron and Miller, J Hum Resour 50 (2015) 317.
     """
-    if clusters is None:
-        return Z95
-    return float(t.ppf(0.975, max(len(np.unique(clusters)) - 1, 1)))
+    return math.inf if clusters is None else max(len(np.unique(clusters)) - 1, 1)
+
+
+def reach95(clusters: np.ndarray | None) -> float:
+    """How many standard errors an interval of 95 % reaches."""
+    return float(t.ppf(0.975, freedom(clusters)))
 
 
 class Estimate(NamedTuple):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import ManifestError
+from pipeline.training.manifest import SPLIT_FAULT, SPLIT_NAMES
 
 SUFFIX = "_0000.nii.gz"
 SPLITS = "splits_final.json"
@@ -101,8 +102,14 @@ def _from_manifest(file: Path, without: Collection[str]) -> dict[str, tuple[Path
 
 
 def _splits(rows: pd.DataFrame) -> dict[str, str]:
-    """``split`` by case; empty where the manifest does not say. ``Test`` is test too, lest it be trained on."""
-    given = rows["split"].str.strip().str.lower() if "split" in rows else [""] * len(rows)
+    """``split`` by case; empty where the manifest does not say. ``Test`` is test too, lest it be trained on.
+
+    Raises:
+        ManifestError: another name than ``SPLIT_NAMES``, with a line for each such row.
+    """
+    given = rows["split"].str.strip().str.lower() if "split" in rows else pd.Series([""] * len(rows), dtype=str)
+    if wrong := [line for line, name in enumerate(given, start=2) if name not in SPLIT_NAMES]:
+        raise ManifestError("\n".join(f"Line {line}: {SPLIT_FAULT}" for line in wrong))
     return dict(zip(rows["patient_id"], given, strict=True))
 
 

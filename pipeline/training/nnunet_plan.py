@@ -20,11 +20,11 @@ from nnunetv2.experiment_planning.plan_and_preprocess_api import (
 )
 
 from models.registry import file_sha256
-from pipeline.case import ORGANS, view
+from pipeline.case import ORGANS
 from pipeline.errors import ManifestError
 from pipeline.training.cases import SPLITS, anatomies_of, find_cases, own_folds
 from pipeline.training.remembered import digest
-from pipeline.training.volumes import read_labelled
+from pipeline.training.volumes import label_values, read_labelled
 
 DATASET = "Dataset001_Liver"
 CONFIGURATION = "3d_fullres"
@@ -82,7 +82,7 @@ def used_labels(cases: Cases) -> list[int]:
     Raises:
         ManifestError: another value occurs, or no liver; a case cannot be read.
     """
-    used = {int(v) for case, files in cases.items() for v in np.unique(view(read_labelled(case, *files)[1]))}
+    used = set().union(*(label_values(case, label) for case, (_, label) in cases.items()))
     if used - {0} - set(ORGANS.values()) or ORGANS["liver"] not in used:
         raise ManifestError(f"Labels must be {ORGANS} with a liver in them; found the values {sorted(used)}.")
     return sorted(used - {0})

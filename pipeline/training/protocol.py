@@ -204,7 +204,8 @@ def check_same_study(
         "anatomies": sorted(find_cases(anatomies)) if anatomies else [],
         "cut_offs": asdict(cut_offs),
         "parameters": None if manifest else LIKE_THE_PAPER.sha256,
-    } | ({"pretrained": pretrained} if pretrained else {}), default=str))  # fmt: skip
+        "pretrained": pretrained,
+    }, default=str))  # fmt: skip
     if out.exists() and not out.is_dir():
         raise ManifestError("The output is a file; name a folder with -o.")
     note = out / NOTE

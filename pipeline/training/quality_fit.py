@@ -25,7 +25,7 @@ from models import registry
 from pipeline.case import EXCELLENT_FROM, POOR_BELOW, POOR_HD95_MM
 from pipeline.errors import ManifestError
 from pipeline.segmentation.quality_features import SIGNS, Features
-from pipeline.segmentation.quality_prediction import FILE, QualityModel, Sum, Term
+from pipeline.segmentation.quality_prediction import FILE, SCHEMA, QualityModel, Sum, Term
 from pipeline.statistics.bootstrap import bootstrap_interval
 from pipeline.statistics.estimate import Estimate
 from pipeline.statistics.proportions import proportion
@@ -216,7 +216,7 @@ def train_quality(
 def write(folder: Path, model: QualityModel, weights: Mapping[str, str], figures: Figures, per_corruption: int) -> None:
     """Write ``quality.json``: the predictors, what they were fitted for and on, and what was measured."""
     content: dict[str, Any] = {
-        "schema": 1,
+        "schema": SCHEMA,
         "fitted_by": f"python -m pipeline train-quality DATA --segmenter {folder.resolve().name}",
         "predicts": "liver Dice and HD95 of one member's mask; for an ensemble the means over its members",
         "score": f"3 below flag_below or above flag_above_mm, 1 from a Dice of {EXCELLENT_FROM}, else 2",
@@ -224,7 +224,7 @@ def write(folder: Path, model: QualityModel, weights: Mapping[str, str], figures
         "weights": dict(weights),
         "flag_below": model.flag_below,
         **_sum(model.overlap),
-        "hd95": {"flag_above_mm": model.flag_above_mm, **_sum(model.closeness)} if model.closeness else {},
+        "hd95": {"flag_above_mm": model.flag_above_mm, **_sum(model.closeness)},
         "cross_validation": {"by": "anatomy", **_plain(figures)},
     }
     file = folder / FILE

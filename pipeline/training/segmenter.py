@@ -171,8 +171,8 @@ def train_fold(
     network, optimizer = trainer.network, trainer.optimizer
     if start_from is not None:
         registry.load_into(network, start_from.state(f"fold{fold}"))
-    origin = {name: value.detach().float().clone() for name, value in network.state_dict().items()}
     average = {name: value.detach().float().clone() for name, value in network.state_dict().items()}
+    origin = {} if start_from is None else {name: value.clone() for name, value in average.items()}
     checkpoint, step, spent = work / f"fold{fold}.pt", 0, 0.0
     if resume and checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from pipeline.case import Source, Volume
+from pipeline.case import Source, Volume, view
 from pipeline.errors import ManifestError
 
 LARGEST_SHIFT_MM = 1.0
@@ -46,6 +46,18 @@ def read_labelled(case: str, image_file: Path, label_file: Path) -> tuple[Volume
     try:
         volume = read_volume(image_file)
         return volume, read_labels(label_file, volume)
+    except ManifestError as error:
+        raise ManifestError(f"{case}: {error}") from error
+
+
+def label_values(case: str, label_file: Path) -> set[int]:
+    """The values that a case's labels hold.
+
+    Raises:
+        ManifestError: they are no 3-D image; with the case's name before it.
+    """
+    try:
+        return {int(value) for value in np.unique(view(_read_lps(label_file, sitk.sitkUInt8)))}
     except ManifestError as error:
         raise ManifestError(f"{case}: {error}") from error
 

@@ -91,12 +91,15 @@ MODEL = QualityModel(
         ),
     ),
     flag_below=0.83,
+    closeness=Sum(-math.log(8.0), (Term("roughness", None, (0.0, 0.5), (0.0, -math.log(4.0))),)),
+    flag_above_mm=18.0,
 )
+SMOOTH = {"roughness": 0.0}
 
 
 @pytest.mark.parametrize(("second_look", "score"), [(0.95, 1), (0.85, 2), (0.72, 3)])
 def test_score_follows_the_predicted_dice_and_reasons_name_the_heaviest_sign(second_look, score):
-    judged = MODEL.judge([{"second_look": second_look, "brightness": 0.6}])
+    judged = MODEL.judge([SMOOTH | {"second_look": second_look, "brightness": 0.6}])
     assert judged.score == score
     assert judged.reasons == (() if score == 1 else (SIGNS["second_look"].words,))
 
@@ -108,19 +111,17 @@ def test_a_bright_and_a_dark_liver_are_equally_far_and_beyond_the_last_value_not
 
 
 def test_a_surface_that_is_far_off_is_flagged_too_and_names_its_own_reason():
-    near = Sum(-math.log(8.0), (Term("roughness", None, (0.0, 0.5), (0.0, -math.log(4.0))),))
-    model = replace(MODEL, closeness=near, flag_above_mm=18.0)
-    sound = {"second_look": 0.95, "brightness": 1.0, "roughness": 0.0}
-    assert model.predict_hd95_mm(sound) == pytest.approx(8.0)
-    assert (model.judge([sound]).score, model.judge([sound]).predicted_hd95_mm) == (1, pytest.approx(8.0))
-    far = model.judge([sound | {"roughness": 1.0}])
+    sound = SMOOTH | {"second_look": 0.95, "brightness": 1.0}
+    assert MODEL.predict_hd95_mm(sound) == pytest.approx(8.0)
+    assert (MODEL.judge([sound]).score, MODEL.judge([sound]).predicted_hd95_mm) == (1, pytest.approx(8.0))
+    far = MODEL.judge([sound | {"roughness": 1.0}])
     assert (far.score, far.predicted_hd95_mm) == (3, pytest.approx(32.0))
     assert far.reasons == (SIGNS["roughness"].words,)
-    assert model.judge([None]).predicted_hd95_mm is None
+    assert MODEL.judge([None]).predicted_hd95_mm is None
 
 
 def test_a_member_without_a_liver_counts_as_dice_0():
-    good = {"second_look": 1.0, "brightness": 1.0}
+    good = SMOOTH | {"second_look": 1.0, "brightness": 1.0}
     assert MODEL.judge([good, None]).predicted_dice == pytest.approx(MODEL.predict(good) / 2)
     assert MODEL.judge([None]).score == 3
 
@@ -128,7 +129,8 @@ def test_a_member_without_a_liver_counts_as_dice_0():
 def write_quality(folder, **changes) -> None:
     weights = json.loads((folder / "model.json").read_text())["sha256"]
     content = {
-        "schema": 1, "weights": weights, "intercept": 3.0, "flag_below": 0.83,
+        "schema": quality_prediction.SCHEMA, "weights": weights, "intercept": 3.0, "flag_below": 0.83,
+        "hd95": {"intercept": -2.0, "flag_above_mm": 18.0, "terms": []},
         "terms": [{"sign": "second_look", "reference": None, "at": [0.5, 0.95], "adds": [-6.0, 0.0]}],
     }  # fmt: skip
     (folder / quality_prediction.FILE).write_text(json.dumps(content | changes))
@@ -175,6 +177,12 @@ def test_signs_of_another_version_leave_the_prediction_out_and_say_so(model_fold
     assert "another version" in caplog.text
 
 
+def test_a_file_of_an_earlier_version_is_left_out_and_says_so(model_folder, caplog):
+    write_quality(model_folder, schema=1)
+    assert bright(model_folder).quality is None
+    assert "another version" in caplog.text
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -183,6 +191,7 @@ def test_signs_of_another_version_leave_the_prediction_out_and_say_so(model_fold
         {"intercept": "much"},
         {"terms": [{"sign": "second_look", "reference": None, "at": [0.5, 0.9], "adds": [0.0]}]},
         {"hd95": {"intercept": -2.0, "terms": []}},
+        {"hd95": None},
     ],
 )
 def test_a_damaged_quality_file_is_refused(model_folder, changes):

@@ -68,6 +68,12 @@ def fold(train, val):
     return {"train": list(train), "val": list(val)}
 
 
+def test_a_split_of_another_name_is_refused_lest_it_be_trained_on(tmp_path):
+    write_manifest(tmp_path, a="train", b="holdout", c="Test")
+    with pytest.raises(ManifestError, match=r"Line 3: split must be train, valid or test"):
+        find_cases(tmp_path / "m.csv", without=("test",))
+
+
 def test_a_split_that_comes_with_the_data_is_kept(tmp_path):
     published = [fold("abc", "d"), fold("acd", "b")]
     data = write_data(tmp_path, published)

@@ -128,7 +128,6 @@ def test_signs_that_tell_nothing_do_not_meet_them():
 
 def test_lines_go_only_their_signs_way_and_take_nothing_from_a_faultless_mask():
     model = quality_fit.fit(made_up_rows(informative=True))
-    assert model.closeness is not None
     for part in (model.overlap, model.closeness):
         assert {"second_look", "expected_dice"} <= {term.sign for term in part.terms}
     for term in (*model.overlap.terms, *model.closeness.terms):
