@@ -289,3 +289,13 @@ def test_the_shipped_models_analyse_a_phantom(tmp_path):
     assert found["liver"]["volume_ml"] > 500
     mask = sitk.ReadImage(str(tmp_path / "out" / "liver_mask.nii.gz"))
     assert mask.GetSize() == image.GetSize()
+
+
+@pytest.mark.parametrize(
+    "command", ["analyze", "import-cirrmri600", "predict-masks", "train-classifier", "train-segmenter", "evaluate"]
+)
+def test_a_file_to_write_into_is_refused_in_one_sentence_and_kept(tmp_path, command):
+    (tmp_path / "taken").write_text("mine")
+    refused = CliRunner().invoke(cli.app, [command, str(tmp_path), "-o", str(tmp_path / "taken")])
+    assert (refused.exit_code, refused.stderr) == (2, "The output is a file; name a folder with -o.\n")
+    assert (tmp_path / "taken").read_text() == "mine"

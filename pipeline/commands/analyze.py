@@ -17,7 +17,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from pipeline import RESEARCH_USE
-from pipeline.commands.shared import Device, answer_console, faults_in_one_line, progress_bar
+from pipeline.commands.shared import OUT, Device, answer_console, faults_in_one_line, progress_bar
 from pipeline.errors import InputError, SeriesError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def analyze(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help=".nii, .nii.gz, DICOM .zip, DICOM file or folder.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write into.")] = None,
+    out: Annotated[Path | None, OUT] = None,
     series: Annotated[str | None, typer.Option(help="Number or key of the series, from --list.")] = None,
     device: Device = "auto",
     segmenter: Annotated[str, typer.Option(help="Name or folder; liver_t2/fold1 for one member.")] = "liver_t2",
@@ -38,8 +38,6 @@ def analyze(
     if out is None and not as_json and not only_list:
         raise typer.BadParameter("name a folder for the results with -o.")
     with faults_in_one_line(), tempfile.TemporaryDirectory(prefix="fibroreview-") as folder:
-        if out is not None and out.exists() and not out.is_dir():
-            raise InputError("The output is a file; name a folder with -o.")
         if only_list:
             study = _open(source, Path(folder))
             _print_series(study)

@@ -19,7 +19,17 @@ from pipeline.errors import PipelineError
 
 WRONG_INPUT = 2
 
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write into.")]
+
+def _folder(out: Path | None) -> Path | None:
+    """Typer's ``file_okay=False`` would answer with a page of usage."""
+    if out is not None and out.exists() and not out.is_dir():
+        typer.echo("The output is a file; name a folder with -o.", err=True)
+        raise typer.Exit(WRONG_INPUT)
+    return out
+
+
+OUT = typer.Option("--out", "-o", help="Folder to write into.", callback=_folder)
+Out = Annotated[Path, OUT]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal results.")]
 

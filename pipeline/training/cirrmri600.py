@@ -80,10 +80,8 @@ def import_cirrmri600(
         progress: called with cases checked and cases in all.
 
     Raises:
-        ManifestError: no T2 volumes there, none that is sound, or ``out`` is a file or not empty.
+        ManifestError: no T2 volumes there, none that is sound, or ``out`` is not empty.
     """
-    if out.exists() and not out.is_dir():
-        raise ManifestError("The output is a file; name a folder with -o.")
     if out.exists() and any(out.iterdir()):
         raise ManifestError("The output folder is not empty; choose another.")
     root = find_root(source)

@@ -23,7 +23,7 @@ from pipeline.training.classifier_pretrained import backbone_weights, fingerprin
 from pipeline.training.classifier_report import Measured, Member, measure, write_model
 from pipeline.training.classifier_scores import platt
 from pipeline.training.classifier_split import check_classes, relabel, split_folds
-from pipeline.training.manifest import read_manifest
+from pipeline.training.manifest import Cohort, read_manifest
 from pipeline.training.model_folder import check_out
 
 log = logging.getLogger(__name__)
@@ -82,16 +82,8 @@ def train_classifier(
     if not pretrained:
         log.info("the backbone starts from random weights; --pretrained imagenet would take ImageNet's")
     work = work or out.with_name(f"{out.resolve().name}.work")
-    cohort = read_manifest(manifest, cut_offs=chosen.cut_offs)
-    # The positive class is that of the rows learnt from, whatever labels a test split has.
-    rows = cohort.rows[cohort.rows.split != "test"]
-    cohort = replace(cohort, rows=rows)
-    log.info("preparing the slices of %d cases", len(rows))
-    cases = [cache_case(int(index), row, cache or work / "slices", spec) for index, row in rows.iterrows()]  # type: ignore[call-overload]
-    log.info("%d cases prepared, %d of them positive", len(cases), sum(case.label for case in cases))
-    splits = split_folds(cases, chosen.folds, chosen.seed)
-    cases = relabel(cases, chosen.labels, rows["site"].tolist(), chosen.seed)
-    check_classes(cases, splits)
+    cohort = learnt_from(manifest, chosen)
+    cases, splits = prepare(cohort, chosen, spec, cache or work / "slices")
     wanted = range(chosen.folds)[: chosen.members] if fold is None else [fold]
 
     members = []
@@ -111,6 +103,25 @@ def train_classifier(
     unseen_by = [[cases[i] for i in unseen] for _, unseen in splits]
     write_model(out, cohort, cases, members, unseen_by, chosen, spec, measured, licence, file_sha256(manifest), where)
     return measured
+
+
+def learnt_from(manifest: Path, settings: Settings) -> Cohort:
+    """The cohort without its test rows; its positive class is theirs, whatever labels a test split has."""
+    cohort = read_manifest(manifest, cut_offs=settings.cut_offs)
+    return replace(cohort, rows=cohort.rows[cohort.rows.split != "test"])
+
+
+def prepare(
+    cohort: Cohort, settings: Settings, spec: InputSpec, cache: Path
+) -> tuple[list[CachedCase], list[tuple[np.ndarray, np.ndarray]]]:
+    """The cohort's cases, sliced and labelled, and for each fold the indices (seen, unseen) into them."""
+    log.info("preparing the slices of %d cases", len(cohort.rows))
+    cases = [cache_case(int(index), row, cache, spec) for index, row in cohort.rows.iterrows()]  # type: ignore[call-overload]
+    log.info("%d cases prepared, %d of them positive", len(cases), sum(case.label for case in cases))
+    splits = split_folds(cases, settings.folds, settings.seed)
+    cases = relabel(cases, settings.labels, cohort.rows["site"].tolist(), settings.seed)
+    check_classes(cases, splits)
+    return cases, splits
 
 
 def finish_member(

@@ -56,11 +56,9 @@ def evaluate(
         What ``evaluation.json`` holds, figures as ``Measure``.
 
     Raises:
-        ManifestError: the cohort cannot be used, one line per wrong row; or ``out`` is a file.
+        ManifestError: the cohort cannot be used, one line per wrong row.
         ModelError: a model is missing or damaged.
     """
-    if out.exists() and not out.is_dir():
-        raise ManifestError("The output is a file; name a folder with -o.")
     cohort = read_manifest(manifest, cut_offs=cut_offs)
     rows = cohort.rows[cohort.rows.split == "test"] if split == "test" else cohort.rows
     if rows.empty:

@@ -109,8 +109,6 @@ def predict_masks(
 
 def check_folder(out: Path, manifest: Path) -> None:
     """Refuse a folder whose files are not from an earlier run, above all the manifest's own: masks are overwritten."""
-    if out.exists() and not out.is_dir():
-        raise ManifestError("The output is a file; name a folder with -o.")
     if out.resolve() == manifest.parent.resolve():
         raise ManifestError("The output is the manifest's own folder, whose masks would be lost; choose another.")
     if out.is_dir() and any(out.iterdir()) and not (out / "done").is_dir():

@@ -206,8 +206,6 @@ def check_same_study(
         "parameters": None if manifest else LIKE_THE_PAPER.sha256,
         "pretrained": pretrained,
     }, default=str))  # fmt: skip
-    if out.exists() and not out.is_dir():
-        raise ManifestError("The output is a file; name a folder with -o.")
     note = out / NOTE
     if note.is_file():
         if json.loads(note.read_text(encoding="utf-8")) != wanted:

@@ -81,11 +81,9 @@ def simulate(
         progress: called with cases done and cases in all.
 
     Raises:
-        ManifestError: ``out`` is a file or already holds a cohort, no pair of image and labels in ``anatomies``, or
+        ManifestError: ``out`` already holds a cohort, no pair of image and labels in ``anatomies``, or
             numbers that do not fit each other.
     """
-    if out.exists() and not out.is_dir():
-        raise ManifestError("The output is a file; name a folder with -o.")
     if (out / "manifest.csv").exists():
         raise ManifestError("The output folder already holds a cohort; choose an empty folder.")
     if phantoms is None:

@@ -164,14 +164,6 @@ def test_the_command_prints_the_table_and_refuses_in_one_line(tmp_path):
     assert len(again.stderr.strip().splitlines()) == 1
 
 
-def test_a_file_to_write_into_is_one_sentence(tmp_path):
-    add(tmp_path / "data", 1, "healthy")
-    (tmp_path / "taken").write_text("mine")
-    refused = CliRunner().invoke(app, ["import-cirrmri600", str(tmp_path / "data"), "-o", str(tmp_path / "taken")])
-    assert (refused.exit_code, refused.stderr) == (2, "The output is a file; name a folder with -o.\n")
-    assert (tmp_path / "taken").read_text() == "mine"
-
-
 @pytest.mark.parametrize("data", [".", "manifest.csv"])
 def test_training_keeps_the_published_split(imported, data):
     out, _ = imported
