@@ -22,6 +22,7 @@ from pipeline.training.scanner import Background, Scan, acquire, apply_backgroun
 
 VERSION = 1
 """Counted up whenever equal seeds would give other voxels than before."""
+AND = " and "
 AS_MEASURED = Scan(in_plane_mm=0, slice_mm=0, gamma=1, noise=0, shading=0, blur_mm=0, ghosts=0, bright=10000)
 """A scan that changes nothing; voxels of ``acquire`` are integers, so ``bright`` sets how finely they are rounded."""
 
@@ -44,7 +45,7 @@ def corrupt(
 
     Args:
         image, labels: one grid; float voxels of at least 0, and 0 background, 1 liver, 2 and 3 kidneys, 4 spleen.
-        name: one of ``NAMES``.
+        name: one of ``NAMES``, or two joined by ``AND``, one after the other.
         severity: 0 changes nothing, 1 is worse than a reader should accept.
         seed: equal seeds give equal voxels; the random pattern of a seed is one for all severities.
 
@@ -53,6 +54,9 @@ def corrupt(
     """
     if not 0 <= severity <= 1:
         raise ValueError(f"severity must lie in [0, 1], not {severity}")
+    if AND in name:
+        first, second = name.split(AND)
+        return corrupt(*corrupt(image, labels, first, severity, seed), second, severity, seed)
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     if name == "cropped_fov":
         return _cropped(sitk.Cast(image, sitk.sitkFloat32), labels, severity, rng)

@@ -45,6 +45,8 @@ HIGHEST_FLAG = 0.90
 FALSE_FAR_FLAGS = 0.02
 """Share of the masks that are good and near everywhere that the predicted distance may flag besides."""
 LOWEST_FAR_FLAG_MM = 12.0
+PAIRS_A_CASE = 6
+"""Predictions under two corruptions at once: of single ones a good segmenter makes too few poor masks to learn from."""
 FOLDS = 5
 FEWEST_ANATOMIES = 4
 
@@ -194,14 +196,16 @@ def train_quality(
     data: Path, model: Path | str, *, per_corruption: int = 1, device: str = "auto", resume: bool = True,
     report: Callable[[str], None] = log.info,
 ) -> Figures:  # fmt: skip
-    """Measure corrupted cases, fit the predictor, cross-validate it, and write ``quality.json`` and the card.
+    """Measure corrupted cases, those of a test split left out, fit the predictor, cross-validate it, and write
+    ``quality.json`` and the card.
 
     Raises:
         ManifestError: fewer than four anatomies with a mask, or none of them uncorrupted.
     """
     folder = registry.find(model, "segmenter")
     rows = measure_corruptions(
-        data, model, per_corruption=per_corruption, device=device, resume=resume, report=report
+        data, model, per_corruption=per_corruption, pairs=PAIRS_A_CASE, without=("test",), device=device,
+        resume=resume, report=report,
     )  # fmt: skip
     masks = rows[~rows["refused"].astype(bool)].reset_index(drop=True)
     clean = masks[masks["corruption"] == UNCORRUPTED]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ from pipeline.training.volumes import read_labelled
 
 log = logging.getLogger(__name__)
 
-UNCORRUPTED, ALL = "none", "all corruptions"
+UNCORRUPTED, ALL, PAIRS = "none", "all corruptions", "two at once"
 SEVERITIES = (0.35, 0.7, 1.0)
 ROWS = "corrupted_cases.csv"
 KEY = ["case", "member", "weights", "corruption", "severity"]
@@ -52,11 +53,16 @@ class Job:
     severity: float
 
 
-def plan(cases: dict[str, registry.ModelFolder], anatomy_of: dict[str, str], per_corruption: int) -> list[Job]:
-    """Every case uncorrupted and under every corruption, at ``per_corruption`` of the severities.
+def plan(
+    cases: dict[str, registry.ModelFolder], anatomy_of: dict[str, str], per_corruption: int, pairs: int = 0
+) -> list[Job]:
+    """Every case uncorrupted and under every corruption, at ``per_corruption`` of the severities, and under ``pairs``.
 
     With fewer than all, severities are dealt out in turn, so that each corruption is seen at each by about as many
-    cases. ``cases``: the model with the members that have not seen the case; where there are several, cases take turns.
+    cases. Pairs of corruptions are drawn anew for each case, the worst severity and the next in turn.
+
+    Args:
+        cases: the model with the members that have not seen the case; where there are several, cases take turns.
     """
     jobs = []
     for number, (case, unseen) in enumerate(cases.items()):
@@ -65,12 +71,15 @@ def plan(cases: dict[str, registry.ModelFolder], anatomy_of: dict[str, str], per
         for place, name in enumerate(corruptions.NAMES):
             dealt = [SEVERITIES[(number + place + turn) % len(SEVERITIES)] for turn in range(per_corruption)]
             jobs += [Job(case, anatomy, member, name, severity) for severity in sorted(dealt)]
+        rng = np.random.default_rng(zlib.crc32(case.encode()))
+        for turn, pair in enumerate(rng.choice(list(combinations(corruptions.NAMES, 2)), pairs, replace=False)):
+            jobs.append(Job(case, anatomy, member, corruptions.AND.join(pair), SEVERITIES[-1 - turn % 2]))
     return sorted(jobs, key=lambda job: (job.member, job.case))  # each member is loaded once
 
 
 def measure_corruptions(
-    data: Path, model: Path | str, *, per_corruption: int = 1, device: str = "auto", resume: bool = True,
-    report: Callable[[str], None] = log.info,
+    data: Path, model: Path | str, *, per_corruption: int = 1, pairs: int = 0, without: Collection[str] = (),
+    device: str = "auto", resume: bool = True, report: Callable[[str], None] = log.info,
 ) -> pd.DataFrame:  # fmt: skip
     """Predict corrupted cases with members that have not seen them; go on where an earlier call ended.
 
@@ -80,6 +89,8 @@ def measure_corruptions(
 
     Args:
         per_corruption: severities a case and corruption, 1 to 3: 12, 23 or 34 predictions a case.
+        pairs: further predictions a case, of two corruptions at once.
+        without: splits of a manifest that are left out.
 
     Returns:
         A row a prediction, ``COLUMNS``: where refused there was no mask, Dice is 0 and ``SIGNS`` are empty.
@@ -89,7 +100,7 @@ def measure_corruptions(
         ModelError: the model does not say what its members have seen.
     """
     folder = registry.find(model, "segmenter")
-    files, anatomy_of = find_cases(data), anatomies_of(data)
+    files, anatomy_of = find_cases(data, without=without), anatomies_of(data)
     readers = readers_of(folder, anatomy_of)
     if not readers.cases_known:
         raise ModelError("The segmenter has no folds.json that says which cases its members have not seen.")
@@ -97,7 +108,7 @@ def measure_corruptions(
     if not unseen:
         raise ManifestError("Every member of the segmenter has seen every case; name other data.")
     weights = {member: registry.find(folder.folder / member, "segmenter").sha256[:12] for member in folder.members}
-    jobs = plan(unseen, anatomy_of, per_corruption)
+    jobs = plan(unseen, anatomy_of, per_corruption, pairs)
     kept = folder.folder.with_name(f"{folder.folder.name}.work") / ROWS
     kept.parent.mkdir(exist_ok=True)
     content = {
@@ -178,10 +189,12 @@ def measure(image: sitk.Image, labels: sitk.Image, segmenter: Segmenter) -> dict
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean liver Dice by corruption, over all its severities and by each, and over ``ALL`` of them; a refused case
-    counts as Dice 0."""
+    counts as Dice 0. Pairs are a row of their own, where there are any."""
     table = []
-    for name in (UNCORRUPTED, *corruptions.NAMES, ALL):
-        part = rows[rows["corruption"] != UNCORRUPTED] if name == ALL else rows[rows["corruption"] == name]
+    single, paired = rows["corruption"].isin(corruptions.NAMES), rows["corruption"].str.contains(corruptions.AND)
+    parts = {name: rows[rows["corruption"] == name] for name in (UNCORRUPTED, *corruptions.NAMES)}
+    parts |= {ALL: rows[single]} | ({PAIRS: rows[paired]} if paired.any() else {})
+    for name, part in parts.items():
         by_severity = {f"severity {s}": part.loc[np.isclose(part["severity"], s), "dice"].mean() for s in SEVERITIES}
         table.append({
             "corruption": name, "predictions": len(part), "mean Dice": part["dice"].mean(),

@@ -240,8 +240,8 @@ def quality_section(folder: Path) -> str:
 The app predicts Dice and HD95 of each mask from signs of the networks' own doubt. A mask is flagged as poor (score 3)
 below a predicted Dice of {content["flag_below"]:.2f} or above a predicted HD95 of {far:.0f} mm. The ensemble's
 agreement takes no part, since all members but one have seen each case that there was to fit on. Measured on anatomies
-left out, under the corruptions above, and therefore nothing about other scanners or cirrhotic livers. Written by
-`python -m pipeline train-quality DATA --severities {severities}`.
+left out, under the corruptions above and two of them at once: nothing about other scanners or cirrhotic livers.
+Written by `python -m pipeline train-quality DATA --severities {severities}`.
 
 {lines}
 """
@@ -275,6 +275,8 @@ def markdown(table: pd.DataFrame) -> str:
     def shown(value: object) -> str:
         if not isinstance(value, float):
             return str(value)
+        if math.isnan(value):
+            return ""
         return f"{value:.3f}" if abs(value) < 2 else f"{value:.1f}"
 
     lines = ["| " + " | ".join(map(str, table.columns)) + " |", "|" + "---|" * len(table.columns)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from pipeline.training.corruptions import NAMES, corrupt
+from pipeline.training.corruptions import AND, NAMES, corrupt
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,15 @@ def test_severity_0_changes_nothing_and_the_grid_stays(name, phantom):
         assert worse.GetSize() == image.GetSize()
         assert worse.GetDirection() == image.GetDirection()
         assert (array(worse_labels) == array(labels)).all()
+
+
+def test_two_at_once_follow_each_other(phantom):
+    image, labels = phantom
+    both, cut = corrupt(image, labels, f"inverted{AND}cropped_fov", 1.0, 1)
+    one_by_one, same = corrupt(*corrupt(image, labels, "inverted", 1.0, 1), "cropped_fov", 1.0, 1)
+    assert (array(both) == array(one_by_one)).all()
+    assert (array(cut) == array(same)).all()
+    assert cut.GetSize() != labels.GetSize()
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "cropped_fov"])

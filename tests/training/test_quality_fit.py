@@ -19,7 +19,7 @@ from pipeline.errors import ManifestError
 from pipeline.segmentation import Segmenter, quality_prediction
 from pipeline.segmentation.quality_features import SIGNS
 from pipeline.training import quality_fit, robustness
-from pipeline.training.corruptions import NAMES
+from pipeline.training.corruptions import AND, NAMES
 from tests.segmentation.conftest import LABELS, BrightIsLiver, write_model
 from tests.training.test_segmenter import write_case
 
@@ -57,6 +57,19 @@ def test_the_plan_deals_severities_out_over_the_cases(model):
     assert set(counts) == {2}
     every = robustness.plan(names, {case: case for case in names}, 3)
     assert len({(job.case, job.corruption, job.severity) for job in every}) == 6 * (1 + 3 * len(NAMES))
+    paired = robustness.plan(names, {case: case for case in names}, 1, pairs=4)
+    two = [job for job in paired if AND in job.corruption]
+    assert len({(job.case, job.corruption) for job in two}) == len(paired) - len(jobs) == 6 * 4
+    assert {job.severity for job in two} == set(robustness.SEVERITIES[1:])
+    assert all(first != second for first, second in (job.corruption.split(AND) for job in two))
+
+
+def test_pairs_of_corruptions_are_measured_and_kept_out_of_the_mean_over_single_ones(model, data):
+    rows = robustness.measure_corruptions(data, model, pairs=1, device="cpu")
+    table = robustness.summarise(rows).set_index("corruption")
+    assert table.loc[robustness.PAIRS, "predictions"] == len(CASES)
+    assert table.loc[robustness.ALL, "predictions"] == len(CASES) * len(NAMES)
+    assert robustness.PAIRS not in robustness.summarise(rows[~rows.corruption.str.contains(AND)]).corruption.values
 
 
 def test_corruptions_are_measured_once_by_members_that_have_not_seen_the_case(model, data, monkeypatch):
@@ -167,6 +180,16 @@ def test_too_few_anatomies_are_refused(model, monkeypatch):
     monkeypatch.setattr(quality_fit, "measure_corruptions", lambda *given, **options: rows)
     with pytest.raises(ManifestError, match="4 anatomies"):
         quality_fit.train_quality(Path("data"), model)
+
+
+def test_a_test_split_takes_no_part_in_the_fit(model, data, monkeypatch):
+    lines = [f"{c},imagesTr/{c}_0000.nii.gz,labelsTr/{c}.nii.gz,{'test' if c == CASES[0] else ''}" for c in CASES]
+    (data / "m.csv").write_text("\n".join(["patient_id,image,mask,split", *lines]) + "\n")
+    monkeypatch.setattr(quality_fit, "PAIRS_A_CASE", 0)
+    with pytest.raises(ManifestError, match="4 anatomies"):  # three are left
+        quality_fit.train_quality(data / "m.csv", model, device="cpu")
+    kept = pd.read_csv(model.with_name("tiny.work") / robustness.ROWS)
+    assert set(kept["case"]) == set(CASES[1:])
 
 
 def test_data_that_every_member_has_seen_are_refused(model, data):
