@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import ManifestError
-from pipeline.training.manifest import SPLIT_FAULT, SPLIT_NAMES
+from pipeline.training.manifest import read_manifest
 
 SUFFIX = "_0000.nii.gz"
 SPLITS = "splits_final.json"
@@ -19,11 +19,11 @@ def find_cases(data: Path, *, without: Collection[str] = ()) -> dict[str, tuple[
     """Image and label file by case, sorted by case.
 
     ``data`` is a folder with ``imagesTr`` and ``labelsTr`` (nnU-Net's raw layout; ``images`` and ``labels`` will do),
-    or a cohort manifest (CSV) with ``patient_id``, ``image`` and ``mask``, one row a patient; its rows whose ``split``
-    is in ``without`` are left out.
+    or a cohort manifest (CSV), whose rows with a ``split`` in ``without`` are left out.
 
     Raises:
-        ManifestError: neither; a case without its label, named; or no row is left.
+        ManifestError: neither; a case without its label, named; a wrong row, as ``read_manifest`` says; or no row is
+            left.
     """
     cases = _from_manifest(data, without) if data.is_file() else _from_folder(data)
     missing = [case for case, files in cases.items() if not all(file.is_file() for file in files)]
@@ -37,8 +37,7 @@ def anatomies_of(data: Path) -> dict[str, str]:
     if not data.is_file():
         return {case: case for case in find_cases(data)}
     rows = _rows(data)
-    named = zip(rows["patient_id"], rows.get("source_anatomy", rows["patient_id"]), strict=True)
-    return {case: anatomy or case for case, anatomy in named}
+    return {case: anatomy or case for case, anatomy in zip(rows["patient_id"], rows["source_anatomy"], strict=True)}
 
 
 def own_folds(data: Path, cases: Collection[str]) -> list[list[str]]:
@@ -54,7 +53,8 @@ def own_folds(data: Path, cases: Collection[str]) -> list[list[str]]:
         ManifestError: ``splits_final.json`` is damaged or divides other cases.
     """
     if data.is_file():
-        valid = sorted(case for case, split in _splits(_rows(data)).items() if split == "valid" and case in cases)
+        rows = _rows(data)
+        valid = sorted(case for case in rows["patient_id"][rows["split"] == "valid"] if case in cases)
         return [valid] if 0 < len(valid) < len(cases) else []
     if not (data / SPLITS).is_file():
         return []
@@ -92,31 +92,12 @@ def _from_folder(data: Path) -> dict[str, tuple[Path, Path]]:
 
 def _from_manifest(file: Path, without: Collection[str]) -> dict[str, tuple[Path, Path]]:
     rows = _rows(file)
-    if rows.empty or rows["patient_id"].duplicated().any():
-        raise ManifestError("The manifest must hold one row a patient, and at least one.")
-    left = [split not in without for split in _splits(rows).values()]
-    if not any(left):
+    rows = rows[~rows["split"].isin(list(without))]
+    if rows.empty:
         raise ManifestError(f"Every row of the manifest is of a split that is left out here ({', '.join(without)}).")
-    columns = (rows.loc[left, name] for name in ("patient_id", "image", "mask"))
-    return {case: (file.parent / image, file.parent / mask) for case, image, mask in zip(*columns, strict=True)}
-
-
-def _splits(rows: pd.DataFrame) -> dict[str, str]:
-    """``split`` by case; empty where the manifest does not say. ``Test`` is test too, lest it be trained on.
-
-    Raises:
-        ManifestError: another name than ``SPLIT_NAMES``, with a line for each such row.
-    """
-    given = rows["split"].str.strip().str.lower() if "split" in rows else pd.Series([""] * len(rows), dtype=str)
-    if wrong := [line for line, name in enumerate(given, start=2) if name not in SPLIT_NAMES]:
-        raise ManifestError("\n".join(f"Line {line}: {SPLIT_FAULT}" for line in wrong))
-    return dict(zip(rows["patient_id"], given, strict=True))
+    columns = (rows[name] for name in ("patient_id", "image", "mask"))
+    return {case: (Path(image), Path(mask)) for case, image, mask in zip(*columns, strict=True)}
 
 
 def _rows(file: Path) -> pd.DataFrame:
-    try:
-        rows = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        rows[["patient_id", "image", "mask"]]
-    except (ValueError, KeyError) as error:
-        raise ManifestError("The manifest must be a CSV with the columns patient_id, image and mask.") from error
-    return rows
+    return read_manifest(file, need=("patient_id", "image", "mask")).rows

@@ -32,6 +32,9 @@ EXPECTED = {
 }
 """Published numbers of T2 volumes. The paper counts 56 healthy subjects, the archive has been found to hold 55."""
 
+HEALTHY_PARTS = 3
+"""As many folds, and so members of the segmenter, as the healthy subjects are dealt into."""
+
 CIRRHOTIC, HEALTHY = "Cirrhosis_T2_3D", "Healthy_subjects/T2_W_Healthy"
 SEX = {"1": "female", "2": "male"}
 DESCRIPTION = "CirrMRI600+ (OSF cuk24), T2: liver masks of cirrhotic and healthy subjects. CC BY-NC 4.0."
@@ -71,7 +74,7 @@ def import_cirrmri600(
     """Check every T2 volume and its mask and lay the sound ones out for training.
 
     ``out`` then holds imagesTr and labelsTr (published train and valid, and the healthy, who have no published split),
-    imagesTs and labelsTs (published test), dataset.json, splits_final.json (one fold, the published one), manifest.csv
+    imagesTs and labelsTs (published test), dataset.json, splits_final.json (``write_nnunet``), manifest.csv
     (imagesTr), test.csv (imagesTs) and cohort.json. A patient in two splits stays in the one held out furthest (test,
     valid, train). Files are hard links, or copies where the file system allows none.
 
@@ -239,7 +242,11 @@ def write_manifests(cases: list[Case], people: dict[str, tuple[str, str]], out: 
 
 
 def write_nnunet(cases: list[Case], out: Path) -> None:
-    """dataset.json and the published fold."""
+    """dataset.json and splits_final.json.
+
+    The cirrhotic keep their published fold in every fold. The healthy have none: each fold holds out another part of
+    them, so that each is unknown to one member, whose mask of it a classifier may then be trained on.
+    """
     names = {split: sorted(case.name for case in cases if case.split == split) for split in ("train", "valid")}
     dataset = {
         "channel_names": {"0": "T2"},
@@ -249,7 +256,13 @@ def write_nnunet(cases: list[Case], out: Path) -> None:
     }
     (out / "dataset.json").write_text(json.dumps(dataset, indent=1) + "\n", encoding="utf-8")
     if names["train"] and names["valid"]:
-        folds = [{"train": names["train"], "val": names["valid"]}]
+        healthy = sorted(case.name for case in cases if case.group == "healthy")
+        held_out = [healthy[part::HEALTHY_PARTS] for part in range(HEALTHY_PARTS)] if healthy else [[]]
+        folds = [
+            {"train": [name for name in names["train"] if name not in part], "val": names["valid"] + part}
+            for part in held_out
+            if (part or not healthy) and set(names["train"]) - set(part)
+        ]
         (out / "splits_final.json").write_text(json.dumps(folds, indent=1) + "\n", encoding="utf-8")
 
 

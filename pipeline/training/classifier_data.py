@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
+from models.registry import file_sha256
 from pipeline.case import LIVER, view
 from pipeline.classification.slices import CaseSlices, InputSpec, soft_mask, take_slices
 from pipeline.errors import ManifestError, SegmentationError
@@ -46,8 +47,8 @@ def cache_case(index: int, row: pd.Series, folder: Path, spec: InputSpec) -> Cac
     Raises:
         ManifestError: image and mask do not fit each other, or the mask holds no liver.
     """
-    stamps = [[name, Path(name).stat().st_size, Path(name).stat().st_mtime_ns] for name in (row["image"], row["mask"])]
-    key = hashlib.sha256(json.dumps([spec.to_json(), stamps]).encode()).hexdigest()[:16]
+    content = [file_sha256(Path(row[name])) for name in ("image", "mask")]
+    key = hashlib.sha256(json.dumps([spec.to_json(), content]).encode()).hexdigest()[:16]
     file = folder / f"{key}.npz"
     if not file.is_file():
         try:

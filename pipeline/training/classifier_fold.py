@@ -122,8 +122,8 @@ class Run:
         stored = torch.load(file, weights_only=True, map_location=device)
         if stored.get("belongs_to") != self.belongs_to:
             raise ModelError(
-                "The checkpoints are of a training with other settings or cases; start anew with --no-resume, or name "
-                "another -o."
+                "The checkpoints are of a training with other settings or cases; name another -o, or "
+                "start a single training anew with --no-resume."
             )
         self.net.load_state_dict(stored["net"])
         self.optimizer.load_state_dict(stored["optimizer"])

@@ -34,7 +34,6 @@ COLUMNS = (
 TRANSIENT_ELASTOGRAPHY = ("TE", "VCTE")
 
 SPLIT_NAMES = ("", "train", "valid", "test")
-SPLIT_FAULT = "split must be train, valid or test, or empty."
 
 METAVIR = ("F0", "F1", "F2", "F3", "F4")
 
@@ -199,9 +198,11 @@ def row_faults(index: int, row: Mapping[Any, str], need: Collection[str]) -> Ite
     if row["metavir"] not in METAVIR and (row["metavir"] or source == "histology"):
         yield f"{line}: metavir must be one of F0 to F4 where label_source is histology, else empty or one of them."
     if row["split"] not in SPLIT_NAMES:
-        yield f"{line}: {SPLIT_FAULT}"
+        yield f"{line}: split must be train, valid or test, or empty."
     if row["split"] == "test" and source not in ("histology", ""):
         yield f"{line}: a test split takes histology only."
+    elif row["metavir"] and source in ("lsm", "healthy"):
+        yield f"{line}: metavir is given, so label_source must be histology; or leave metavir empty."
     yield from number_faults(line, row)
 
 

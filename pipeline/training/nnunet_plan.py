@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from filelock import FileLock
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
 from nnunetv2.experiment_planning.plan_and_preprocess_api import (
     extract_fingerprint_dataset,
@@ -162,12 +163,17 @@ def read_split(work: Path) -> Split:
 
 
 def prepare(cases: Cases, split: Split, work: Path, *, planner: str, processes: int) -> None:
-    """Write, plan and preprocess once; a second call finds its work done.
+    """Write, plan and preprocess once; a second call, also one at the same time, finds its work done.
 
     Raises:
         ManifestError: the labels are not ours, or the work was done for other cases or folds.
     """
     set_folders(work)
+    with FileLock(work / "preparing.lock"):  # folds may be trained side by side
+        _prepare(cases, split, work, planner, processes)
+
+
+def _prepare(cases: Cases, split: Split, work: Path, planner: str, processes: int) -> None:
     preprocessed = work / "preprocessed" / DATASET
     content = digest([[case, *map(file_sha256, files)] for case, files in sorted(cases.items())])
     if (preprocessed / "done").exists():

@@ -201,7 +201,7 @@ def check_same_study(
         "size": asdict(size),
         "segmenter": [model.name, model.sha256],
         "manifest": manifest and file_sha256(manifest),
-        "anatomies": sorted(find_cases(anatomies)) if anatomies else [],
+        "anatomies": sorted(find_cases(anatomies, without=("test",))) if anatomies else [],
         "cut_offs": asdict(cut_offs),
         "parameters": None if manifest else LIKE_THE_PAPER.sha256,
         "pretrained": pretrained,

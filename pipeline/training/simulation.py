@@ -71,7 +71,8 @@ def simulate(
     Args:
         cases: for training, labelled by stiffness; stages are shared out by ``parameters.stage_shares``.
         test: further cases, labelled by histology, from anatomies that no training case shares.
-        anatomies: folder in nnU-Net's raw layout (imagesTr and labelsTr, or images and labels).
+        anatomies: folder in nnU-Net's raw layout (imagesTr and labelsTr, or images and labels), or a manifest, whose
+            test rows are left out.
         phantoms: further anatomies made from nothing, with ``phantom_size_xyz`` and ``phantom_spacing_mm_xyz``; by
             default ``PHANTOMS`` where no others are given, else none.
         sites: how many, each with a scanner of its own.
@@ -95,7 +96,11 @@ def simulate(
     parameters = parameters.with_sites(sites)
     design_seed, phantom_seed, case_seed, test_seed = np.random.SeedSequence(seed).spawn(4)
     with tempfile.TemporaryDirectory() as scratch, _pool(workers) as pool:
-        real = [Anatomy(case, *files) for case, files in find_cases(anatomies).items()] if anatomies else []
+        real = (
+            [Anatomy(case, *files) for case, files in find_cases(anatomies, without=("test",)).items()]
+            if anatomies
+            else []
+        )
         made = _make_phantoms(
             pool, Path(scratch), seed, phantom_seed.spawn(phantoms), phantom_size_xyz, phantom_spacing_mm_xyz
         )

@@ -40,7 +40,11 @@ def test_what_is_missing_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a,b\n1,2\n", "columns patient_id"), ("patient_id,image,mask\nP,i,m\nP,i,m\n", "one row a patient")],
+    [
+        ("a,b\n1,2\n", "lacks the column.s. patient_id"),
+        ("patient_id,image,mask\nP,m.csv,m.csv\nP,m.csv,m.csv\n", "Line 3: .*twice"),
+        ("patient_id,image,mask,lsm_kpa,lsm_method\nP,m.csv,m.csv,5,MRE\n", "Line 2: .*TE or VCTE"),
+    ],
 )
 def test_a_wrong_manifest_is_refused(tmp_path, text, message):
     (tmp_path / "m.csv").write_text(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +71,16 @@ def write_cohort(folder: Path, *, anatomies: int = 4, simulated: bool = True) ->
 def cases(tmp_path) -> list[CachedCase]:
     rows = read_manifest(write_cohort(tmp_path)).rows
     return [cache_case(index, row, tmp_path / "slices", SPEC) for index, row in rows.iterrows()]
+
+
+def test_prepared_slices_are_known_by_what_the_files_hold_not_by_where_they_lie(cases, tmp_path):
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for file in tmp_path.glob("*.*"):
+        shutil.copy2(file, moved)
+    rows = read_manifest(moved / "manifest.csv").rows
+    again = [cache_case(index, row, tmp_path / "slices", SPEC) for index, row in rows.iterrows()]
+    assert [case.file for case in again] == [case.file for case in cases]
 
 
 def train(manifest: Path, out: Path, **arguments):

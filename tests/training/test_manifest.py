@@ -26,7 +26,6 @@ def write(folder: Path, *rows: str) -> Path:
     [
         ("12.1", "TE", "", "lsm", True),
         ("12.0", "te", "", "lsm", False),
-        ("5", "VCTE", "F4", "lsm", False),  # a stage that is not where the label comes from
         ("30", "TE", "F2", "histology", False),
         ("", "", "F3", "histology", True),
         ("", "", "", "healthy", False),
@@ -125,6 +124,8 @@ def test_cut_offs_that_cannot_be_are_refused(wrong):
         ("p1,i.nii,m.nii,-4,TE,,lsm,,", "from 1.5 to 75"),
         ("p1,i.nii,m.nii,nan,TE,,lsm,,", "from 1.5 to 75"),
         ("p1,i.nii,m.nii,9,TE,F7,lsm,,", "F0 to F4"),
+        ("p1,i.nii,m.nii,9,TE,F4,lsm,,", "label_source must be histology"),
+        ("p1,i.nii,m.nii,,,F3,healthy,,", "label_source must be histology"),
         ("p1,i.nii,m.nii,,,,,,", "segmenter's commands only"),
     ],
 )
