@@ -124,14 +124,15 @@ def _print_series(study: Study) -> None:
 
 def _print_summary(analysis: Analysis) -> None:
     from pipeline.case import UNRELIABLE
-    from pipeline.exports.words import span
+    from pipeline.exports.report import range_words
 
     fibrosis, organs, console = analysis.fibrosis, analysis.organs, answer_console()
+    verdict = "indeterminate" if fibrosis.is_indeterminate else "positive" if fibrosis.advanced else "negative"
     side = "at or above" if fibrosis.advanced else "below"
     lines = [
-        f"Probability of {fibrosis.positive_class}: {fibrosis.probability:.2f} "
-        f"(members {span(fibrosis.ensemble_range)}), "
+        f"Probability of {fibrosis.positive_class}: {fibrosis.probability:.2f}, {verdict}: "
         f"{side} the operating point {fibrosis.threshold:.2f}" + (f". {UNRELIABLE}" if analysis.unreliable else ""),
+        range_words(fibrosis),
         f"Liver {organs.liver_ml:.0f} mL" + ("" if organs.spleen_ml is None else f", spleen {organs.spleen_ml:.0f} mL"),
         *(f"Warning: {warning.message}" for warning in analysis.warnings),
         *(note for note in (analysis.segmenter.note, analysis.classifier.note) if note),

@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,11 +60,12 @@ def evaluate(
         ManifestError: the cohort cannot be used, one line per wrong row.
         ModelError: a model is missing or damaged.
     """
-    cohort = read_manifest(manifest, cut_offs=cut_offs)
-    rows = cohort.rows[cohort.rows.split == "test"] if split == "test" else cohort.rows
+    whole = read_manifest(manifest, cut_offs=cut_offs)
+    rows = whole.rows[whole.rows.split == "test"] if split == "test" else whole.rows
     if rows.empty:
         raise ManifestError("The manifest has no rows whose split is test; choose --split all to read every row.")
-    anatomy_of = {row["patient_id"]: row["source_anatomy"] or row["patient_id"] for _, row in cohort.rows.iterrows()}
+    cohort = replace(whole, rows=rows)  # what counts as positive is said of the rows that are read
+    anatomy_of = {row["patient_id"]: row["source_anatomy"] or row["patient_id"] for _, row in whole.rows.iterrows()}
     truth = read_truth(manifest)["true_mask"]
     rows = rows.assign(true_mask=[truth.get(case, "") for case in rows["patient_id"]])
     left_out = read_left_out(manifest)

@@ -14,6 +14,7 @@ import pandas as pd
 from pipeline.statistics import Estimate, calibration
 from pipeline.statistics.auc import auc_interval, compare_aucs
 from pipeline.statistics.bootstrap import bootstrap_interval
+from pipeline.statistics.means import mean_interval
 from pipeline.statistics.proportions import operating_point
 from pipeline.training.mask_comparison import MEASURES
 
@@ -145,7 +146,8 @@ def comparisons(table: pd.DataFrame, models: Sequence[str]) -> Iterator[dict[str
 
 
 def segmentation(table: pd.DataFrame) -> dict[str, dict[str, float]] | None:
-    """Mean, standard deviation, median and extremes over the cases with a true mask; None without any.
+    """Mean with its interval, clustered by anatomy, standard deviation, median and extremes over the cases with a true
+    mask; None without any.
 
     Distances are infinite where a mask is empty; such cases count in ``not_found`` and not in the distances.
     """
@@ -154,11 +156,12 @@ def segmentation(table: pd.DataFrame) -> dict[str, dict[str, float]] | None:
         return None
     found: dict[str, dict[str, float]] = {}
     for name in MEASURES:
-        values = known[name].to_numpy(float)
-        values = values[np.isfinite(values)]
+        finite_rows = known[np.isfinite(known[name].to_numpy(float))]
+        values, anatomies = finite_rows[name].to_numpy(float), finite_rows["anatomy"].to_numpy(str)
         if len(values):
+            mean, low, high = mean_interval(values, anatomies)
             found[name] = {
-                "cases": len(values), "mean": float(values.mean()),
+                "cases": len(values), "anatomies": len(set(anatomies)), "mean": mean, "low": low, "high": high,
                 "sd": float(values.std(ddof=1)) if len(values) > 1 else math.nan, "median": float(np.median(values)),
                 "lowest": float(values.min()), "highest": float(values.max()),
             }  # fmt: skip

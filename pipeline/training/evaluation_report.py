@@ -192,10 +192,11 @@ def _segmentation(found: Mapping[str, Mapping[str, float]] | None) -> Iterator[s
     if found is None:
         yield "<p class=muted>Not measured: no case has both a mask in use and a true one.</p>"
         return
-    columns = ("mean", "sd", "median", "lowest", "highest")
+    columns = ("mean", "low", "high", "sd", "median", "lowest", "highest")
     yield html_table(
-        ["", "Cases", "Mean", "SD", "Median", "Lowest", "Highest"],
-        [[OVERLAP[key], str(values["cases"]), *(_number(values.get(c, math.nan), 3) for c in columns)]
+        ["", "Cases", "Anatomies", "Mean", "from", "to (95 %)", "SD", "Median", "Lowest", "Highest"],
+        [[OVERLAP[key], *(str(values.get(c, 0)) for c in ("cases", "anatomies")),
+          *(_number(values.get(c, math.nan), 3) for c in columns)]
          for key, values in found.items()],
         f"In {found['dice']['not_found']} cases a mask is empty; they count without distances.",
     )  # fmt: skip

@@ -200,6 +200,18 @@ def test_wrong_inputs_have_one_clear_sentence(tmp_path, manifest, no_report):
         evaluate(manifest, [model], tmp_path / "out")
 
 
+def test_the_positive_class_is_that_of_the_rows_that_are_read(tmp_path, manifest, no_report):
+    rows = pd.read_csv(manifest, dtype=str)
+    others = rows.head(2).assign(
+        patient_id=["t0", "t1"], split="train", label_source="lsm", metavir="", lsm_kpa="9", lsm_method="TE"
+    )
+    pd.concat([rows, others]).to_csv(manifest, index=False)
+    model = str(write_model(tmp_path / "model"))
+    assert evaluate(manifest, [model], tmp_path / "out")["cohort"]["positive_class"] == "METAVIR >= F3"
+    both = evaluate(manifest, [model], tmp_path / "all", split="all")
+    assert both["cohort"]["positive_class"] == "METAVIR >= F3 or, without histology, LSM > 12 kPa"
+
+
 def answers_table(labels, probabilities, **columns) -> pd.DataFrame:
     n = len(labels)
     table = pd.DataFrame({"label": labels, "probability:m": probabilities, "anatomy": [f"a{i}" for i in range(n)]})
@@ -268,9 +280,12 @@ def test_segmentation_is_summed_up_without_infinite_distances():
     table = pd.DataFrame({
         "dice": [0.9, 0.0, np.nan], "iou": [0.82, 0.0, np.nan], "hd95_mm": [5.0, np.inf, np.nan],
         "assd_mm": [1.0, np.inf, np.nan], "volume_error_percent": [2.0, -100.0, np.nan],
+        "anatomy": ["a", "b", "c"],
     })  # fmt: skip
     found = segmentation(table)
     assert found is not None
     assert (found["dice"]["mean"], found["hd95_mm"]["mean"], found["hd95_mm"]["cases"]) == (0.45, 5.0, 1)
     assert found["dice"]["not_found"] == 1
+    assert found["dice"]["anatomies"] == 2
+    assert found["dice"]["low"] < 0 < found["dice"]["high"], "two anatomies tell nearly nothing"
     assert segmentation(table[2:]) is None

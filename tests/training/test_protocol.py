@@ -83,6 +83,17 @@ def test_the_report_says_that_it_is_simulation_and_whose_the_other_figures_are(s
         assert f'href="{test}/report.html"' in page
 
 
+def test_rows_of_the_paper_on_masks_and_scores_stand_beside_ours(study):
+    out, _ = study
+    written, page = (out / "table.md").read_text(), (out / "report.html").read_text(encoding="utf-8")
+    overlap = json.loads((out / "protocol.json").read_text())["segmentation"]["dice"]
+    assert overlap["low"] <= overlap["mean"] <= overlap["high"]
+    for line in (f"| Dice | n = 8 ({overlap['anatomies']} anatomies) | {overlap['mean']:.3f} (", "| IoU |", "| 0.923 |"):
+        assert line in written
+    assert "<h2>Liver masks</h2>" in page
+    assert "Segmentation score" in written
+
+
 def test_leak_tests_are_read_on_the_larger_test_and_the_site_against_the_site(study):
     content = json.loads((study[0] / "protocol.json").read_text(encoding="utf-8"))
     rows = {row["test"]: row for row in content["leaks"]}
