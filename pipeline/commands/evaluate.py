@@ -33,7 +33,7 @@ def evaluate(
         Literal["paper"] | None, typer.Option(help="Run a whole study instead: masks, trainings, leak tests, tables.")
     ] = None,
     size: Annotated[
-        Literal["cpu", "full"], typer.Option(help="Of the study: under four hours on two cores, or for a GPU.")
+        Literal["cpu", "full"], typer.Option(help="Of the study: for two cores without a GPU, or for a GPU.")
     ] = "cpu",
     anatomies: Annotated[
         Path | None, typer.Option(help="For the study's simulation: folder with imagesTr and labelsTr.")
