@@ -36,7 +36,7 @@ def simulate(
     test: Annotated[int, typer.Option(help="Further cases with histology, from anatomies of their own.")] = 0,
     seed: Seed = 0,
     anatomies: Annotated[
-        Path | None, typer.Option(help="Folder with imagesTr and labelsTr (or images and labels).")
+        Path | None, typer.Option(help="Folder with imagesTr and labelsTr (or images and labels), or a manifest.")
     ] = None,
     phantoms: Annotated[
         int | None, typer.Option(help="Phantom anatomies; by default 24 where no others are given, else none.")

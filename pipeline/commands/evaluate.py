@@ -36,7 +36,7 @@ def evaluate(
         Literal["cpu", "full"], typer.Option(help="Of the study: for two cores without a GPU, or for a GPU.")
     ] = "cpu",
     anatomies: Annotated[
-        Path | None, typer.Option(help="For the study's simulation: folder with imagesTr and labelsTr.")
+        Path | None, typer.Option(help="For the study's simulation: folder with imagesTr and labelsTr, or a manifest.")
     ] = None,
     segmenter: Annotated[str, typer.Option(help="Of the study, by name or folder.")] = "liver_t2",
     pretrained: Annotated[

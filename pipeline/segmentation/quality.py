@@ -21,24 +21,6 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
     return 2 * int((a & b).sum()) / both if both else 1.0
 
 
-def surface_distances(a: np.ndarray, b: np.ndarray, spacing_mm: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Distance in mm of each surface voxel of ``a`` from the surface of ``b``, and the other way round.
-
-    Bool arrays of one shape, ``spacing_mm`` in the order of their axes; infinite where one is empty.
-    """
-    if not a.any() or not b.any():
-        return np.array([np.inf]), np.array([np.inf])
-    box = ndimage.find_objects((a | b).astype(np.uint8))[0]
-    surfaces = [mask[box] & ~ndimage.binary_erosion(mask[box]) for mask in (a, b)]
-    distances = [ndimage.distance_transform_edt(~surface, sampling=spacing_mm) for surface in surfaces]
-    return distances[1][surfaces[0]], distances[0][surfaces[1]]
-
-
-def percentile_95(there: np.ndarray, back: np.ndarray) -> float:
-    """HD95 in mm from ``surface_distances``: the larger of the two directed 95th percentiles."""
-    return float(max(np.percentile(way, 95, method="lower") for way in (there, back)))
-
-
 def mean_pairwise_dice(masks: Sequence[np.ndarray]) -> float:
     """Agreement of an ensemble: the mean Dice over all pairs of members."""
     return float(np.mean([dice(a, b) for a, b in combinations(masks, 2)]))

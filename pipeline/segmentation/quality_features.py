@@ -15,13 +15,11 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from pipeline.segmentation.quality import dice, largest_component, percentile_95, surface_distances
+from pipeline.segmentation.quality import dice, largest_component
 
 Features = dict[str, float]
 Box = tuple[slice, ...]
 RING_MM = 12.0
-SURE, POSSIBLE = 0.8, 0.2
-"""Probabilities of the inner and the outer outline whose distance is a sign of doubt."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +34,6 @@ class Sign:
 SIGNS = {
     "second_look": Sign("up", "the network outlines a slightly altered image differently"),
     "expected_dice": Sign("up", "the network is unsure what belongs to the liver"),
-    "worst_slices": Sign("up", "in some slices the network is unsure what belongs to the liver"),
-    "second_look_mm": Sign("down", "the outline moves far when the image is slightly altered"),
-    "doubt_mm": Sign("down", "the network's sure and its possible outline lie far apart"),
-    "other_organs": Sign("up", "the network is unsure about the organs around the liver too"),
     "edges": Sign("up", "the outline does not follow edges in the image"),
     "largest_component": Sign("up", "parts of what was taken for liver lie apart"),
     "dropped_components": Sign("down", "what was taken for liver lies in many pieces"),
@@ -68,45 +62,18 @@ def features(
     found = (logits.argmax(0) == liver).numpy()
     if not found.any():
         return None
-    shares = logits.softmax(0).numpy()
-    probability = shares[liver]
+    probability = logits.softmax(0)[liver].numpy()
     mask, sizes = largest_component(found)
     tile = tile_around(mask, patch)
     second = (second_look(data, tile, patch, look).argmax(0) == liver).numpy()
     return {
         "second_look": dice(found[tile], second),
-        "second_look_mm": log_hd95(mask[tile], largest_component(second)[0], spacing_mm_zyx),
-        "doubt_mm": log_hd95(probability > SURE, largest_component(probability > POSSIBLE)[0], spacing_mm_zyx),
-        "expected_dice": float(expected_dice(probability, found)),
-        "worst_slices": float(np.quantile(expected_dice(probability, found, axis=(1, 2))[found.any((1, 2))], 0.1)),
+        "expected_dice": float(2 * probability[found].sum() / (probability.sum() + found.sum())),
         "largest_component": float(sizes.max() / sizes.sum()),
         "dropped_components": float(np.log1p(len(sizes) - 1)),
         "edge_contact": edge_contact(mask),
-        "other_organs": other_organs(shares, liver),
         **_local(data[0].numpy(), mask, np.array(spacing_mm_zyx)),
     }
-
-
-def expected_dice(probability: np.ndarray, found: np.ndarray, axis: tuple[int, ...] | None = None) -> np.ndarray:
-    """Dice to be expected of ``found``, were the network's probability right; over ``axis``, by default all."""
-    both = probability.sum(axis) + found.sum(axis)
-    return 2 * (probability * found).sum(axis) / np.maximum(both, 1e-6)
-
-
-def other_organs(shares: np.ndarray, liver: int) -> float:
-    """``expected_dice`` of what is neither liver nor background; 1 where the network knows no such labels.
-
-    ``shares``: (label, z, y, x) probabilities, background first.
-    """
-    others = [label for label in range(1, len(shares)) if label != liver]
-    if not others:
-        return 1.0
-    return float(expected_dice(shares[others].sum(0), np.isin(shares.argmax(0), others)))
-
-
-def log_hd95(a: np.ndarray, b: np.ndarray, spacing_mm_zyx: tuple[float, ...]) -> float:
-    """Natural logarithm of the HD95 of two masks in mm, between 1 and 200 mm."""
-    return float(np.log(np.clip(percentile_95(*surface_distances(a, b, spacing_mm_zyx)), 1, 200)))
 
 
 def tile_around(mask: np.ndarray, patch: tuple[int, int, int]) -> Box:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 FILE = "quality.json"
 SCHEMA = 2
-"""Of that file; the first had no distances."""
+"""Of that file and of the signs' formulas: counted up whenever either changes. The first had no distances."""
 TELLING = -0.25
 """What a sign must take from the logit of the Dice to be named as a reason."""
 

@@ -10,7 +10,9 @@ from scipy.stats import t
 from pipeline.statistics.estimate import UNKNOWN, Estimate
 
 
-def mean_interval(values: np.ndarray, clusters: np.ndarray) -> Estimate:
+def mean_interval(
+    values: np.ndarray, clusters: np.ndarray, within: tuple[float, float] = (-math.inf, math.inf)
+) -> Estimate:
     """Mean of cases, with Student's 95 % interval from the spread between clusters (linearised, as of a ratio of sums).
 
     With one case a cluster it is the usual interval of a mean. Cochran, Sampling Techniques (1977), section 11.7.
@@ -18,6 +20,7 @@ def mean_interval(values: np.ndarray, clusters: np.ndarray) -> Estimate:
     Args:
         values: (cases,) finite.
         clusters: (cases,) as in ``bootstrap.cluster_draws``.
+        within: what the mean can be at all; the interval is cut there.
 
     Returns:
         No interval (NaN) for a single cluster, and nothing known without cases.
@@ -31,4 +34,4 @@ def mean_interval(values: np.ndarray, clusters: np.ndarray) -> Estimate:
     residuals = np.bincount(names, weights=values - mean)
     error = math.sqrt(count / (count - 1) * float((residuals**2).sum())) / len(values)
     reach = float(t.ppf(0.975, count - 1)) * error
-    return Estimate(mean, mean - reach, mean + reach)
+    return Estimate(mean, max(mean - reach, within[0]), min(mean + reach, within[1]))

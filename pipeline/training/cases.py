@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import ManifestError
-from pipeline.training.manifest import read_manifest
+from pipeline.training.manifest import SPLIT_NAMES, read_manifest
 
 SUFFIX = "_0000.nii.gz"
 SPLITS = "splits_final.json"
@@ -19,7 +19,7 @@ def find_cases(data: Path, *, without: Collection[str] = ()) -> dict[str, tuple[
     """Image and label file by case, sorted by case.
 
     ``data`` is a folder with ``imagesTr`` and ``labelsTr`` (nnU-Net's raw layout; ``images`` and ``labels`` will do),
-    or a cohort manifest (CSV), whose rows with a ``split`` in ``without`` are left out.
+    or a cohort manifest (CSV), whose rows with a ``split`` in ``without`` are left out; their files may lie elsewhere.
 
     Raises:
         ManifestError: neither; a case without its label, named; a wrong row, as ``read_manifest`` says; or no row is
@@ -36,7 +36,7 @@ def anatomies_of(data: Path) -> dict[str, str]:
     """Source anatomy by case: ``source_anatomy`` of a manifest where it is given, else each case is its own."""
     if not data.is_file():
         return {case: case for case in find_cases(data)}
-    rows = _rows(data)
+    rows = _rows(data, absent=SPLIT_NAMES)
     return {case: anatomy or case for case, anatomy in zip(rows["patient_id"], rows["source_anatomy"], strict=True)}
 
 
@@ -53,7 +53,7 @@ def own_folds(data: Path, cases: Collection[str]) -> list[list[str]]:
         ManifestError: ``splits_final.json`` is damaged or divides other cases.
     """
     if data.is_file():
-        rows = _rows(data)
+        rows = _rows(data, absent=SPLIT_NAMES)
         valid = sorted(case for case in rows["patient_id"][rows["split"] == "valid"] if case in cases)
         return [valid] if 0 < len(valid) < len(cases) else []
     if not (data / SPLITS).is_file():
@@ -91,7 +91,7 @@ def _from_folder(data: Path) -> dict[str, tuple[Path, Path]]:
 
 
 def _from_manifest(file: Path, without: Collection[str]) -> dict[str, tuple[Path, Path]]:
-    rows = _rows(file)
+    rows = _rows(file, absent=without)
     rows = rows[~rows["split"].isin(list(without))]
     if rows.empty:
         raise ManifestError(f"Every row of the manifest is of a split that is left out here ({', '.join(without)}).")
@@ -99,5 +99,5 @@ def _from_manifest(file: Path, without: Collection[str]) -> dict[str, tuple[Path
     return {case: (Path(image), Path(mask)) for case, image, mask in zip(*columns, strict=True)}
 
 
-def _rows(file: Path) -> pd.DataFrame:
-    return read_manifest(file, need=("patient_id", "image", "mask")).rows
+def _rows(file: Path, absent: Collection[str]) -> pd.DataFrame:
+    return read_manifest(file, need=("patient_id", "image", "mask"), absent=absent).rows

@@ -255,7 +255,7 @@ def write_nnunet(cases: list[Case], out: Path) -> None:
         "file_ending": ".nii.gz",
     }
     (out / "dataset.json").write_text(json.dumps(dataset, indent=1) + "\n", encoding="utf-8")
-    if names["train"] and names["valid"]:
+    if len(names["train"]) > 1 and names["valid"]:
         healthy = sorted(case.name for case in cases if case.group == "healthy")
         held_out = [healthy[part::HEALTHY_PARTS] for part in range(HEALTHY_PARTS)] if healthy else [[]]
         folds = [

@@ -19,6 +19,8 @@ from pipeline.statistics.proportions import operating_point
 from pipeline.training.mask_comparison import MEASURES
 
 STRATA = {"segmentation_score": "Segmentation score", "site": "Site", "sex": "Sex"}
+POSSIBLE = {"dice": (0.0, 1.0), "iou": (0.0, 1.0), "volume_error_percent": (-100.0, math.inf)}
+"""What the mean of a segmentation measure can be; a distance cannot be negative."""
 BOOTSTRAPPED: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "brier": calibration.brier,
     "calibration_slope": calibration.slope,
@@ -159,7 +161,7 @@ def segmentation(table: pd.DataFrame) -> dict[str, dict[str, float]] | None:
         finite_rows = known[np.isfinite(known[name].to_numpy(float))]
         values, anatomies = finite_rows[name].to_numpy(float), finite_rows["anatomy"].to_numpy(str)
         if len(values):
-            mean, low, high = mean_interval(values, anatomies)
+            mean, low, high = mean_interval(values, anatomies, POSSIBLE.get(name, (0.0, math.inf)))
             found[name] = {
                 "cases": len(values), "anatomies": len(set(anatomies)), "mean": mean, "low": low, "high": high,
                 "sd": float(values.std(ddof=1)) if len(values) > 1 else math.nan, "median": float(np.median(values)),

@@ -100,6 +100,7 @@ def read_manifest(
     *,
     need: Collection[str] = ("patient_id", "image", "mask", "label_source"),
     cut_offs: CutOffs = DEFAULT_CUT_OFFS,
+    absent: Collection[str] = (),
 ) -> Cohort:
     """Read and check a cohort.
 
@@ -110,6 +111,7 @@ def read_manifest(
         need: columns that must be filled in every row; without ``label_source`` a row may have no label, and counts as
             not advanced.
         cut_offs: what counts as advanced fibrosis.
+        absent: splits whose files may lie elsewhere.
 
     Raises:
         ManifestError: with one line for each wrong row.
@@ -122,7 +124,11 @@ def read_manifest(
     rows["split"] = rows["split"].str.lower()
     for column in ("image", "mask"):
         rows[column] = [str(path.parent / cell) if cell else "" for cell in rows[column]]
-    faults = [fault for index, row in enumerate(rows.to_dict("records")) for fault in row_faults(index, row, need)]
+    faults: list[str] = []
+    for index, row in enumerate(rows.to_dict("records")):
+        faults += row_faults(index, row, need)
+        if row["split"] not in absent:
+            faults += file_faults(index, row)
     faults += duplicates(rows)
     if faults:
         raise ManifestError("\n".join(faults))
@@ -189,21 +195,24 @@ def row_faults(index: int, row: Mapping[Any, str], need: Collection[str]) -> Ite
         if not row[column]:
             more = "; a row without a label is for the segmenter's commands only" if column == "label_source" else ""
             yield f"{line}: {column} is empty{more}."
-    for column in ("image", "mask"):
-        if row[column] and not Path(row[column]).is_file():
-            yield f"{line}: the {column} file does not exist."
     source = row["label_source"]
     if source not in ("", "histology", "lsm", "healthy"):
         yield f"{line}: label_source must be histology, lsm or healthy."
     if row["metavir"] not in METAVIR and (row["metavir"] or source == "histology"):
         yield f"{line}: metavir must be one of F0 to F4 where label_source is histology, else empty or one of them."
+    elif row["metavir"] and source in ("lsm", "healthy"):
+        yield f"{line}: metavir is given, so label_source must be histology; or leave metavir empty."
     if row["split"] not in SPLIT_NAMES:
         yield f"{line}: split must be train, valid or test, or empty."
     if row["split"] == "test" and source not in ("histology", ""):
         yield f"{line}: a test split takes histology only."
-    elif row["metavir"] and source in ("lsm", "healthy"):
-        yield f"{line}: metavir is given, so label_source must be histology; or leave metavir empty."
     yield from number_faults(line, row)
+
+
+def file_faults(index: int, row: Mapping[Any, str]) -> Iterator[str]:
+    for column in ("image", "mask"):
+        if row[column] and not Path(row[column]).is_file():
+            yield f"Line {index + 2}: the {column} file does not exist."
 
 
 def number_faults(line: str, row: Mapping[Any, str]) -> Iterator[str]:

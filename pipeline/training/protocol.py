@@ -24,7 +24,6 @@ from models import registry
 from models.registry import file_sha256
 from pipeline.classification.slices import InputSpec
 from pipeline.errors import ManifestError
-from pipeline.training.cases import find_cases
 from pipeline.training.classifier import train_classifier
 from pipeline.training.classifier_fold import Settings
 from pipeline.training.evaluation import evaluate
@@ -32,7 +31,7 @@ from pipeline.training.manifest import DEFAULT_CUT_OFFS, CutOffs, read_manifest,
 from pipeline.training.predicted_masks import Members, predict_masks
 from pipeline.training.protocol_report import ENSEMBLE, LEAKS, MAIN, SHUFFLED, SITE, Study, write_report
 from pipeline.training.remembered import digest, write_whole
-from pipeline.training.simulation import simulate
+from pipeline.training.simulation import find_anatomies, simulate
 from pipeline.training.simulation_parameters import LIKE_THE_PAPER
 
 log = logging.getLogger(__name__)
@@ -201,7 +200,7 @@ def check_same_study(
         "size": asdict(size),
         "segmenter": [model.name, model.sha256],
         "manifest": manifest and file_sha256(manifest),
-        "anatomies": sorted(find_cases(anatomies, without=("test",))) if anatomies else [],
+        "anatomies": sorted(anatomy.name for anatomy in find_anatomies(anatomies)) if anatomies else [],
         "cut_offs": asdict(cut_offs),
         "parameters": None if manifest else LIKE_THE_PAPER.sha256,
         "pretrained": pretrained,

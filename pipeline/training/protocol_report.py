@@ -286,8 +286,8 @@ def mask_lines(content: Mapping[str, Any]) -> Iterator[list[str]]:
         if found["cases"]:
             behind = f"n = {found['cases']} ({found['anatomies']} anatomies)"
             row = {"mean": found["mean"], "mean_low": found["low"], "mean_high": found["high"]}
-            yield [OVERLAP[name], behind, cell(row, "mean"), f"{found['sd']:.3f}", f"{found['lowest']:.3f}",
-                   f"{theirs:.3f}"]  # fmt: skip
+            spread = f"{found['sd']:.3f}" if math.isfinite(found["sd"]) else ""
+            yield [OVERLAP[name], behind, cell(row, "mean"), spread, f"{found['lowest']:.3f}", f"{theirs:.3f}"]
 
 
 def by_score(content: Mapping[str, Any]) -> Iterator[str]:

@@ -30,6 +30,7 @@ from pipeline.statistics.bootstrap import bootstrap_interval
 from pipeline.statistics.estimate import Estimate
 from pipeline.statistics.proportions import proportion
 from pipeline.training import segmenter_card
+from pipeline.training.corruptions import AND
 from pipeline.training.robustness import UNCORRUPTED, measure_corruptions
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class Figures:
     far: int
     far_flagged: Estimate
     """Masks with an HD95 above 20 mm, whatever their Dice."""
+    single: Figures | None = None
+    """The same of single corruptions alone."""
 
     def lines(self) -> list[str]:
         """A line a figure: value, interval, counts, aim, and whether it is met."""
@@ -81,11 +84,17 @@ class Figures:
             (f"Share of {self.good} masks with Dice from 0.90 flagged", _said(self.good_flagged), "at most 0.10",
              self.good_flagged.value <= 0.10),
         )  # fmt: skip
+        alone = self.single
         return [
             f"{self.masks} masks of {self.anatomies} anatomies, {self.refused} more predictions gave no liver",
             *(f"{name}: {value} (aim: {aim}, {'met' if met else 'NOT met'})" for name, value, aim, met in aims),
             f"Share of {self.far} masks with an HD95 above {POOR_HD95_MM:.0f} mm flagged: {_said(self.far_flagged)}",
-        ]
+            *([] if alone is None else [
+                f"Without the pairs of corruptions ({alone.masks} masks, {alone.poor} of them poor): correlation "
+                f"{_said(alone.rank_correlation)}, error {_said(alone.mean_absolute_error)}, flagged of the poor "
+                f"{_said(alone.poor_flagged)}, of the good {_said(alone.good_flagged)}"
+            ]),
+        ]  # fmt: skip
 
 
 def _said(figure: Estimate) -> str:
@@ -167,18 +176,33 @@ def with_flag(rows: pd.DataFrame) -> QualityModel:
     return replace(fit(rows), flag_below=round(flag, 4), flag_above_mm=round(far_flag, 2))
 
 
-def cross_validate(rows: pd.DataFrame, refused: int) -> Figures:
-    """Fit and choose the margin without an anatomy, then judge its masks; intervals over anatomies."""
-    groups, truth = rows["anatomy"].to_numpy(), rows["dice"].to_numpy()
+def judge_left_out(rows: pd.DataFrame) -> pd.DataFrame:
+    """``rows`` with ``predicted`` Dice and ``flagged``, by models that were fitted, and their flags chosen, without the
+    row's anatomy."""
+    groups = rows["anatomy"].to_numpy()
     predicted, flagged = np.empty(len(rows)), np.zeros(len(rows), bool)
     for train, test in GroupKFold(min(FOLDS, len(set(groups)))).split(rows, groups=groups):
         model = with_flag(rows.iloc[train])
         predicted[test], distance = predict(model, rows.iloc[test])
         flagged[test] = (predicted[test] < model.flag_below) | (distance > model.flag_above_mm)
-    far = (rows["hd95_mm"] > POOR_HD95_MM).to_numpy()
+    return rows.assign(predicted=predicted, flagged=flagged)
+
+
+def cross_validate(rows: pd.DataFrame, refused: int) -> Figures:
+    """What ``judge_left_out`` is worth; intervals over anatomies."""
+    judged = judge_left_out(rows)
+    single = judged[~judged["corruption"].str.contains(AND)]
+    alone = figures_of(single, refused) if len(single) < len(judged) else None
+    return replace(figures_of(judged, refused), single=alone)
+
+
+def figures_of(judged: pd.DataFrame, refused: int) -> Figures:
+    groups, truth, predicted = (judged[name].to_numpy() for name in ("anatomy", "dice", "predicted"))
+    flagged = judged["flagged"].to_numpy(bool)
+    far = (judged["hd95_mm"] > POOR_HD95_MM).to_numpy()
     poor, good = truth < POOR_BELOW, truth >= GOOD_FROM
     return Figures(
-        masks=len(rows), anatomies=len(set(groups)), refused=refused, poor=int(poor.sum()), good=int(good.sum()),
+        masks=len(judged), anatomies=len(set(groups)), refused=refused, poor=int(poor.sum()), good=int(good.sum()),
         rank_correlation=bootstrap_interval(
             lambda i: float(spearmanr(predicted[i], truth[i]).statistic), groups, seed=0, draws=500
         ),
@@ -229,7 +253,7 @@ def write(folder: Path, model: QualityModel, weights: Mapping[str, str], figures
         "flag_below": model.flag_below,
         **_sum(model.overlap),
         "hd95": {"flag_above_mm": model.flag_above_mm, **_sum(model.closeness)},
-        "cross_validation": {"by": "anatomy", **_plain(figures)},
+        "cross_validation": {"by": "anatomy", **_plain(figures), "in_words": figures.lines()},
     }
     file = folder / FILE
     file.with_suffix(".new").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -246,4 +270,6 @@ def _plain(figures: Figures) -> dict[str, Any]:
     for name, value in vars(figures).items():
         ends = [round(float(v), 4) if np.isfinite(v) else None for v in value] if isinstance(value, tuple) else None
         plain[name] = value if ends is None else dict(zip(("value", "low", "high"), ends, strict=True))
-    return plain | {"in_words": figures.lines()}
+        if isinstance(value, Figures):
+            plain[name] = _plain(value)
+    return plain

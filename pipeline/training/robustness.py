@@ -24,6 +24,7 @@ from pipeline.case import LIVER, POOR_BELOW, Source, Volume, view
 from pipeline.errors import ManifestError, ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment_observed
 from pipeline.segmentation.quality_features import SIGNS
+from pipeline.segmentation.quality_prediction import SCHEMA
 from pipeline.training import corruptions
 from pipeline.training.cases import anatomies_of, find_cases
 from pipeline.training.mask_comparison import compare
@@ -39,7 +40,7 @@ SEVERITIES = (0.35, 0.7, 1.0)
 ROWS = "corrupted_cases.csv"
 KEY = ["case", "member", "weights", "corruption", "severity"]
 COLUMNS = [*KEY, "anatomy", "content", "refused", "dice", "hd95_mm", *SIGNS]
-"""``content``: a digest of the case's image and labels and of the version of the corruptions."""
+"""``content``: a digest of the case's image and labels and of the versions of corruptions and signs."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def measure_corruptions(
     kept = folder.folder.with_name(f"{folder.folder.name}.work") / ROWS
     kept.parent.mkdir(exist_ok=True)
     content = {
-        case: digest([corruptions.VERSION, *map(file_sha256, files[case])]) for case in unseen
+        case: digest([corruptions.VERSION, SCHEMA, *map(file_sha256, files[case])]) for case in unseen
     }  # fmt: skip
     rows = _kept(kept, weights, content) if resume else []
     done = {(row["case"], row["corruption"], row["severity"]) for row in rows}
@@ -134,7 +135,8 @@ def measure_corruptions(
 
 
 def _kept(file: Path, weights: dict[str, str], content: dict[str, str]) -> list[dict]:
-    """Rows of an earlier call by these very weights of these very files; none where the file has other columns."""
+    """Rows of earlier calls by these very weights, of these very files or of other cases; none where the file has other
+    columns."""
     if not file.is_file():
         return []
     table = pd.read_csv(file, dtype=dict.fromkeys(("case", "anatomy", "member", "weights", "content"), str))
@@ -143,7 +145,7 @@ def _kept(file: Path, weights: dict[str, str], content: dict[str, str]) -> list[
     return [
         row
         for row in table.to_dict("records")
-        if (weights.get(row["member"]), content.get(row["case"])) == (row["weights"], row["content"])
+        if weights.get(row["member"]) == row["weights"] and content.get(row["case"], row["content"]) == row["content"]
     ]
 
 

@@ -50,11 +50,11 @@ def write_folder(
 def unseen_anatomies(folds: Mapping[str, Sequence[str]], anatomy_of: Mapping[str, str]) -> dict[str, list[str]]:
     """The anatomies of which each member has seen no case at all, and the others under ``SEEN_BY_ALL``.
 
-    Folds that come with the data may hold out one case of an anatomy and train on another.
+    Folds that come with the data may hold out one case of an anatomy and train on another, and a case more than once.
     """
     found: dict[str, list[str]] = {}
     for member, held_out in folds.items():
-        learnt = {anatomy_of[case] for name, cases in folds.items() if name != member for case in cases}
+        learnt = {anatomy_of[case] for cases in folds.values() for case in cases if case not in held_out}
         if member != segmenter_card.SEEN_BY_ALL:
             found[member] = sorted({anatomy_of[case] for case in held_out} - learnt)
     named = {anatomy for names in found.values() for anatomy in names}

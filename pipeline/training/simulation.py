@@ -21,7 +21,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from pipeline.errors import ManifestError
-from pipeline.training.cases import find_cases
+from pipeline.training.cases import anatomies_of, find_cases
 from pipeline.training.phantom import make_phantom
 from pipeline.training.simulated_case import TRUE_MASKS, CasePlan, make_case
 from pipeline.training.simulated_person import manifest_row
@@ -71,8 +71,8 @@ def simulate(
     Args:
         cases: for training, labelled by stiffness; stages are shared out by ``parameters.stage_shares``.
         test: further cases, labelled by histology, from anatomies that no training case shares.
-        anatomies: folder in nnU-Net's raw layout (imagesTr and labelsTr, or images and labels), or a manifest, whose
-            test rows are left out.
+        anatomies: folder in nnU-Net's raw layout (imagesTr and labelsTr, or images and labels), or a manifest, as
+            ``find_anatomies`` takes it.
         phantoms: further anatomies made from nothing, with ``phantom_size_xyz`` and ``phantom_spacing_mm_xyz``; by
             default ``PHANTOMS`` where no others are given, else none.
         sites: how many, each with a scanner of its own.
@@ -96,11 +96,7 @@ def simulate(
     parameters = parameters.with_sites(sites)
     design_seed, phantom_seed, case_seed, test_seed = np.random.SeedSequence(seed).spawn(4)
     with tempfile.TemporaryDirectory() as scratch, _pool(workers) as pool:
-        real = (
-            [Anatomy(case, *files) for case, files in find_cases(anatomies, without=("test",)).items()]
-            if anatomies
-            else []
-        )
+        real = find_anatomies(anatomies) if anatomies else []
         made = _make_phantoms(
             pool, Path(scratch), seed, phantom_seed.spawn(phantoms), phantom_size_xyz, phantom_spacing_mm_xyz
         )
@@ -126,6 +122,19 @@ def simulate(
     # Last, so that a manifest stands only beside a whole cohort.
     rows = [manifest_row(plan, truth, parameters) for plan, truth in zip(plans, truths, strict=True)]
     return _write_table(out / "manifest.csv", rows)
+
+
+def find_anatomies(data: Path) -> list[Anatomy]:
+    """The first case of each source anatomy, none of one that a test split knows. Raises as ``find_cases``."""
+    cases, anatomy_of = find_cases(data, without=("test",)), anatomies_of(data)
+    tested = {anatomy for case, anatomy in anatomy_of.items() if case not in cases}
+    firsts: dict[str, Anatomy] = {}
+    for case, files in cases.items():
+        if anatomy_of[case] not in tested:
+            firsts.setdefault(anatomy_of[case], Anatomy(anatomy_of[case], *files))
+    if not firsts:
+        raise ManifestError("Every anatomy of the manifest is in its test split too; give others.")
+    return list(firsts.values())
 
 
 @contextmanager

@@ -122,6 +122,15 @@ def test_training_leaves_out_a_manifests_test_rows_and_keeps_its_valid_ones(tmp_
     assert list(find_cases(manifest)) == ["a", "b", "c", "d", "e"], "other commands read them"
 
 
+def test_files_of_a_split_that_is_left_out_may_lie_elsewhere(tmp_path):
+    manifest = write_manifest(tmp_path, a="train", b="test", c="valid", d="train")
+    (tmp_path / "b.nii.gz").unlink()
+    cases, split = nnunet_plan.divide(manifest)
+    assert (list(cases), split) == (["a", "c", "d"], [fold("ad", "c")])
+    with pytest.raises(ManifestError, match="Line 3: the image file does not exist"):
+        find_cases(manifest)
+
+
 def test_a_manifest_without_valid_rows_is_dealt_out(tmp_path):
     manifest = write_manifest(tmp_path, a="train", b="test", c="train", d="train", e="train")
     assert nnunet_plan.divide(manifest, folds=2)[1] == [fold("ce", "ad"), fold("ad", "ce")]

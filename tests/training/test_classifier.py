@@ -169,7 +169,7 @@ def test_checkpoints_of_other_settings_or_cases_are_refused(trained, tmp_path):
     with pytest.raises(ModelError, match="other settings"):
         train(folder / "manifest.csv", folder / "model", epochs=3)
     with pytest.raises(ModelError, match="or cases"):
-        train(write_cohort(tmp_path), tmp_path / "other", epochs=2, work=folder / "model.work")
+        train(write_cohort(tmp_path, anatomies=5), tmp_path / "other", epochs=2, work=folder / "model.work")
 
 
 def test_folds_trained_one_by_one_make_the_same_model(trained, tmp_path):

@@ -88,7 +88,11 @@ def test_rows_of_the_paper_on_masks_and_scores_stand_beside_ours(study):
     written, page = (out / "table.md").read_text(), (out / "report.html").read_text(encoding="utf-8")
     overlap = json.loads((out / "protocol.json").read_text())["segmentation"]["dice"]
     assert overlap["low"] <= overlap["mean"] <= overlap["high"]
-    for line in (f"| Dice | n = 8 ({overlap['anatomies']} anatomies) | {overlap['mean']:.3f} (", "| IoU |", "| 0.923 |"):
+    for line in (
+        f"| Dice | n = 8 ({overlap['anatomies']} anatomies) | {overlap['mean']:.3f} (",
+        "| IoU |",
+        "| 0.923 |",
+    ):
         assert line in written
     assert "<h2>Liver masks</h2>" in page
     assert "Segmentation score" in written

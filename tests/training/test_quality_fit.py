@@ -64,6 +64,18 @@ def test_the_plan_deals_severities_out_over_the_cases(model):
     assert all(first != second for first, second in (job.corruption.split(AND) for job in two))
 
 
+def test_other_data_and_fewer_cases_cost_no_finished_prediction(model, data, tmp_path):
+    robustness.measure_corruptions(data, model, device="cpu")
+    kept = model.with_name("tiny.work") / robustness.ROWS
+    before = pd.read_csv(kept)
+    write_case(tmp_path / "more", "another", 9)
+    (model / "folds.json").write_text(json.dumps({"fold0": [*CASES[:2], "another"], "fold1": CASES[2:]}))
+    alone = robustness.measure_corruptions(tmp_path / "more", model, device="cpu")
+    assert set(alone["case"]) == {"another"}
+    after = pd.read_csv(kept)
+    pd.testing.assert_frame_equal(after[after["case"] != "another"].reset_index(drop=True), before)
+
+
 def test_pairs_of_corruptions_are_measured_and_kept_out_of_the_mean_over_single_ones(model, data):
     rows = robustness.measure_corruptions(data, model, pairs=1, device="cpu")
     table = robustness.summarise(rows).set_index("corruption")

@@ -13,7 +13,7 @@ from pipeline.errors import ModelError
 from pipeline.segmentation import Segmenter
 from pipeline.training import segmenter_export
 from pipeline.training.model_folder import drafted
-from pipeline.training.segmenter_card import SEEN_BY_ALL
+from pipeline.training.segmenter_card import SEEN_BY_ALL, folds_of
 from tests.segmentation.conftest import LABELS, tiny_network, write_model
 
 CONFIGURATION = "3d_fullres"
@@ -144,3 +144,10 @@ def test_a_new_model_takes_the_place_of_an_earlier_one_as_a_whole_or_not_at_all(
     assert sorted(part.name for part in earlier.iterdir()) == ["fold0", "model.json", "notes.txt"]
     assert (earlier / "model.json").read_text() == "new"
     assert [folder.name for folder in earlier.parent.iterdir()] == ["model"]
+
+
+def test_a_case_that_several_members_hold_out_is_unseen_by_each_of_them():
+    split = [{"train": ["t", "h2"], "val": ["v", "h1"]}, {"train": ["t", "h1"], "val": ["v", "h2"]}]
+    folds = folds_of(split)
+    found = segmenter_export.unseen_anatomies(folds, {case: case for case in ("t", "v", "h1", "h2")})
+    assert found == {"fold0": ["h1", "v"], "fold1": ["h2", "v"], SEEN_BY_ALL: ["t"]}

@@ -20,7 +20,7 @@ from pipeline.training.scanner import Background, apply_background
 from pipeline.training.signs import Signs, add_ascites, add_texture, displacement
 from pipeline.training.simulated_case import draw_signs
 from pipeline.training.simulated_person import draw_biopsy, draw_elastography
-from pipeline.training.simulation import Anatomy, Design, plan_cases, simulate, split_sources
+from pipeline.training.simulation import Anatomy, Design, find_anatomies, plan_cases, simulate, split_sources
 from pipeline.training.simulation_parameters import DEFAULTS
 
 SMALL = {"phantoms": 2, "phantom_size_xyz": (48, 48, 12), "phantom_spacing_mm_xyz": (6.7, 6.7, 20.0)}
@@ -42,6 +42,23 @@ def organs() -> np.ndarray:
     labels[((z - 7) / 5) ** 2 + ((y - 42) / 27) ** 2 + ((x - 40) / 30) ** 2 < 1] = LIVER
     labels[((z - 7) / 3) ** 2 + ((y - 60) / 12) ** 2 + ((x - 98) / 10) ** 2 < 1] = SPLEEN
     return labels
+
+
+def test_a_manifests_relatives_are_one_anatomy_and_those_of_its_test_split_are_left_out(tmp_path):
+    for name in ("i.nii", "m.nii"):
+        (tmp_path / name).touch()
+    lines = [
+        "a2,i.nii,m.nii,,A",
+        "a1,i.nii,m.nii,train,A",
+        "b1,i.nii,m.nii,,B",
+        "b2,gone.nii,m.nii,test,B",
+        "c,i.nii,m.nii,,",
+    ]
+    (tmp_path / "m.csv").write_text("\n".join(["patient_id,image,mask,split,source_anatomy", *lines]) + "\n")
+    assert [anatomy.name for anatomy in find_anatomies(tmp_path / "m.csv")] == ["A", "c"]
+    (tmp_path / "m.csv").write_text("\n".join(["patient_id,image,mask,split,source_anatomy", *lines[2:4]]) + "\n")
+    with pytest.raises(ManifestError, match="test split too"):
+        find_anatomies(tmp_path / "m.csv")
 
 
 def rows(path):
