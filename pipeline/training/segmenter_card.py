@@ -214,7 +214,8 @@ def corruption_section(folder: Path) -> str:
         before = pd.read_csv(folder / BEFORE, dtype={"weights": str})
         table.insert(2, "before", table["corruption"].map(before.set_index("corruption")["mean Dice"]))
         told = f"""
-"Before" is the mean Dice of the weights that this training started from (SHA-256 {before["weights"][0]}...)."""
+"Before" is the mean Dice of the weights that this training started from (SHA-256 {before["weights"][0]}...), over
+{before["predictions"][0]} predictions a corruption."""
     return f"""
 ## Corrupted images
 Mean liver Dice of members that have not seen the case, by corruption and severity (1 is worse than a reader
