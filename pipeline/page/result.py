@@ -8,6 +8,7 @@ from html import escape
 from pipeline import RESEARCH_USE
 from pipeline.case import UNRELIABLE, Analysis, Fibrosis, OrganMask
 from pipeline.exports.words import percents
+from pipeline.page.form import QUALITIES
 
 SPLEEN_RANGE = "healthy adults 107–315 mL"
 
@@ -100,9 +101,9 @@ def _facts(analysis: Analysis) -> str:
 
 
 def quality_words(organs: OrganMask) -> str:
-    """Score and predicted Dice in a few words."""
-    wording = {1: "usable as it is", 2: "small edits wished", 3: "poor"}
-    return f"score {organs.score} of 3 ({wording[organs.score or 3]}), Dice about {organs.predicted_dice:.2f}"
+    """Score, in the words of the review's question, and predicted Dice."""
+    words = {number: label for label, number in QUALITIES}
+    return f"{words[organs.score or 3]}, Dice about {organs.predicted_dice:.2f}"
 
 
 def _warnings(analysis: Analysis) -> str:

@@ -133,5 +133,5 @@ def test_a_poor_mask_stands_next_to_the_probability_and_a_good_one_does_not() ->
     html = result_html(replace(analysis, organs=poor, warnings=mask_warnings(poor)), {})
     number = html[html.index("fr-number") : html.index("fr-scale")]
     assert UNRELIABLE in number
-    assert "score 3 of 3" in html
+    assert "3 poor, Dice about 0.61" in html
     assert "the outline is blurred" in html
