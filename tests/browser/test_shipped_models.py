@@ -36,6 +36,13 @@ def test_an_example_becomes_a_saved_review(new_visitor: Callable[..., Visitor], 
     page.click("#fr-analyse")
     page.wait_for_selector(".fr-progress")
     page.wait_for_selector(".fr-verdict")
+    assert "Dice about 0." in page.inner_text("#fr-result"), "the quality of the mask is predicted"
+    assert page.evaluate(
+        """() => {
+          const edge = document.querySelector("#fr-result").getBoundingClientRect().right;
+          return [...document.querySelectorAll(".fr-facts dd")].every((e) => e.getBoundingClientRect().right < edge);
+        }"""
+    ), "a figure stands beside its card"
     with page.expect_download() as download:
         page.click("text=Liver mask (NIfTI)")
     file = nib.Nifti1Image.from_bytes(gunzip(download.value.path().read_bytes()))
