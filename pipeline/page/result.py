@@ -87,16 +87,16 @@ def _facts(analysis: Analysis) -> str:
     organs, heat = analysis.organs, analysis.heatmap
     spleen = "not segmented by this model" if organs.spleen_ml is None else f"{organs.spleen_ml:.0f} mL"
     dice = "one member only" if organs.ensemble_dice is None else f"Dice {organs.ensemble_dice:.3f}"
-    quality = f"<dt>Predicted quality of the mask</dt><dd>{quality_words(organs)}</dd>" if organs.score else ""
+    quality = f"<div><dt>Predicted quality</dt><dd>{quality_words(organs)}</dd></div>" if organs.score else ""
     evidence = "no positive evidence" if heat.heat_outside_liver is None else f"{_percent(heat.heat_outside_liver)}"
     usual = "" if organs.spleen_ml is None else f' <span class="fr-small">({SPLEEN_RANGE})</span>'
     return f"""
   <dl class="fr-facts">
-    <dt>Liver volume</dt><dd>{organs.liver_ml:.0f} mL</dd>
-    <dt>Spleen volume{usual}</dt><dd>{spleen}</dd>
-    <dt>Agreement of the segmenters</dt><dd>{dice}</dd>
+    <div><dt>Liver volume</dt><dd>{organs.liver_ml:.0f} mL</dd></div>
+    <div><dt>Spleen volume{usual}</dt><dd>{spleen}</dd></div>
+    <div><dt>Agreement of the segmenters</dt><dd>{dice}</dd></div>
     {quality}
-    <dt>Heat outside the liver <span class="fr-small">(uncut map)</span></dt><dd>{evidence}</dd>
+    <div><dt>Heat outside the liver <span class="fr-small">(uncut map)</span></dt><dd>{evidence}</dd></div>
   </dl>"""
 
 

@@ -23,7 +23,8 @@ def main() -> None:
     """Take all pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "assets" / "screenshots")
-    parser.add_argument("--case", type=Path, default=ROOT / "assets" / "examples" / "abdomen_t2.nii.gz")
+    parser.add_argument("--case", type=Path, default=ROOT / "assets" / "examples" / "abdomen_t2_dicom.zip")
+    parser.add_argument("--slice", type=int, default=23, help="to show, counted from 1 below")
     parser.add_argument("--stand-in", action="store_true", help="the tests' stand-in instead of the shipped models")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -33,11 +34,13 @@ def main() -> None:
             chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
             browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
             for scheme, size in (("light", (1280, 800)), ("dark", (1280, 800)), ("light", (820, 1180))):
-                take(browser, page.address, given.case, given.out, scheme, size)
+                take(browser, page.address, given.case, given.slice, given.out, scheme, size)
             browser.close()
 
 
-def take(browser: Browser, address: str, case: Path, out: Path, scheme: str, size: tuple[int, int]) -> None:
+def take(
+    browser: Browser, address: str, case: Path, number: int, out: Path, scheme: str, size: tuple[int, int]
+) -> None:
     """One case in one look: the result beside the slices, and for the desk the review form and the other planes."""
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
@@ -54,6 +57,11 @@ def take(browser: Browser, address: str, case: Path, out: Path, scheme: str, siz
     page.wait_for_selector(".fr-verdict")
     page.wait_for_selector('.fr-viewer[data-state="ready"]')
     page.wait_for_timeout(2500)
+    while not page.inner_text(".frv-counter").startswith(f"slice {number} /"):
+        before = page.inner_text(".frv-counter")
+        page.locator(".frv-stage").press("ArrowUp" if int(before.split()[1]) < number else "ArrowDown")
+        page.wait_for_function("(was) => document.querySelector('.frv-counter').innerText !== was", arg=before)
+    page.wait_for_timeout(1000)
     device = "tablet" if size[0] < 1000 else "desk"
     page.screenshot(path=out / f"result_{device}_{scheme}.png")
     if (device, scheme) == ("desk", "light"):
