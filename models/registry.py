@@ -30,6 +30,8 @@ KINDS = ("segmenter", "classifier")
 MEMBER = r"fold(?:\d+|all)"
 WEIGHTS = MEMBER + r"/model[\w.-]*\.safetensors"
 """What ``model.json`` may name, so that no name leads out of the model's folder."""
+DESCRIPTIONS = ("model.json", "plans.json", "dataset.json", "folds.json", "quality.json")
+"""What decides, beside the weights, what a model answers and says of itself."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,15 @@ class ModelFolder:
 
     @property
     def sha256(self) -> str:
-        """One hash over the hashes of the chosen members' files."""
+        """One hash over the hashes of the chosen members' weight files."""
         chosen = {k: v for k, v in self.info["sha256"].items() if k.split("/")[0] in self.members}
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def whole_sha256(self) -> str:
+        """One hash over ``DESCRIPTIONS``, of which model.json states the hash of every weight file."""
+        there = {name: file_sha256(self.folder / name) for name in DESCRIPTIONS if (self.folder / name).is_file()}
+        return hashlib.sha256(json.dumps(there, sort_keys=True).encode()).hexdigest()
 
     def model_info(self) -> ModelInfo:
         return ModelInfo(self.name, self.sha256, self.info["trained_on"], self.info.get("note", ""))

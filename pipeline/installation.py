@@ -27,10 +27,7 @@ from pipeline.classification.predict import read_member
 from pipeline.errors import ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment
 
-FILES = (
-    "model.json", "plans.json", "dataset.json", "folds.json", "quality.json", "MODEL_CARD.md", "evaluation.csv",
-    "corruptions.csv", "corruptions_before.csv",
-)  # fmt: skip
+FILES = (*registry.DESCRIPTIONS, "MODEL_CARD.md", "evaluation.csv", "corruptions.csv", "corruptions_before.csv")
 INDEX = "model.safetensors.index.json"
 ALLOWED = re.compile(
     "|".join([*map(re.escape, FILES), registry.WEIGHTS, registry.MEMBER + "/" + re.escape(INDEX)]), re.ASCII
@@ -59,7 +56,7 @@ def install(source: str, *, name: str | None = None, sha256: str | None = None, 
     Args:
         source: a model folder, or ``owner/name@COMMIT`` of the Hub with all 40 hex digits of the commit.
         name: what it is called here; else the name of the folder or repository.
-        sha256: what ``ModelFolder.sha256`` of the whole model must be.
+        sha256: what ``ModelFolder.whole_sha256`` must be.
         replace: take the place of an installed model of this name.
 
     Raises:
@@ -79,8 +76,8 @@ def install(source: str, *, name: str | None = None, sha256: str | None = None, 
             copy = Path(beside) / name
             _fetch(source, copy)
             model = check(copy)
-            if sha256 is not None and model.sha256 != sha256.lower():
-                raise ModelError(f"The model's hash is {model.sha256}, not the one that was asked for.")
+            if sha256 is not None and model.whole_sha256 != sha256.lower():
+                raise ModelError(f"The model's hash is {model.whole_sha256}, not the one that was asked for.")
             _put(copy, target)
     except OSError as error:
         raise ModelError("The model cannot be written into the site's model folder; make room or rights.") from error

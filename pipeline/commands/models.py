@@ -48,7 +48,8 @@ def show(name: Annotated[str, typer.Argument(help="Name or folder; liver_t2/fold
         model = registry.find(name)
         facts = {"name": model.name} | {k: v for k, v in model.info.items() if k not in ("schema", "name", "sha256")}
         facts["simulated"] = SIMULATED[_row(model)["simulated"]]
-        facts["sha256"], facts["folder"] = model.sha256, str(model.folder)
+        facts["sha256 of the weights"], facts["sha256 of the whole model"] = model.sha256, model.whole_sha256
+        facts["folder"] = str(model.folder)
         figures = _figures(model)
     console = answer_console()
     for key, value in facts.items():
@@ -62,7 +63,7 @@ def show(name: Annotated[str, typer.Argument(help="Name or folder; liver_t2/fold
 def install(
     source: Annotated[str, typer.Argument(help="A model folder, or OWNER/NAME@COMMIT of the Hugging Face Hub.")],
     name: Annotated[str | None, typer.Option(help="What it is called here; else as its folder or repository.")] = None,
-    sha256: Annotated[str | None, typer.Option(help="The whole model's hash, as show prints it.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="Of the whole model, as show prints it.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of an installed model.")] = False,
 ) -> None:
     """Check a model and install it for this site; one that is refused changes nothing."""
@@ -71,7 +72,7 @@ def install(
         from pipeline.installation import install as install_model
 
         model = install_model(source, name=name, sha256=sha256, replace=replace)
-    typer.echo(f"Installed the {model.info['kind']} {model.name}, sha256 {model.sha256}.")
+    typer.echo(f"Installed the {model.info['kind']} {model.name}, sha256 {model.whole_sha256}.")
     typer.echo("An app that is running offers it after its next start.")
 
 
@@ -109,6 +110,7 @@ def _row(model: ModelFolder) -> dict[str, Any]:
         "licence": str(model.info.get("licence", "unknown")),
         "size_bytes": sum(file.stat().st_size for file in files if file.is_file()),
         "sha256": model.sha256,
+        "whole_sha256": model.whole_sha256,
         "shipped": model.folder.parent == registry.SHIPPED,
     }
 

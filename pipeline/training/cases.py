@@ -87,7 +87,11 @@ def _from_folder(data: Path) -> dict[str, tuple[Path, Path]]:
         cases = {file.name.removesuffix(SUFFIX): file for file in images.glob(f"*{SUFFIX}")}
         if cases:
             return {case: (image, labels / f"{case}.nii.gz") for case, image in cases.items()}
-    raise ManifestError(f"The data folder needs imagesTr with files that end in {SUFFIX}, and labelsTr beside it.")
+    if not data.is_dir():
+        raise ManifestError("There is no such data folder or manifest; check the path.")
+    raise ManifestError(
+        f"The data folder needs imagesTr (or images) with files that end in {SUFFIX}, and labelsTr (or labels)."
+    )
 
 
 def _from_manifest(file: Path, without: Collection[str]) -> dict[str, tuple[Path, Path]]:

@@ -70,7 +70,7 @@ Each case is read by the one member that has not seen its anatomy ({cases} cases
 - The indeterminate zone reaches from the highest cut with a sensitivity of 0.90 to the lowest with a specificity of
   0.90, and is widened to hold the threshold.
 - The pooled AUC uses the members' logits as they were before scaling.
-- The heat scale is the upper quartile of the positives' strongest out-of-fold heat; the same for every case.
+{unscaled}- The heat scale is the upper quartile of the positives' strongest out-of-fold heat; the same for every case.
 
 ## Limits
 - Cross-validation within one cohort says nothing about sites, scanners, protocols or causes of disease outside it.
@@ -109,8 +109,20 @@ def model_card(info: Mapping[str, Any], name: str) -> str:
         "stopping": "All epochs on all cases of the part." if patience is None else stopped,
         "cases": figures["cases"], "positives": figures["positives"],
         "fold_aucs": ", ".join(f"{value:.3f}" for value in figures["fold_aucs"]),
+        "unscaled": unscaled(info.get("calibration", {})),
         "zone": f"{zone[0]} to {zone[1]}" if zone else "none: one cut keeps both promises",
     })  # fmt: skip
+
+
+def unscaled(calibration: Mapping[str, Mapping[str, float]]) -> str:
+    """Which members kept their scale, since their answers did not rise with the label."""
+    members = [name for name, fitted in calibration.items() if (fitted["scale"], fitted["shift"]) == (1, 0)]
+    if not members:
+        return ""
+    return (
+        f"- No scale could be fitted for {', '.join(members)}, whose answers did not rise with the label: their\n"
+        "  probabilities are not at the share of positives of the cohort.\n"
+    )
 
 
 def header(info: Mapping[str, Any], name: str) -> str:

@@ -196,6 +196,8 @@ def model_info(
     kind = "simulated" if cohort.simulated else "labelled"
     leak = LEAK_NOTES.get(settings.labels)
     notes = [SIMULATED_NOTE] * cohort.simulated + ([leak] if leak else [])
+    if not leak and not measured.auc.low > 0.5:
+        notes.append(f"Out of fold it was not shown to tell more than chance (AUC {measured.auc.value:.2f}).")
     zone = {"indeterminate": [round(cut, 4) for cut in measured.indeterminate]} if measured.indeterminate else {}
     return {
         "schema": 1,

@@ -30,6 +30,8 @@ def contact_sheet(manifest: Path, path: Path, *, columns: int = 5) -> Path:
     Raises:
         ManifestError: no truth.csv beside the manifest, or the picture's name ends otherwise.
     """
+    if not manifest.is_file():
+        raise ManifestError("There is no such manifest; check the path.")
     if not (manifest.parent / "truth.csv").is_file():
         raise ManifestError("There is no truth.csv beside the manifest; give the manifest of a simulated cohort.")
     if path.suffix.lower() not in (".png", ".pdf"):
@@ -38,15 +40,17 @@ def contact_sheet(manifest: Path, path: Path, *, columns: int = 5) -> Path:
     truth = list(read_rows(manifest.parent / "truth.csv"))
     if not all("stage" in case and case.get("patient_id") in rows for case in truth):
         raise ManifestError("truth.csv gives no stages for the manifest's cases; give that of a simulated cohort.")
-    figure = Figure(figsize=(3.6 * columns, 2.75 * len(STAGE_NAMES)), facecolor="black")
+    by_stage = [[case for case in truth if case["stage"] == stage][:columns] for stage in STAGE_NAMES]
+    columns = max(1, *(len(chosen) for chosen in by_stage))
+    figure = Figure(figsize=(3.6 * columns, 2.75 * len(STAGE_NAMES) + 0.3), facecolor="black")
     axes = figure.subplots(len(STAGE_NAMES), columns, squeeze=False)
-    for stage, line in zip(STAGE_NAMES, axes, strict=True):
-        chosen = [case for case in truth if case["stage"] == stage][:columns]
+    figure.suptitle("Simulated fibrosis: no patient", color="white", fontsize=11, y=0.995, va="top")
+    for chosen, line in zip(by_stage, axes, strict=True):
         for axis in line:
             axis.axis("off")
         for axis, case in zip(line, chosen, strict=False):
             _draw(axis, manifest.parent, rows[case["patient_id"]], case)
-    figure.subplots_adjust(0, 0, 1, 1, 0.01, 0.01)
+    figure.subplots_adjust(0, 0, 1, 1 - 0.3 / figure.get_size_inches()[1], 0.01, 0.01)
     figure.savefig(path, dpi=110, facecolor="black")
     return path
 

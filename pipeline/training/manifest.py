@@ -147,6 +147,8 @@ def read_table(file: Path, fault: str) -> pd.DataFrame:
     """
     try:
         table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise ManifestError("There is no such manifest or table; check the path.") from error
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ManifestError(fault) from error
     return table.apply(lambda column: column.str.strip())
@@ -199,7 +201,7 @@ def row_faults(index: int, row: Mapping[Any, str], need: Collection[str]) -> Ite
     if source not in ("", "histology", "lsm", "healthy"):
         yield f"{line}: label_source must be histology, lsm or healthy."
     if row["metavir"] not in METAVIR and (row["metavir"] or source == "histology"):
-        yield f"{line}: metavir must be one of F0 to F4 where label_source is histology, else empty or one of them."
+        yield f"{line}: metavir must be one of F0 to F4, and given where label_source is histology."
     elif row["metavir"] and source in ("lsm", "healthy"):
         yield f"{line}: metavir is given, so label_source must be histology; or leave metavir empty."
     if row["split"] not in SPLIT_NAMES:
@@ -212,7 +214,7 @@ def row_faults(index: int, row: Mapping[Any, str], need: Collection[str]) -> Ite
 def file_faults(index: int, row: Mapping[Any, str]) -> Iterator[str]:
     for column in ("image", "mask"):
         if row[column] and not Path(row[column]).is_file():
-            yield f"Line {index + 2}: the {column} file does not exist."
+            yield f"Line {index + 2}: the {column} file does not exist; paths are relative to the manifest."
 
 
 def number_faults(line: str, row: Mapping[Any, str]) -> Iterator[str]:

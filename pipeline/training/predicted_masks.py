@@ -70,7 +70,8 @@ def predict_masks(
     true mask is the one that truth.csv beside the manifest names, else the manifest's.
 
     ``segmentation_score`` is that of the overlap with the true mask, where there is none the segmenter's own, if any.
-    An interrupted run goes on: a case is segmented again only where its image or the segmenter has changed.
+    An interrupted run goes on: a case is segmented again only where its image, the segmenter or the
+    options have changed.
 
     Args:
         segmenter: name or path; ``NAME/fold1`` for one member.

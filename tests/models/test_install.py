@@ -124,7 +124,7 @@ def test_a_faulty_model_is_refused_by_name_and_changes_nothing(segmenter, spoil,
 def test_a_good_segmenter_is_installed_listed_and_chosen(segmenter):
     expected = content(segmenter)
     given = registry.read(segmenter)
-    model = install(str(segmenter), name="ours", sha256=given.sha256)
+    model = install(str(segmenter), name="ours", sha256=given.whole_sha256)
     shutil.rmtree(segmenter)
     assert (model.name, model.sha256) == ("ours", given.sha256)
     assert content(registry.site_folder() / "ours") == expected
@@ -132,6 +132,16 @@ def test_a_good_segmenter_is_installed_listed_and_chosen(segmenter):
     assert "ours" not in registry.names("classifier")
     assert registry.find("ours", "segmenter").members == ("fold0", "fold1")
     assert registry.find("ours/fold1", "segmenter").state("fold1")
+
+
+def test_the_whole_models_hash_tells_a_changed_threshold_and_a_removed_note(tmp_path):
+    folder = write_classifier(tmp_path / "net", members=1).folder
+    weights, pinned = registry.read(folder).sha256, registry.read(folder).whole_sha256
+    change(folder / "model.json", threshold=0.95, note="")
+    assert registry.read(folder).sha256 == weights
+    with pytest.raises(ModelError, match="not the one that was asked for"):
+        install(str(folder), sha256=pinned)
+    assert install(str(folder), sha256=registry.read(folder).whole_sha256).info["threshold"] == 0.95
 
 
 def test_a_good_classifier_is_installed_and_a_faulty_one_is_not(tmp_path):

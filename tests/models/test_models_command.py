@@ -31,7 +31,8 @@ def test_what_ships_and_what_is_installed_is_listed(segmenter):
     assert rows["ours"] == {
         "name": "ours", "kind": "segmenter", "members": ["fold0"], "trained_on": "boxes", "simulated": True,
         "licence": "CC0", "size_bytes": (segmenter / "fold0" / "model.safetensors").stat().st_size,
-        "sha256": registry.read(segmenter).sha256, "shipped": False,
+        "sha256": registry.read(segmenter).sha256,
+        "whole_sha256": registry.read(segmenter).whole_sha256, "shipped": False,
     }  # fmt: skip
     table = run("list").stdout
     line = next(line for line in table.splitlines() if "ours" in line)
@@ -46,6 +47,7 @@ def test_a_model_is_shown_with_figures_hash_and_folder(segmenter):
     )
     said = run("show", segmenter).stdout
     assert registry.read(segmenter).sha256 in said
+    assert f"sha256 of the whole model: {registry.read(segmenter).whole_sha256}" in said
     assert f"folder: {segmenter}" in said
     assert "simulated: yes" in said
     figures = next(line.split() for line in said.splitlines() if line.strip().startswith("liver"))

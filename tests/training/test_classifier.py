@@ -23,9 +23,10 @@ from pipeline.classification import Classifier
 from pipeline.classification.predict import read_member
 from pipeline.classification.slices import InputSpec
 from pipeline.errors import ManifestError, ModelError
+from pipeline.statistics import Estimate
 from pipeline.training import classifier_fold
 from pipeline.training.classifier import train_classifier
-from pipeline.training.classifier_card import command
+from pipeline.training.classifier_card import command, model_card
 from pipeline.training.classifier_data import CachedCase, cache_case, draw_slices, draw_training_input, vary_mask
 from pipeline.training.classifier_fold import Run, Settings, learning_rate, train_fold
 from pipeline.training.classifier_pretrained import backbone_weights
@@ -99,7 +100,7 @@ def test_a_training_writes_a_classifier_that_says_what_it_is(trained):
     found = find(folder / "model", "classifier")
     classifier = Classifier(found, CPU)
     assert found.members == ("fold0", "fold1")
-    assert classifier.info.note == SIMULATED_NOTE
+    assert classifier.info.note.startswith(SIMULATED_NOTE)
     assert "8 simulated cases (4 positive) from 4 anatomies" in classifier.info.trained_on
     assert classifier.positive_class == "LSM > 12 kPa"
     assert classifier.threshold == pytest.approx(measured.threshold, abs=1e-3)
@@ -132,13 +133,20 @@ def test_the_model_card_carries_the_measured_figures_and_the_note(trained):
     assert info["manifest_sha256"] == hashlib.sha256((folder / "manifest.csv").read_bytes()).hexdigest()
     assert info["manifest_sha256"] in card
     assert "train-classifier MANIFEST -o MODEL --folds 2 --epochs 2`" in card
+    fitted = {"fold0": {"scale": 2.0, "shift": 0.1}}
+    assert "No scale" not in model_card(info | {"calibration": fitted}, "boxes")
+    kept = fitted | {"fold1": {"scale": 1.0, "shift": 0.0}}
+    assert "No scale could be fitted for fold1, whose" in model_card(info | {"calibration": kept}, "boxes")
 
 
 def test_a_real_cohort_carries_no_note(trained):
     folder, measured = trained
     cohort = replace(read_manifest(folder / "manifest.csv"), simulated=False, description="")
-    info = model_info(cohort, [], Settings(), SPEC, measured)
+    able = replace(measured, auc=Estimate(0.81, 0.62, 0.93))
+    info = model_info(cohort, [], Settings(), SPEC, able)
     assert info["note"] == ""
+    by_chance = model_info(cohort, [], Settings(), SPEC, replace(measured, auc=Estimate(0.58, 0.41, 0.75)))
+    assert by_chance["note"] == "Out of fold it was not shown to tell more than chance (AUC 0.58)."
     assert "simulated" not in info["trained_on"]
 
 

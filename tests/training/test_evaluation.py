@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -148,12 +149,15 @@ def test_true_masks_give_dice(tmp_path, manifest):
     labels = np.zeros((6, 24, 24), np.uint8)
     labels[1:5, 6:18, 5:10] = LIVER
     write_image(tmp_path / "true.nii.gz", labels)
-    (tmp_path / "truth.csv").write_text("patient_id,true_mask\ncase0,true.nii.gz\ncase1,mask1.nii.gz\n")
+    (tmp_path / "truth.csv").write_text(
+        "patient_id,true_mask\ncase0,true.nii.gz\ncase1,copy.nii.gz\ncase2,mask2.nii.gz\n"
+    )
+    shutil.copy(tmp_path / "mask1.nii.gz", tmp_path / "copy.nii.gz")
     found = evaluate(manifest, [str(write_model(tmp_path / "model"))], tmp_path / "out", device="cpu")
     table = pd.read_csv(tmp_path / "out" / "cases.csv").set_index("patient_id")
     assert table.loc["case0", "dice"] == pytest.approx(2 * 5 / (5 + 11))
     assert table.loc["case1", ["dice", "hd95_mm"]].tolist() == [1.0, 0.0]
-    assert table["dice"].notna().sum() == 2
+    assert table["dice"].notna().sum() == 2, "a mask that is the true one is not compared with itself"
     assert found["segmentation"]["dice"]["cases"] == 2
     assert (tmp_path / "out" / "report.html").read_text().count("data:image/svg+xml") == 5
 

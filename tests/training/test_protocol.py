@@ -186,7 +186,7 @@ def test_a_given_cohort_that_cannot_be_used_leaves_nothing_behind(study, tmp_pat
     rows[rows["split"] == "test"].to_csv(manifest, index=False)
     with pytest.raises(ManifestError, match="others to learn from"):
         run_protocol(tmp_path / "out", manifest=manifest, size=TINY)
-    with pytest.raises(ManifestError, match="cannot be read"):
+    with pytest.raises(ManifestError, match="no such manifest"):
         run_protocol(tmp_path / "out", manifest=tmp_path / "missing.csv", size=TINY)
     with pytest.raises(ManifestError, match="leave them out"):
         run_protocol(tmp_path / "out", manifest=manifest, anatomies=tmp_path, size=TINY)

@@ -322,5 +322,8 @@ def test_contact_sheet_is_drawn_and_refuses_what_it_cannot_draw(cohort, tmp_path
     assert contact_sheet(cohort, tmp_path / "sheet.png", columns=2).stat().st_size > 10_000
     with pytest.raises(ManifestError, match=r"\.png or \.pdf"):
         contact_sheet(cohort, tmp_path / "sheet.txt")
+    with pytest.raises(ManifestError, match="no such manifest"):
+        contact_sheet(tmp_path / "manifest.csv", tmp_path / "sheet.png")
+    (tmp_path / "manifest.csv").touch()
     with pytest.raises(ManifestError, match=r"truth\.csv"):
         contact_sheet(tmp_path / "manifest.csv", tmp_path / "sheet.png")
