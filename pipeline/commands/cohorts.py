@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.commands.shared import Device, Out, Seed, faults_in_one_line, progress_bar
+from pipeline.commands.shared import Device, Out, Seed, case_by_case, faults_in_one_line, progress_bar
 
 
 def import_cirrmri600(
@@ -18,10 +18,7 @@ def import_cirrmri600(
     with faults_in_one_line(), progress_bar() as progress:
         from pipeline.training import cirrmri600
 
-        task = progress.add_task("Checking volumes", total=None)
-        imported = cirrmri600.import_cirrmri600(
-            source, out, progress=lambda done, total: progress.update(task, completed=done, total=total)
-        )
+        imported = cirrmri600.import_cirrmri600(source, out, progress=case_by_case(progress, "Checking volumes"))
     typer.echo(imported.table.to_string(index=False))
     typer.echo(f"{imported.linked} files hard-linked, {imported.copied} copied, into {out}")
     if imported.faults:
@@ -51,11 +48,10 @@ def simulate(
     with faults_in_one_line(), progress_bar() as progress:
         from pipeline.training import simulation
 
-        task = progress.add_task("Making cases", total=cases + test)
         manifest = simulation.simulate(
             out, cases=cases, test=test, seed=seed, anatomies=anatomies, phantoms=phantoms, sites=sites,
             confounding=confounding, poor_masks=poor_masks, workers=workers,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            progress=case_by_case(progress, "Making cases"),
         )  # fmt: skip
     typer.echo(f"{cases + test} cases in {manifest}")
     if contact_sheet:
@@ -78,10 +74,9 @@ def predict_masks(
     with faults_in_one_line(), progress_bar() as progress:
         from pipeline.training import predicted_masks
 
-        task = progress.add_task("Segmenting cases", total=None)
         masked = predicted_masks.predict_masks(
             manifest, out, segmenter=segmenter, members=members, one_pass=one_pass, device=device,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            progress=case_by_case(progress, "Segmenting cases"),
         )  # fmt: skip
     typer.echo(f"{masked.cases} cases in {masked.manifest}, {masked.segmented} segmented in this run")
     if len(masked.dice):

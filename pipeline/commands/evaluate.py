@@ -8,7 +8,16 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from pipeline.commands.shared import Device, Out, Seed, answer_console, faults_in_one_line, log_shown, progress_bar
+from pipeline.commands.shared import (
+    Device,
+    Out,
+    Seed,
+    answer_console,
+    case_by_case,
+    faults_in_one_line,
+    log_shown,
+    progress_bar,
+)
 from pipeline.errors import ManifestError
 
 
@@ -59,11 +68,10 @@ def evaluate(
         from pipeline.training import evaluation
         from pipeline.training.manifest import CutOffs
 
-        task = progress.add_task("Reading cases", total=None)
         found = evaluation.evaluate(
             manifest, models, out, split=split, prevalence=prevalence,
             cut_offs=CutOffs(lsm_cut, metavir_cut.upper()), seed=seed, device=device,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            progress=case_by_case(progress, "Reading cases"),
         )  # fmt: skip
     table = Table("model", "cases", "positive", "AUC", "95 % interval")
     for name, model in found["models"].items():

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -69,6 +69,18 @@ def progress_bar() -> Progress:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def case_by_case(progress: Progress, words: str) -> Callable[[int, int], None]:
+    """A callback with cases done and in all: moves the bar, or says every tenth part of them where none is drawn."""
+    task = progress.add_task(words, total=None)
+
+    def tell(done: int, total: int) -> None:
+        progress.update(task, completed=done, total=total)
+        if progress.disable and 10 * done // total > 10 * (done - 1) // total:
+            typer.echo(f"{words}: {done} of {total}", err=True)
+
+    return tell
 
 
 def answer_console() -> Console:

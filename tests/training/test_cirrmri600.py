@@ -166,6 +166,7 @@ def test_the_command_prints_the_table_and_refuses_in_one_line(tmp_path):
     assert done.exit_code == 0
     assert "published" in done.stdout
     assert "hard-linked" in done.stdout
+    assert done.stderr == "Checking volumes: 1 of 1\n", "where no bar is drawn"
     again = runner.invoke(app, ["import-cirrmri600", str(tmp_path / "data"), "-o", str(tmp_path / "out")])
     assert again.exit_code == 2
     assert len(again.stderr.strip().splitlines()) == 1
