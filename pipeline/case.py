@@ -216,6 +216,16 @@ class Fibrosis:
         return self.indeterminate is not None and self.indeterminate[0] <= self.probability < self.indeterminate[1]
 
     @property
+    def verdict(self) -> str:
+        """``positive``, ``negative`` or ``indeterminate``."""
+        return "indeterminate" if self.is_indeterminate else "positive" if self.advanced else "negative"
+
+    @property
+    def side(self) -> str:
+        """Of the operating point, in words."""
+        return "at or above" if self.advanced else "below"
+
+    @property
     def mask_sensitive(self) -> bool:
         """Whether the probability hangs on the liver's outline: another one would turn the verdict, and by no narrow
         margin, or move the probability far on one side of it."""

@@ -127,11 +127,10 @@ def _print_summary(analysis: Analysis) -> None:
     from pipeline.exports.report import range_words
 
     fibrosis, organs, console = analysis.fibrosis, analysis.organs, answer_console()
-    verdict = "indeterminate" if fibrosis.is_indeterminate else "positive" if fibrosis.advanced else "negative"
-    side = "at or above" if fibrosis.advanced else "below"
     lines = [
-        f"Probability of {fibrosis.positive_class}: {fibrosis.probability:.2f}, {verdict}: "
-        f"{side} the operating point {fibrosis.threshold:.2f}" + (f". {UNRELIABLE}" if analysis.unreliable else ""),
+        f"Probability of {fibrosis.positive_class}: {fibrosis.probability:.2f}, {fibrosis.verdict}: "
+        f"{fibrosis.side} the operating point {fibrosis.threshold:.2f}"
+        + (f". {UNRELIABLE}" if analysis.unreliable else ""),
         range_words(fibrosis),
         f"Liver {organs.liver_ml:.0f} mL" + ("" if organs.spleen_ml is None else f", spleen {organs.spleen_ml:.0f} mL"),
         *(f"Warning: {warning.message}" for warning in analysis.warnings),

@@ -66,10 +66,8 @@ def _result(page: Page, analysis: Analysis) -> None:
     fibrosis, note = analysis.fibrosis, analysis.classifier.note
     page.paragraph(0.5, 1.50, f"Probability of {fibrosis.positive_class}", width=7.27, size=10, bold=True, lines=1)
     page.text(0.5, 1.98, f"{fibrosis.probability:.2f}", size=34, bold=True)
-    verdict = "Indeterminate" if fibrosis.is_indeterminate else "Positive" if fibrosis.advanced else "Negative"
-    page.text(1.95, 1.86, verdict, size=13, bold=True)
-    side = "at or above" if fibrosis.advanced else "below"
-    page.text(1.95, 2.11, f"{side} the operating point", size=8, colour=MUTED)
+    page.text(1.95, 1.86, fibrosis.verdict.capitalize(), size=13, bold=True)
+    page.text(1.95, 2.11, f"{fibrosis.side} the operating point", size=8, colour=MUTED)
     if analysis.unreliable:
         page.text(1.95, 2.29, UNRELIABLE, size=7.5, colour=AMBER_DARK, bold=True)
     _scale(page, fibrosis)

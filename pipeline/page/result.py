@@ -29,15 +29,13 @@ def result_html(analysis: Analysis, downloads: Mapping[str, str]) -> str:
 
 def _verdict(analysis: Analysis) -> str:
     fibrosis, classifier = analysis.fibrosis, analysis.classifier
-    word = "indeterminate" if fibrosis.is_indeterminate else "positive" if fibrosis.advanced else "negative"
-    side = "at or above" if fibrosis.advanced else "below"
     note = f'<p class="fr-note" role="note">{escape(classifier.note)}</p>' if classifier.note else ""
     doubt = f'<strong class="fr-unreliable" role="note">{UNRELIABLE}</strong>' if analysis.unreliable else ""
     return f"""
-  <p class="fr-verdict"><span class="fr-verdict-{word}">Model: {word}</span>
+  <p class="fr-verdict"><span class="fr-verdict-{fibrosis.verdict}">Model: {fibrosis.verdict}</span>
     for {escape(fibrosis.positive_class)}</p>
   <p class="fr-number"><b>{_percent(fibrosis.probability)}</b> probability,
-    {side} the operating point of {_percent(fibrosis.threshold)} {doubt}</p>
+    {fibrosis.side} the operating point of {_percent(fibrosis.threshold)} {doubt}</p>
   {scale_html(fibrosis)}
   {_range_words(fibrosis)}
   {note}

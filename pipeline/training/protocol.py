@@ -29,7 +29,8 @@ from pipeline.training.classifier_fold import Settings
 from pipeline.training.evaluation import evaluate
 from pipeline.training.manifest import DEFAULT_CUT_OFFS, CutOffs, read_manifest, read_table
 from pipeline.training.predicted_masks import Members, predict_masks
-from pipeline.training.protocol_report import ENSEMBLE, LEAKS, MAIN, SHUFFLED, SITE, Study, write_report
+from pipeline.training.protocol_report import write_report
+from pipeline.training.protocol_tables import ENSEMBLE, LEAKS, MAIN, SHUFFLED, SITE, Study
 from pipeline.training.remembered import digest, write_whole
 from pipeline.training.simulation import find_anatomies, simulate
 from pipeline.training.simulation_parameters import LIKE_THE_PAPER

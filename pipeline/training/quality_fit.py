@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -152,11 +152,16 @@ def predict(model: QualityModel, rows: pd.DataFrame) -> tuple[np.ndarray, np.nda
     return np.array([model.predict(row) for row in found]), np.array([model.predict_hd95_mm(row) for row in found])
 
 
+def folds(rows: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Indices of the rows to fit on and of those to judge, none of one anatomy in both."""
+    groups = rows["anatomy"].to_numpy()
+    return GroupKFold(min(FOLDS, len(set(groups)))).split(rows, groups=groups)
+
+
 def held_out_predictions(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """(rows,) Dice and HD95 in mm, predicted by models that have seen none of the row's anatomy."""
     predicted = np.empty((2, len(rows)))
-    groups = rows["anatomy"].to_numpy()
-    for train, test in GroupKFold(min(FOLDS, len(set(groups)))).split(rows, groups=groups):
+    for train, test in folds(rows):
         predicted[:, test] = predict(fit(rows.iloc[train]), rows.iloc[test])
     return predicted[0], predicted[1]
 
@@ -179,9 +184,8 @@ def with_flag(rows: pd.DataFrame) -> QualityModel:
 def judge_left_out(rows: pd.DataFrame) -> pd.DataFrame:
     """``rows`` with ``predicted`` Dice and ``flagged``, by models that were fitted, and their flags chosen, without the
     row's anatomy."""
-    groups = rows["anatomy"].to_numpy()
     predicted, flagged = np.empty(len(rows)), np.zeros(len(rows), bool)
-    for train, test in GroupKFold(min(FOLDS, len(set(groups)))).split(rows, groups=groups):
+    for train, test in folds(rows):
         model = with_flag(rows.iloc[train])
         predicted[test], distance = predict(model, rows.iloc[test])
         flagged[test] = (predicted[test] < model.flag_below) | (distance > model.flag_above_mm)

@@ -8,12 +8,13 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-from scipy import stats
 
 from models import registry
 from pipeline.errors import ModelError
 from pipeline.segmentation.quality_prediction import FILE
+from pipeline.statistics.means import mean_interval
 from pipeline.training.licences import licence_tag
 
 log = logging.getLogger(__name__)
@@ -264,10 +265,8 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 def interval_of_mean(values: pd.Series) -> str:
     """Student's 95 % interval of the mean of independent cases, in words; empty for fewer than two."""
-    if len(values) < 2:
-        return ""
-    reach = float(stats.t.ppf(0.975, len(values) - 1) * values.std() / math.sqrt(len(values)))
-    return f"{values.mean() - reach:.3f} to {min(values.mean() + reach, 1.0):.3f}"
+    found = mean_interval(values.to_numpy(float), np.arange(len(values)), (-math.inf, 1.0))
+    return f"{found.low:.3f} to {found.high:.3f}" if found.bounded else ""
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -19,7 +19,7 @@ from pipeline.errors import ManifestError
 from pipeline.training import evaluation_figures, evaluation_measures, predicted_masks, protocol
 from pipeline.training.manifest import DEFAULT_CUT_OFFS
 from pipeline.training.protocol import Size, leak_tests, networks, run_protocol, split_tests
-from pipeline.training.protocol_report import PAPER, mean_of_runs, site_area
+from pipeline.training.protocol_tables import PAPER, mean_of_runs, site_area
 
 TINY = Size(
     epochs=1,
