@@ -12,7 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from pipeline.case import LIVER, SPLEEN, CaseWarning, OrganMask, Series, Volume, view
-from pipeline.intake import words
+from pipeline.intake import weighting as words
 
 MIN_SLICES = 16
 MAX_STEP_MM = 10.0

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
-from pipeline.intake import words
+from pipeline.intake import weighting as words
 
 DAMAGE = (
     InvalidDicomError,

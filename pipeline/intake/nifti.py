@@ -15,7 +15,7 @@ import SimpleITK as sitk
 
 from pipeline.case import CaseWarning, Series
 from pipeline.errors import InputError
-from pipeline.intake import words
+from pipeline.intake import weighting as words
 from pipeline.intake.series import MAX_VOXELS, MIN_SIDE, MIN_SLICES
 
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it prints what it finds in headers

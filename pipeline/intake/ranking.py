@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.case import Series
-from pipeline.intake import words
+from pipeline.intake import weighting as words
 from pipeline.intake.series import Stack, measure
 
 MIN_LIKELY_SLICES = 12

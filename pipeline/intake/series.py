@@ -14,7 +14,7 @@ from pydicom.uid import (
 )
 
 from pipeline.case import LeftOut
-from pipeline.intake import words
+from pipeline.intake import weighting as words
 from pipeline.intake.headers import Frame
 
 MR_STORAGE = (MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage)
