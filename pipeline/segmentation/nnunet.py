@@ -23,10 +23,10 @@ from pipeline.case import LIVER, ORGANS, SPLEEN, OrganMask, Step, Volume, run_to
 from pipeline.errors import ModelError, SegmentationError
 from pipeline.segmentation import quality_prediction
 from pipeline.segmentation.channels_last import channels_last
-from pipeline.segmentation.plan_names import check_names
+from pipeline.segmentation.plan_allowlist import check_names
 from pipeline.segmentation.quality import clean, mean_pairwise_dice
 from pipeline.segmentation.quality_features import Features, features
-from pipeline.segmentation.tile_predictor import TilePredictor
+from pipeline.segmentation.tiles import TilePredictor
 
 SMALLEST_EXTENT_MM = 40.0
 

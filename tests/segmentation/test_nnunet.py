@@ -15,7 +15,7 @@ from models import registry
 from pipeline.case import Volume, view
 from pipeline.errors import ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment, segment_steps
-from pipeline.segmentation.plan_names import LAYERS, NAMES
+from pipeline.segmentation.plan_allowlist import LAYERS, NAMES
 from tests.segmentation.conftest import make_volume, write_model
 
 BOX = (slice(3, 9), slice(5, 20), slice(4, 24))
