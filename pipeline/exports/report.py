@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from pipeline import RESEARCH_USE, __version__
 from pipeline.case import SPLEEN, UNRELIABLE, Analysis, Fibrosis, view
 from pipeline.exports import pictures
-from pipeline.exports.layout import AMBER, AMBER_DARK, INK, LINE, MUTED, PAGE, RULE, Page
-from pipeline.exports.words import span
+from pipeline.exports.a4_page import AMBER, AMBER_DARK, INK, LINE, MUTED, PAGE, RULE, Page
+from pipeline.exports.wording import span
 
 PNG_DPI = 150
 NEIGHBOUR_MM = 20.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.case import Analysis, ModelInfo
 from pipeline.exports import write_analysis
-from pipeline.exports.viewer import write_viewer_overlays
+from pipeline.exports.viewer_files import write_viewer_overlays
 from pipeline.page.cases import Case
 from pipeline.page.result import result_html
 from pipeline.page.viewer import file_address

@@ -18,7 +18,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from pipeline.exports.pictures import LIVER_COLOUR, show_heat
-from pipeline.exports.viewer import PLANE_AXES, PLANE_BITS
+from pipeline.exports.viewer_files import PLANE_AXES, PLANE_BITS
 
 HEIGHT_PX = 640
 

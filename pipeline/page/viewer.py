@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from pipeline.case import Volume
 from pipeline.errors import PipelineError
-from pipeline.exports.viewer import VOLUME_FILE, overlay_files, write_viewer_volume
+from pipeline.exports.viewer_files import VOLUME_FILE, overlay_files, write_viewer_volume
 from pipeline.page.cases import GONE, Case, Cases
 from pipeline.page.slices import Look, draw_slice
 

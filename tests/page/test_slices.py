@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from pipeline.exports.viewer import (
+from pipeline.exports.viewer_files import (
     largest_area_xyz,
     liver_window,
     outline_bits,
