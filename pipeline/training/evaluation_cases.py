@@ -18,7 +18,7 @@ from pipeline.classification import Classifier
 from pipeline.classification.predict import probability_of
 from pipeline.classification.slices import CaseSlices, InputSpec, take_slices
 from pipeline.errors import ManifestError, SegmentationError
-from pipeline.training.mask_comparison import MEASURES, compare
+from pipeline.statistics.overlap import MEASURES, compare
 from pipeline.training.remembered import Memory, fingerprint
 from pipeline.training.unseen import Readers
 from pipeline.training.volumes import read_labels, read_volume

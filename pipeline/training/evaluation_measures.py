@@ -15,8 +15,8 @@ from pipeline.statistics import Estimate, calibration
 from pipeline.statistics.auc import auc_interval, compare_aucs
 from pipeline.statistics.bootstrap import bootstrap_interval
 from pipeline.statistics.means import mean_interval
+from pipeline.statistics.overlap import MEASURES
 from pipeline.statistics.proportions import operating_point
-from pipeline.training.mask_comparison import MEASURES
 
 STRATA = {"segmentation_score": "Segmentation score", "site": "Site", "sex": "Sex"}
 POSSIBLE = {"dice": (0.0, 1.0), "iou": (0.0, 1.0), "volume_error_percent": (-100.0, math.inf)}

@@ -22,8 +22,8 @@ from models.registry import ModelFolder, file_sha256
 from pipeline.case import LIVER, OrganMask, view
 from pipeline.errors import ManifestError, SegmentationError
 from pipeline.segmentation import Segmenter, segment
+from pipeline.statistics.overlap import MEASURES, compare
 from pipeline.training.manifest import Cohort, read_manifest, read_table, read_truth
-from pipeline.training.mask_comparison import MEASURES, compare
 from pipeline.training.poor_masks import score
 from pipeline.training.remembered import Memory, digest, fingerprint, write_whole
 from pipeline.training.unseen import Readers, readers_of

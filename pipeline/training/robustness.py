@@ -25,9 +25,9 @@ from pipeline.errors import ManifestError, ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment_observed
 from pipeline.segmentation.quality_features import SIGNS
 from pipeline.segmentation.quality_prediction import SCHEMA
+from pipeline.statistics.overlap import compare
 from pipeline.training import corruptions
 from pipeline.training.cases import anatomies_of, find_cases
-from pipeline.training.mask_comparison import compare
 from pipeline.training.remembered import digest
 from pipeline.training.segmenter_card import CORRUPTIONS, interval_of_mean, save_measured
 from pipeline.training.unseen import readers_of

@@ -15,9 +15,9 @@ from models import registry
 from pipeline.case import ORGANS
 from pipeline.errors import ManifestError, SegmentationError
 from pipeline.segmentation import Segmenter, segment
+from pipeline.statistics.overlap import compare
 from pipeline.training import segmenter_card
 from pipeline.training.cases import anatomies_of, find_cases
-from pipeline.training.mask_comparison import compare
 from pipeline.training.unseen import readers_of
 from pipeline.training.volumes import read_labelled
 

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from pipeline.case import LIVER
-from pipeline.training.mask_comparison import compare
+from pipeline.statistics.overlap import compare
 from pipeline.training.phantom_shapes import Array, smooth_noise
 from pipeline.training.poor_masks import degrade, score
 from pipeline.training.scanner import Background, Scan, acquire, apply_background
