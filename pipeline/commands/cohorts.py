@@ -16,7 +16,7 @@ def import_cirrmri600(
 ) -> None:
     """Bring the T2 part of CirrMRI600+ into nnU-Net's layout and a manifest, published splits kept."""
     with faults_in_one_line(), progress_bar() as progress:
-        from pipeline.training import cirrmri600
+        from pipeline.cohort import cirrmri600
 
         imported = cirrmri600.import_cirrmri600(source, out, progress=case_by_case(progress, "Checking volumes"))
     typer.echo(imported.table.to_string(index=False))
@@ -72,7 +72,7 @@ def predict_masks(
 ) -> None:
     """Write a cohort anew with a segmenter's masks in place of its own; an interrupted run goes on."""
     with faults_in_one_line(), progress_bar() as progress:
-        from pipeline.training import predicted_masks
+        from pipeline.cohort import predicted_masks
 
         masked = predicted_masks.predict_masks(
             manifest, out, segmenter=segmenter, members=members, one_pass=one_pass, device=device,

@@ -65,8 +65,8 @@ def evaluate(
             raise ManifestError("Name a cohort manifest, or give --protocol paper.")
         if given := given_options(context, "size", "anatomies", "segmenter", "pretrained"):
             raise ManifestError(f"Only a study takes {' and '.join(given)}; add --protocol paper, or leave them out.")
+        from pipeline.cohort.manifest import CutOffs
         from pipeline.training import evaluation
-        from pipeline.training.manifest import CutOffs
 
         found = evaluation.evaluate(
             manifest, models, out, split=split, prevalence=prevalence,
@@ -103,8 +103,8 @@ def run_study(
 ) -> None:
     """The paper's study, its lines on standard error and its table on standard output."""
     with faults_in_one_line(), log_shown():
+        from pipeline.cohort.manifest import CutOffs
         from pipeline.training import protocol
-        from pipeline.training.manifest import CutOffs
 
         lsm, metavir = cut_offs
         report = protocol.run_protocol(

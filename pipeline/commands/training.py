@@ -99,8 +99,8 @@ def train_classifier(
 ) -> None:
     """Train the fibrosis classifier on a cohort and print what was measured out of fold."""
     with faults_in_one_line(), log_shown():
+        from pipeline.cohort.manifest import CutOffs
         from pipeline.training import classifier
-        from pipeline.training.manifest import CutOffs
 
         measured = classifier.train_classifier(
             manifest, out, fold=fold, device=device, resume=resume, work=work, licence=licence, pretrained=pretrained,

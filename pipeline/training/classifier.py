@@ -16,6 +16,7 @@ from models.registry import WEIGHT_BITS, as_stored, choose_device, file_sha256
 from pipeline.classification.explain import member_heat
 from pipeline.classification.predict import for_reading, read_member
 from pipeline.classification.slices import InputSpec
+from pipeline.cohort.manifest import Cohort, read_manifest
 from pipeline.errors import ModelError
 from pipeline.training.classifier_data import CachedCase, cache_case
 from pipeline.training.classifier_fold import Run, Settings, train_fold
@@ -23,7 +24,6 @@ from pipeline.training.classifier_pretrained import backbone_weights, fingerprin
 from pipeline.training.classifier_report import Measured, Member, measure, write_model
 from pipeline.training.classifier_scores import platt
 from pipeline.training.classifier_split import check_classes, relabel, split_folds
-from pipeline.training.manifest import Cohort, read_manifest
 from pipeline.training.model_folder import check_out
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def train_classifier(
     ``MODEL_CARD.md``. Rows with ``split`` test are left out.
 
     Args:
-        manifest: CSV as in ``pipeline.training.manifest``; ``source_anatomy`` keeps related cases in one fold.
+        manifest: CSV as in ``pipeline.cohort.manifest``; ``source_anatomy`` keeps related cases in one fold.
         fold: train this member only and write nothing but its checkpoint; once all are trained, alone or side by side,
             a call without ``fold`` measures and writes the model.
         device: ``cpu``, ``cuda`` or ``auto``.

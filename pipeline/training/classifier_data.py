@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from models.registry import file_sha256
 from pipeline.case import LIVER, view
 from pipeline.classification.slices import CaseSlices, InputSpec, soft_mask, take_slices
+from pipeline.cohort.images import read_labels, read_volume
 from pipeline.errors import ManifestError, SegmentationError
-from pipeline.training.volumes import read_labels, read_volume
 
 
 @dataclass(frozen=True)

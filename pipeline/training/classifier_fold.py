@@ -21,10 +21,10 @@ from models.masked_attention import MaskedAttentionNet, MaskUse
 from models.registry import autocast
 from pipeline.classification.predict import read_member
 from pipeline.classification.slices import InputSpec
+from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, CutOffs
 from pipeline.errors import ModelError
 from pipeline.training.classifier_data import CachedCase, draw_training_input
 from pipeline.training.classifier_split import Labels, split_inner
-from pipeline.training.manifest import DEFAULT_CUT_OFFS, CutOffs
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ import torch
 from models.masked_attention import BACKBONES, MaskedAttentionNet
 from models.registry import WEIGHT_BITS, save_member, write_model_json
 from pipeline.classification.slices import InputSpec
+from pipeline.cohort.manifest import Cohort
 from pipeline.statistics import Estimate
 from pipeline.statistics.auc import auc, auc_with_interval
 from pipeline.statistics.proportions import proportion
@@ -22,7 +23,6 @@ from pipeline.training import classifier_card
 from pipeline.training.classifier_data import CachedCase
 from pipeline.training.classifier_fold import Settings
 from pipeline.training.classifier_scores import indeterminate_zone, threshold_at_sensitivity, youden_threshold
-from pipeline.training.manifest import Cohort
 from pipeline.training.model_folder import drafted
 
 SIMULATED_NOTE = (

@@ -14,13 +14,13 @@ import pandas as pd
 
 from models import registry
 from pipeline import __version__
+from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, Cohort, CutOffs, read_left_out, read_manifest, read_truth
+from pipeline.cohort.out_of_fold import Readers, readers_of
+from pipeline.cohort.result_cache import Memory, write_whole
 from pipeline.errors import ManifestError
 from pipeline.training.evaluation_cases import Bench, read_cases
 from pipeline.training.evaluation_measures import Answers, comparisons, measures, segmentation, strata, to_json
 from pipeline.training.evaluation_report import html_report
-from pipeline.training.manifest import DEFAULT_CUT_OFFS, Cohort, CutOffs, read_left_out, read_manifest, read_truth
-from pipeline.training.remembered import Memory, write_whole
-from pipeline.training.unseen import Readers, readers_of
 
 Split = Literal["test", "all"]
 SIMULATED_COHORT = "The cohort is simulated. No figure here says anything about patients or about any clinical use."

@@ -17,11 +17,11 @@ from pipeline.case import LIVER, Volume, view
 from pipeline.classification import Classifier
 from pipeline.classification.predict import probability_of
 from pipeline.classification.slices import CaseSlices, InputSpec, take_slices
+from pipeline.cohort.images import read_labels, read_volume
+from pipeline.cohort.out_of_fold import Readers
+from pipeline.cohort.result_cache import Memory, fingerprint
 from pipeline.errors import ManifestError, SegmentationError
 from pipeline.statistics.overlap import MEASURES, compare
-from pipeline.training.remembered import Memory, fingerprint
-from pipeline.training.unseen import Readers
-from pipeline.training.volumes import read_labels, read_volume
 
 SEEN = "every member has seen the case or its anatomy"
 

@@ -22,10 +22,10 @@ from nnunetv2.experiment_planning.plan_and_preprocess_api import (
 
 from models.registry import file_sha256
 from pipeline.case import ORGANS
+from pipeline.cohort.images import label_values, read_labelled
+from pipeline.cohort.labelled_cases import SPLITS, anatomies_of, find_cases, own_folds
+from pipeline.cohort.result_cache import digest
 from pipeline.errors import ManifestError
-from pipeline.training.cases import SPLITS, anatomies_of, find_cases, own_folds
-from pipeline.training.remembered import digest
-from pipeline.training.volumes import label_values, read_labelled
 
 DATASET = "Dataset001_Liver"
 CONFIGURATION = "3d_fullres"
@@ -135,7 +135,7 @@ def divide(data: Path, folds: int | None = None) -> tuple[Cases, Split]:
     A division that comes with the data is kept; else ``folds`` (by default ``FOLDS``) are dealt out.
 
     Raises:
-        ManifestError: the data or their division are not as ``pipeline.training.cases`` wants them, or another number
+        ManifestError: the data or their division are not as ``pipeline.cohort.labelled_cases`` wants them, or another number
             of folds is asked for.
     """
     cases = find_cases(data, without=("test",))

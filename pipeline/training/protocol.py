@@ -23,15 +23,15 @@ import pandas as pd
 from models import registry
 from models.registry import file_sha256
 from pipeline.classification.slices import InputSpec
+from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, CutOffs, read_manifest, read_table
+from pipeline.cohort.predicted_masks import Members, predict_masks
+from pipeline.cohort.result_cache import digest, write_whole
 from pipeline.errors import ManifestError
 from pipeline.training.classifier import train_classifier
 from pipeline.training.classifier_fold import Settings
 from pipeline.training.evaluation import evaluate
-from pipeline.training.manifest import DEFAULT_CUT_OFFS, CutOffs, read_manifest, read_table
-from pipeline.training.predicted_masks import Members, predict_masks
 from pipeline.training.protocol_report import write_report
 from pipeline.training.protocol_tables import ENSEMBLE, LEAKS, MAIN, SHUFFLED, SITE, Study
-from pipeline.training.remembered import digest, write_whole
 from pipeline.training.simulation import find_anatomies, simulate
 from pipeline.training.simulation_parameters import LIKE_THE_PAPER
 

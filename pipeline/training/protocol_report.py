@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline import RESEARCH_USE
+from pipeline.cohort.result_cache import write_whole
 from pipeline.training.evaluation_figures import COLOURS, GRID, INK, MUTED
 from pipeline.training.evaluation_measures import to_json
 from pipeline.training.evaluation_report import html_page, html_table, picture
@@ -37,7 +38,6 @@ from pipeline.training.protocol_tables import (
     score_lines,
     title,
 )
-from pipeline.training.remembered import write_whole
 
 UNCHECKED = "The segmenter does not say which cases it was trained on: that it has seen none of these is not checked."
 

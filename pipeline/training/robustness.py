@@ -21,17 +21,17 @@ import SimpleITK as sitk
 from models import registry
 from models.registry import file_sha256
 from pipeline.case import LIVER, POOR_BELOW, Source, Volume, view
+from pipeline.cohort.images import read_labelled
+from pipeline.cohort.labelled_cases import anatomies_of, find_cases
+from pipeline.cohort.out_of_fold import readers_of
+from pipeline.cohort.result_cache import digest
 from pipeline.errors import ManifestError, ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment_observed
 from pipeline.segmentation.quality_features import SIGNS
 from pipeline.segmentation.quality_prediction import SCHEMA
 from pipeline.statistics.overlap import compare
 from pipeline.training import corruptions
-from pipeline.training.cases import anatomies_of, find_cases
-from pipeline.training.remembered import digest
 from pipeline.training.segmenter_card import CORRUPTIONS, interval_of_mean, save_measured
-from pipeline.training.unseen import readers_of
-from pipeline.training.volumes import read_labelled
 
 log = logging.getLogger(__name__)
 

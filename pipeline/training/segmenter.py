@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from models import registry
 from models.registry import autocast
+from pipeline.cohort.labelled_cases import anatomies_of
 from pipeline.errors import ModelError
 from pipeline.segmentation.channels_last import channels_last
 from pipeline.training import nnunet_plan, segmenter_card, segmenter_export
-from pipeline.training.cases import anatomies_of
 from pipeline.training.model_folder import check_out, drafted
 from pipeline.training.organ_contrast import Acquisition, Corruption, Fluid, OrganContrast
 
@@ -236,7 +236,7 @@ def train_segmenter(
     model's steps and hours count those of the old one.
 
     Args:
-        data: a folder or manifest as in ``pipeline.training.cases``. Rows of a test split are left out, and a division
+        data: a folder or manifest as in ``pipeline.cohort.labelled_cases``. Rows of a test split are left out, and a division
             into folds that comes with the data is kept.
         folds: how many to deal out where the data have none of their own; by default 3.
         fold: train this member only and write nothing but its checkpoint; once all are trained, alone or side by side,

@@ -13,13 +13,13 @@ import SimpleITK as sitk
 
 from models import registry
 from pipeline.case import ORGANS
+from pipeline.cohort.images import read_labelled
+from pipeline.cohort.labelled_cases import anatomies_of, find_cases
+from pipeline.cohort.out_of_fold import readers_of
 from pipeline.errors import ManifestError, SegmentationError
 from pipeline.segmentation import Segmenter, segment
 from pipeline.statistics.overlap import compare
 from pipeline.training import segmenter_card
-from pipeline.training.cases import anatomies_of, find_cases
-from pipeline.training.unseen import readers_of
-from pipeline.training.volumes import read_labelled
 
 log = logging.getLogger(__name__)
 

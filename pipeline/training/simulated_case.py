@@ -11,13 +11,13 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from pipeline.case import LIVER
+from pipeline.cohort.images import read_labelled
 from pipeline.statistics.overlap import compare
 from pipeline.training.phantom_shapes import Array, smooth_noise
 from pipeline.training.poor_masks import degrade, score
 from pipeline.training.scanner import Background, Scan, acquire, apply_background
 from pipeline.training.signs import Signs, add_ascites, add_texture, displacement
 from pipeline.training.simulation_parameters import Parameters
-from pipeline.training.volumes import read_labelled
 
 TRUE_MASKS = "true_masks"
 """Folder of the true masks of the cases whose mask is a poor one."""

@@ -5,9 +5,9 @@ import json
 import pandas as pd
 import pytest
 
+from pipeline.cohort.labelled_cases import find_cases
 from pipeline.errors import ManifestError
 from pipeline.training import nnunet_plan
-from pipeline.training.cases import find_cases
 
 
 def touch(folder, *names):

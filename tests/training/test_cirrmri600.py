@@ -13,11 +13,11 @@ import SimpleITK as sitk
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
+from pipeline.cohort.cirrmri600 import Imported, import_cirrmri600
+from pipeline.cohort.labelled_cases import find_cases
+from pipeline.cohort.manifest import COLUMNS, read_manifest
 from pipeline.errors import ManifestError
 from pipeline.training import nnunet_plan
-from pipeline.training.cases import find_cases
-from pipeline.training.cirrmri600 import Imported, import_cirrmri600
-from pipeline.training.manifest import COLUMNS, read_manifest
 
 CIRRHOTIC, HEALTHY = "Cirrhosis_T2_3D", "Healthy_subjects/T2_W_Healthy"
 

@@ -22,6 +22,8 @@ from pipeline.case import LIVER
 from pipeline.classification import Classifier
 from pipeline.classification.predict import read_member
 from pipeline.classification.slices import InputSpec
+from pipeline.cohort.manifest import read_manifest
+from pipeline.cohort.out_of_fold import readers_of
 from pipeline.errors import ManifestError, ModelError
 from pipeline.statistics import Estimate
 from pipeline.training import classifier_fold
@@ -32,8 +34,6 @@ from pipeline.training.classifier_fold import Run, Settings, learning_rate, trai
 from pipeline.training.classifier_pretrained import backbone_weights
 from pipeline.training.classifier_report import LEAK_NOTES, SIMULATED_NOTE, Measured, model_info
 from pipeline.training.classifier_split import relabel, split_folds, split_inner
-from pipeline.training.manifest import read_manifest
-from pipeline.training.unseen import readers_of
 
 SPEC = InputSpec(spacing_mm=4.0, size_yx=(32, 32))
 CPU = torch.device("cpu")

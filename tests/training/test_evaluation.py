@@ -18,12 +18,13 @@ from pipeline.case import LIVER
 from pipeline.classification import Classifier
 from pipeline.classification.predict import read_member
 from pipeline.classification.slices import InputSpec
+from pipeline.cohort import result_cache as remembered
+from pipeline.cohort.out_of_fold import readers_of
 from pipeline.errors import ManifestError
-from pipeline.training import evaluation, evaluation_cases, evaluation_figures, evaluation_measures, remembered
+from pipeline.training import evaluation, evaluation_cases, evaluation_figures, evaluation_measures
 from pipeline.training.classifier_data import prepare
 from pipeline.training.evaluation import SIMULATED_COHORT, evaluate
 from pipeline.training.evaluation_measures import Answers, comparisons, measures, segmentation, strata, to_json
-from pipeline.training.unseen import readers_of
 from tests.training.boxes import write_cohort, write_image
 
 SPEC = InputSpec(spacing_mm=4.0, size_yx=(32, 32))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cohort.manifest import CutOffs, read_manifest
 from pipeline.errors import ManifestError
-from pipeline.training.manifest import CutOffs, read_manifest
 
 HEADER = "patient_id,image,mask,lsm_kpa,lsm_method,metavir,label_source,split,source_anatomy"
 

@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 from models.registry import save_member, write_model_json
 from pipeline import __main__ as cli
 from pipeline.case import LIVER, SPLEEN, OrganMask
+from pipeline.cohort import predicted_masks
+from pipeline.cohort.images import read_labels, read_volume
+from pipeline.cohort.manifest import read_manifest
+from pipeline.cohort.predicted_masks import SEEN, predict_masks
 from pipeline.errors import ManifestError, SegmentationError
-from pipeline.training import predicted_masks
-from pipeline.training.manifest import read_manifest
-from pipeline.training.predicted_masks import SEEN, predict_masks
-from pipeline.training.volumes import read_labels, read_volume
 from tests.training.boxes import write_cohort, write_image
 
 MEMBERS = ("fold0", "fold1", "fold2")

@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 from pipeline import __main__ as cli
 from pipeline.case import LIVER, SPLEEN, OrganMask
 from pipeline.classification.slices import InputSpec
+from pipeline.cohort import predicted_masks
+from pipeline.cohort.manifest import DEFAULT_CUT_OFFS
 from pipeline.errors import ManifestError
-from pipeline.training import evaluation_figures, evaluation_measures, predicted_masks, protocol
-from pipeline.training.manifest import DEFAULT_CUT_OFFS
+from pipeline.training import evaluation_figures, evaluation_measures, protocol
 from pipeline.training.protocol import Size, leak_tests, networks, run_protocol, split_tests
 from pipeline.training.protocol_tables import PAPER, mean_of_runs, site_area
 

@@ -11,10 +11,10 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from pipeline.case import LIVER, SPLEEN
+from pipeline.cohort.manifest import COLUMNS, read_manifest
 from pipeline.errors import ManifestError
 from pipeline.statistics.overlap import compare
 from pipeline.training.contact_sheet import contact_sheet
-from pipeline.training.manifest import COLUMNS, read_manifest
 from pipeline.training.poor_masks import FAULTS, degrade, score
 from pipeline.training.scanner import Background, apply_background
 from pipeline.training.signs import Signs, add_ascites, add_texture, displacement

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.cohort.manifest import SPLIT_NAMES, read_manifest
 from pipeline.errors import ManifestError
-from pipeline.training.manifest import SPLIT_NAMES, read_manifest
 
 SUFFIX = "_0000.nii.gz"
 SPLITS = "splits_final.json"

@@ -19,10 +19,10 @@ import pandas as pd
 import SimpleITK as sitk
 
 from pipeline.case import view
+from pipeline.cohort.images import same_grid
+from pipeline.cohort.labelled_cases import SUFFIX
+from pipeline.cohort.manifest import COLUMNS, PLAUSIBLE, is_within
 from pipeline.errors import ManifestError
-from pipeline.training.cases import SUFFIX
-from pipeline.training.manifest import COLUMNS, PLAUSIBLE, is_within
-from pipeline.training.volumes import same_grid
 
 EXPECTED = {
     ("cirrhotic", "train"): (256,),

@@ -20,14 +20,14 @@ import torch
 from models import registry
 from models.registry import ModelFolder, file_sha256
 from pipeline.case import LIVER, OrganMask, view
+from pipeline.cohort.images import read_labels, read_volume
+from pipeline.cohort.manifest import Cohort, read_manifest, read_table, read_truth
+from pipeline.cohort.out_of_fold import Readers, readers_of
+from pipeline.cohort.result_cache import Memory, digest, fingerprint, write_whole
 from pipeline.errors import ManifestError, SegmentationError
 from pipeline.segmentation import Segmenter, segment
 from pipeline.statistics.overlap import MEASURES, compare
-from pipeline.training.manifest import Cohort, read_manifest, read_table, read_truth
 from pipeline.training.poor_masks import score
-from pipeline.training.remembered import Memory, digest, fingerprint, write_whole
-from pipeline.training.unseen import Readers, readers_of
-from pipeline.training.volumes import read_labels, read_volume
 
 Members = Literal["one", "all"]
 SEEN = "every member of the segmenter has seen the case or its anatomy"
