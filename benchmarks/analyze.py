@@ -59,7 +59,7 @@ def seconds_of_analyze(runs: int, threads: int) -> tuple[list[float], dict[str, 
     torch.set_num_threads(threads)
     from pipeline.analysis import analyze, load_models
     from pipeline.case import Source, Volume
-    from pipeline.training.phantom import make_phantom
+    from pipeline.simulation.phantom.phantom import make_phantom
 
     image, _ = make_phantom(1, size_xyz=SIZE_XYZ)
     volume = Volume(image, Source("nifti", "benchmark"))

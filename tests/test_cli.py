@@ -283,7 +283,7 @@ def test_training_commands_pass_their_options_on(monkeypatch, command, function,
 
 @pytest.mark.skipif(not all(file.is_file() for file in MODELS), reason="the weights in models/ are not there")
 def test_the_shipped_models_analyse_a_phantom(tmp_path):
-    from pipeline.training.phantom import make_phantom
+    from pipeline.simulation.phantom.phantom import make_phantom
 
     image, _ = make_phantom(3, size_xyz=(160, 160, 28), spacing_mm_xyz=(2.0, 2.0, 9.0))
     sitk.WriteImage(image, str(tmp_path / "phantom.nii.gz"))

@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from pipeline.training.phantom import make_phantom
+from pipeline.simulation.phantom.phantom import make_phantom
 from pipeline.training.scanner import Scan, acquire
 from pipeline.training.signs import Signs, add_texture
 from pipeline.training.simulated_case import reshape

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from pipeline.case import EXCELLENT_FROM, LIVER, POOR_BELOW, POOR_HD95_MM
-from pipeline.training.phantom_shapes import Array, smooth_noise
+from pipeline.simulation.phantom.shapes import Array, smooth_noise
 
 
 def score(dice: float, hd95_mm: float) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from pipeline.case import LIVER, SPLEEN
-from pipeline.training.phantom_shapes import Array, smooth_noise
+from pipeline.simulation.phantom.shapes import Array, smooth_noise
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from pipeline.case import LIVER, SPLEEN
-from pipeline.training.phantom_shapes import Array, Box, smooth_noise
+from pipeline.simulation.phantom.shapes import Array, Box, smooth_noise
 
 SUBSLICES = 3
 """A slice's texture is averaged over this many layers, as a thick slice averages thin septa."""

@@ -12,8 +12,8 @@ from scipy import ndimage
 
 from pipeline.case import LIVER
 from pipeline.cohort.images import read_labelled
+from pipeline.simulation.phantom.shapes import Array, smooth_noise
 from pipeline.statistics.overlap import compare
-from pipeline.training.phantom_shapes import Array, smooth_noise
 from pipeline.training.poor_masks import degrade, score
 from pipeline.training.scanner import Background, Scan, acquire, apply_background
 from pipeline.training.signs import Signs, add_ascites, add_texture, displacement

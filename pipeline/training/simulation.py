@@ -22,7 +22,7 @@ import SimpleITK as sitk
 
 from pipeline.cohort.labelled_cases import anatomies_of, find_cases
 from pipeline.errors import ManifestError
-from pipeline.training.phantom import make_phantom
+from pipeline.simulation.phantom.phantom import make_phantom
 from pipeline.training.simulated_case import TRUE_MASKS, CasePlan, make_case
 from pipeline.training.simulated_person import manifest_row
 from pipeline.training.simulation_parameters import DEFAULTS, Parameters

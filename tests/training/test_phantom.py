@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from pipeline.case import LEFT_KIDNEY, LIVER, RIGHT_KIDNEY, SPLEEN
-from pipeline.training.phantom import make_phantom
+from pipeline.simulation.phantom.phantom import make_phantom
 
 COARSE = {"size_xyz": (80, 80, 18), "spacing_mm_xyz": (4.0, 4.0, 14.0)}
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.training.phantom_shapes import Array, Box, Grid, cut, ellipse, ellipsoid, join, smooth_noise
+from pipeline.simulation.phantom.shapes import Array, Box, Grid, cut, ellipse, ellipsoid, join, smooth_noise
 
 
 @dataclass(frozen=True)

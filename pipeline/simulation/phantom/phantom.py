@@ -10,9 +10,9 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from pipeline.training.phantom_painter import Painter
-from pipeline.training.phantom_shapes import Array, smooth_noise
-from pipeline.training.phantom_subject import Subject, make_grid
+from pipeline.simulation.phantom.painter import Painter
+from pipeline.simulation.phantom.shapes import Array, smooth_noise
+from pipeline.simulation.phantom.subject import Subject, make_grid
 
 OVERSAMPLING_Z = 2
 """Slices are drawn at half their thickness and averaged, which gives them the partial volume of a thick slice."""

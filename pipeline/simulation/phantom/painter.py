@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.case import LEFT_KIDNEY, LIVER, RIGHT_KIDNEY, SPLEEN
-from pipeline.training.phantom_contents import bowel_loops, colon, hepatic_vessels
-from pipeline.training.phantom_organs import (
+from pipeline.simulation.phantom.contents import bowel_loops, colon, hepatic_vessels
+from pipeline.simulation.phantom.organs import (
     kidney_centres,
     kidney_frame,
     kidney_half,
@@ -16,8 +16,8 @@ from pipeline.training.phantom_organs import (
     renal_fossa,
     spleen_level,
 )
-from pipeline.training.phantom_shapes import Array, Box, Grid, cover, cut, ellipse, ellipsoid, smooth_noise, tube
-from pipeline.training.phantom_subject import Outline, Subject, outline
+from pipeline.simulation.phantom.shapes import Array, Box, Grid, cover, cut, ellipse, ellipsoid, smooth_noise, tube
+from pipeline.simulation.phantom.subject import Outline, Subject, outline
 
 WHOLE: Box = (slice(None), slice(None), slice(None))
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.training.phantom_shapes import Array, Box, Grid, tube
-from pipeline.training.phantom_subject import Subject
+from pipeline.simulation.phantom.shapes import Array, Box, Grid, tube
+from pipeline.simulation.phantom.subject import Subject
 
 
 def positions(g: Grid, inside: Array, rng: np.random.Generator, count: int) -> Array:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from pipeline.training.phantom_shapes import Array, Grid, cut, ellipse, ellipsoid, join, smooth_noise
-from pipeline.training.phantom_subject import Outline, Subject
+from pipeline.simulation.phantom.shapes import Array, Grid, cut, ellipse, ellipsoid, join, smooth_noise
+from pipeline.simulation.phantom.subject import Outline, Subject
 
 
 def liver_level(g: Grid, s: Subject, o: Outline, fossa: Array, rng: np.random.Generator) -> Array:
