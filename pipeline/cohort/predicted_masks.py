@@ -26,8 +26,8 @@ from pipeline.cohort.out_of_fold import Readers, readers_of
 from pipeline.cohort.result_cache import Memory, digest, fingerprint, write_whole
 from pipeline.errors import ManifestError, SegmentationError
 from pipeline.segmentation import Segmenter, segment
+from pipeline.simulation.mask_faults import score
 from pipeline.statistics.overlap import MEASURES, compare
-from pipeline.training.poor_masks import score
 
 Members = Literal["one", "all"]
 SEEN = "every member of the segmenter has seen the case or its anatomy"

@@ -46,7 +46,7 @@ def simulate(
 ) -> None:
     """Make a cohort with simulated fibrosis: images, masks and a manifest to train and test a classifier on."""
     with faults_in_one_line(), progress_bar() as progress:
-        from pipeline.training import simulation
+        from pipeline.simulation import simulate as simulation
 
         manifest = simulation.simulate(
             out, cases=cases, test=test, seed=seed, anatomies=anatomies, phantoms=phantoms, sites=sites,
@@ -95,6 +95,6 @@ def draw_contact_sheet(
 ) -> None:
     """Draw some cases of every stage on one page, for a radiologist to judge the simulated signs."""
     with faults_in_one_line():
-        from pipeline.training import contact_sheet
+        from pipeline.simulation import contact_sheet
 
         typer.echo(f"Contact sheet in {contact_sheet.contact_sheet(manifest, out, columns=columns)}")

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from torch import Tensor
 
-from pipeline.training.corruptions import ON_VOXELS, corrupt_voxels
+from pipeline.simulation.corruptions import ON_VOXELS, corrupt_voxels
 
 PADDING = 0.0
 """What nnU-Net puts around a volume: the mean of the normalised voxels, and background."""

@@ -26,11 +26,11 @@ from pipeline.case import EXCELLENT_FROM, POOR_BELOW, POOR_HD95_MM
 from pipeline.errors import ManifestError
 from pipeline.segmentation.quality_features import SIGNS, Features
 from pipeline.segmentation.quality_prediction import FILE, SCHEMA, QualityModel, Sum, Term
+from pipeline.simulation.corruptions import AND
 from pipeline.statistics.bootstrap import bootstrap_interval
 from pipeline.statistics.estimate import Estimate
 from pipeline.statistics.proportions import proportion
 from pipeline.training import segmenter_card
-from pipeline.training.corruptions import AND
 from pipeline.training.robustness import UNCORRUPTED, measure_corruptions
 
 log = logging.getLogger(__name__)

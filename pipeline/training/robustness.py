@@ -29,8 +29,8 @@ from pipeline.errors import ManifestError, ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment_observed
 from pipeline.segmentation.quality_features import SIGNS
 from pipeline.segmentation.quality_prediction import SCHEMA
+from pipeline.simulation import corruptions
 from pipeline.statistics.overlap import compare
-from pipeline.training import corruptions
 from pipeline.training.segmenter_card import CORRUPTIONS, interval_of_mean, save_measured
 
 log = logging.getLogger(__name__)

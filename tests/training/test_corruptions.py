@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from pipeline.training.corruptions import AND, NAMES, corrupt
+from pipeline.simulation.corruptions import AND, NAMES, corrupt
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 
 from pipeline.case import LIVER
-from pipeline.training.examples import make_slice, zipped_series
+from pipeline.simulation.examples import make_slice, zipped_series
 
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 

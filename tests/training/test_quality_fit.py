@@ -18,8 +18,8 @@ from pipeline import __main__ as cli
 from pipeline.errors import ManifestError
 from pipeline.segmentation import Segmenter, quality_prediction
 from pipeline.segmentation.quality_features import SIGNS
+from pipeline.simulation.corruptions import AND, NAMES
 from pipeline.training import quality_fit, robustness
-from pipeline.training.corruptions import AND, NAMES
 from tests.segmentation.conftest import LABELS, BrightIsLiver, write_model
 from tests.training.test_segmenter import write_case
 

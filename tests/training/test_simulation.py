@@ -13,15 +13,15 @@ from scipy import ndimage
 from pipeline.case import LIVER, SPLEEN
 from pipeline.cohort.manifest import COLUMNS, read_manifest
 from pipeline.errors import ManifestError
+from pipeline.simulation.contact_sheet import contact_sheet
+from pipeline.simulation.fibrosis_signs import Signs, add_ascites, add_texture, displacement
+from pipeline.simulation.mask_faults import FAULTS, degrade, score
+from pipeline.simulation.parameters import DEFAULTS
+from pipeline.simulation.reference_standard import draw_biopsy, draw_elastography
+from pipeline.simulation.scanner import Background, apply_background
+from pipeline.simulation.simulate import Anatomy, Design, find_anatomies, plan_cases, simulate, split_sources
+from pipeline.simulation.simulated_case import draw_signs
 from pipeline.statistics.overlap import compare
-from pipeline.training.contact_sheet import contact_sheet
-from pipeline.training.poor_masks import FAULTS, degrade, score
-from pipeline.training.scanner import Background, apply_background
-from pipeline.training.signs import Signs, add_ascites, add_texture, displacement
-from pipeline.training.simulated_case import draw_signs
-from pipeline.training.simulated_person import draw_biopsy, draw_elastography
-from pipeline.training.simulation import Anatomy, Design, find_anatomies, plan_cases, simulate, split_sources
-from pipeline.training.simulation_parameters import DEFAULTS
 
 SMALL = {"phantoms": 2, "phantom_size_xyz": (48, 48, 12), "phantom_spacing_mm_xyz": (6.7, 6.7, 20.0)}
 ARGUMENTS = SMALL | {"cases": 4, "test": 2, "seed": 4, "sites": 3, "poor_masks": 0.5}
@@ -178,7 +178,7 @@ def test_poor_masks_keep_the_true_one_and_its_figures(cohort):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_spoils_the_liver_its_own_way(fault, organs, monkeypatch):
-    monkeypatch.setattr("pipeline.training.poor_masks.FAULTS", {fault: FAULTS[fault]})
+    monkeypatch.setattr("pipeline.simulation.mask_faults.FAULTS", {fault: FAULTS[fault]})
     image = np.full(organs.shape, 400, np.float32)
     truth, found = organs == LIVER, []
     for seed in range(8):

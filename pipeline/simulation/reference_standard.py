@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.training.simulated_case import CasePlan
-from pipeline.training.simulation_parameters import Parameters
+from pipeline.simulation.parameters import Parameters
+from pipeline.simulation.simulated_case import CasePlan
 
 READINGS = 10
 """Valid readings that one examination by transient elastography needs."""

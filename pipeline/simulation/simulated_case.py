@@ -12,12 +12,12 @@ from scipy import ndimage
 
 from pipeline.case import LIVER
 from pipeline.cohort.images import read_labelled
+from pipeline.simulation.fibrosis_signs import Signs, add_ascites, add_texture, displacement
+from pipeline.simulation.mask_faults import degrade, score
+from pipeline.simulation.parameters import Parameters
 from pipeline.simulation.phantom.shapes import Array, smooth_noise
+from pipeline.simulation.scanner import Background, Scan, acquire, apply_background
 from pipeline.statistics.overlap import compare
-from pipeline.training.poor_masks import degrade, score
-from pipeline.training.scanner import Background, Scan, acquire, apply_background
-from pipeline.training.signs import Signs, add_ascites, add_texture, displacement
-from pipeline.training.simulation_parameters import Parameters
 
 TRUE_MASKS = "true_masks"
 """Folder of the true masks of the cases whose mask is a poor one."""

@@ -15,11 +15,11 @@ import SimpleITK as sitk
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
+from pipeline.simulation.fibrosis_signs import Signs, add_texture
+from pipeline.simulation.parameters import Parameters
 from pipeline.simulation.phantom.phantom import make_phantom
-from pipeline.training.scanner import Scan, acquire
-from pipeline.training.signs import Signs, add_texture
-from pipeline.training.simulated_case import reshape
-from pipeline.training.simulation_parameters import Parameters
+from pipeline.simulation.scanner import Scan, acquire
+from pipeline.simulation.simulated_case import reshape
 
 NIFTI_SEED, DICOM_SEED = 3, 11
 SIZE_XYZ = (192, 192, 30)

@@ -22,10 +22,10 @@ import SimpleITK as sitk
 
 from pipeline.cohort.labelled_cases import anatomies_of, find_cases
 from pipeline.errors import ManifestError
+from pipeline.simulation.parameters import DEFAULTS, Parameters
 from pipeline.simulation.phantom.phantom import make_phantom
-from pipeline.training.simulated_case import TRUE_MASKS, CasePlan, make_case
-from pipeline.training.simulated_person import manifest_row
-from pipeline.training.simulation_parameters import DEFAULTS, Parameters
+from pipeline.simulation.reference_standard import manifest_row
+from pipeline.simulation.simulated_case import TRUE_MASKS, CasePlan, make_case
 
 DESCRIPTION = (
     "Simulated: graded signs of fibrosis put into other anatomy. Stages, stiffness and images describe no patient."

@@ -11,7 +11,7 @@ from string import ascii_uppercase
 import numpy as np
 
 from pipeline.errors import ManifestError
-from pipeline.training.scanner import Site
+from pipeline.simulation.scanner import Site
 
 
 @dataclass(frozen=True)

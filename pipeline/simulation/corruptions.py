@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from pipeline.case import LIVER, ORGANS, view
 from pipeline.simulation.phantom.shapes import Array
-from pipeline.training.scanner import Background, Scan, acquire, apply_background
+from pipeline.simulation.scanner import Background, Scan, acquire, apply_background
 
 VERSION = 1
 """Counted up whenever equal seeds would give other voxels than before."""
