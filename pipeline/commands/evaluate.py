@@ -104,7 +104,7 @@ def run_study(
     """The paper's study, its lines on standard error and its table on standard output."""
     with faults_in_one_line(), log_shown():
         from pipeline.cohort.manifest import CutOffs
-        from pipeline.training import protocol
+        from pipeline.paper_study import protocol
 
         lsm, metavir = cut_offs
         report = protocol.run_protocol(

@@ -15,10 +15,7 @@ from matplotlib.figure import Figure
 
 from pipeline import RESEARCH_USE
 from pipeline.cohort.result_cache import write_whole
-from pipeline.training.evaluation_figures import COLOURS, GRID, INK, MUTED
-from pipeline.training.evaluation_measures import to_json
-from pipeline.training.evaluation_report import html_page, html_table, picture
-from pipeline.training.protocol_tables import (
+from pipeline.paper_study.tables import (
     HEAD,
     LEAK_HEAD,
     MAIN,
@@ -38,6 +35,9 @@ from pipeline.training.protocol_tables import (
     score_lines,
     title,
 )
+from pipeline.training.evaluation_figures import COLOURS, GRID, INK, MUTED
+from pipeline.training.evaluation_measures import to_json
+from pipeline.training.evaluation_report import html_page, html_table, picture
 
 UNCHECKED = "The segmenter does not say which cases it was trained on: that it has seen none of these is not checked."
 
