@@ -66,7 +66,7 @@ def evaluate(
         if given := given_options(context, "size", "anatomies", "segmenter", "pretrained"):
             raise ManifestError(f"Only a study takes {' and '.join(given)}; add --protocol paper, or leave them out.")
         from pipeline.cohort.manifest import CutOffs
-        from pipeline.training import evaluation
+        from pipeline.evaluation import classifier as evaluation
 
         found = evaluation.evaluate(
             manifest, models, out, split=split, prevalence=prevalence,

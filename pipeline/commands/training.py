@@ -54,7 +54,7 @@ def evaluate_segmenter(
 ) -> None:
     """Compare a segmenter with labels, each case by a member that has not seen it; update its model card."""
     with faults_in_one_line(), log_shown():
-        from pipeline.training import segmenter_evaluation
+        from pipeline.evaluation import segmenter as segmenter_evaluation
 
         table = segmenter_evaluation.evaluate_segmenter(data, segmenter, device=device)
     typer.echo(table.round(3).to_string(index=False))

@@ -27,13 +27,13 @@ from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, CutOffs, read_manifest, r
 from pipeline.cohort.predicted_masks import Members, predict_masks
 from pipeline.cohort.result_cache import digest, write_whole
 from pipeline.errors import ManifestError
+from pipeline.evaluation.classifier import evaluate
 from pipeline.paper_study.report import write_report
 from pipeline.paper_study.tables import ENSEMBLE, LEAKS, MAIN, SHUFFLED, SITE, Study
 from pipeline.simulation.parameters import LIKE_THE_PAPER
 from pipeline.simulation.simulate import find_anatomies, simulate
 from pipeline.training.classifier import train_classifier
 from pipeline.training.classifier_fold import Settings
-from pipeline.training.evaluation import evaluate
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,9 @@ from matplotlib.figure import Figure
 
 from pipeline import RESEARCH_USE
 from pipeline.cohort.result_cache import write_whole
+from pipeline.evaluation.figures import COLOURS, GRID, INK, MUTED
+from pipeline.evaluation.measures import to_json
+from pipeline.evaluation.report import html_page, html_table, picture
 from pipeline.paper_study.tables import (
     HEAD,
     LEAK_HEAD,
@@ -35,9 +38,6 @@ from pipeline.paper_study.tables import (
     score_lines,
     title,
 )
-from pipeline.training.evaluation_figures import COLOURS, GRID, INK, MUTED
-from pipeline.training.evaluation_measures import to_json
-from pipeline.training.evaluation_report import html_page, html_table, picture
 
 UNCHECKED = "The segmenter does not say which cases it was trained on: that it has seen none of these is not checked."
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.evaluation.report import NAMES, OVERLAP
 from pipeline.statistics import Estimate
 from pipeline.statistics.auc import auc_interval
 from pipeline.statistics.means import mean_interval
-from pipeline.training.evaluation_report import NAMES, OVERLAP
 
 MAIN, ENSEMBLE, LEAKS, SITE, SHUFFLED = "resnet", "ensemble", "leaks", "site", "shuffled_"
 FIGURES = ("auc", "sensitivity", "specificity", "accuracy")

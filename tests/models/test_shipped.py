@@ -10,10 +10,10 @@ import SimpleITK as sitk
 import torch
 
 from models import registry
+from pipeline.evaluation.segmenter import evaluate_case
 from pipeline.intake import open_upload, preselected, read_series
 from pipeline.segmentation import Segmenter, segment
 from pipeline.segmentation.quality import dice
-from pipeline.training.segmenter_evaluation import evaluate_case
 from tests.shared import shared_path
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"

@@ -21,10 +21,13 @@ from pipeline.classification.slices import InputSpec
 from pipeline.cohort import result_cache as remembered
 from pipeline.cohort.out_of_fold import readers_of
 from pipeline.errors import ManifestError
-from pipeline.training import evaluation, evaluation_cases, evaluation_figures, evaluation_measures
+from pipeline.evaluation import classifier as evaluation
+from pipeline.evaluation import figures as evaluation_figures
+from pipeline.evaluation import measures as evaluation_measures
+from pipeline.evaluation import predictions as evaluation_cases
+from pipeline.evaluation.classifier import SIMULATED_COHORT, evaluate
+from pipeline.evaluation.measures import Answers, comparisons, measures, segmentation, strata, to_json
 from pipeline.training.classifier_data import prepare
-from pipeline.training.evaluation import SIMULATED_COHORT, evaluate
-from pipeline.training.evaluation_measures import Answers, comparisons, measures, segmentation, strata, to_json
 from tests.training.boxes import write_cohort, write_image
 
 SPEC = InputSpec(spacing_mm=4.0, size_yx=(32, 32))

@@ -18,10 +18,11 @@ from pipeline.classification.slices import InputSpec
 from pipeline.cohort import predicted_masks
 from pipeline.cohort.manifest import DEFAULT_CUT_OFFS
 from pipeline.errors import ManifestError
+from pipeline.evaluation import figures as evaluation_figures
+from pipeline.evaluation import measures as evaluation_measures
 from pipeline.paper_study import protocol
 from pipeline.paper_study.protocol import Size, leak_tests, networks, run_protocol, split_tests
 from pipeline.paper_study.tables import PAPER, mean_of_runs, site_area
-from pipeline.training import evaluation_figures, evaluation_measures
 
 TINY = Size(
     epochs=1,

@@ -13,10 +13,10 @@ from models import registry
 from pipeline.case import Source, Volume
 from pipeline.cohort.out_of_fold import readers_of
 from pipeline.errors import ManifestError, ModelError, SegmentationError
+from pipeline.evaluation.segmenter import compare, evaluate_segmenter
 from pipeline.segmentation import Segmenter, segment
 from pipeline.training import nnunet_plan, segmenter
 from pipeline.training.organ_contrast import PADDING, Corruption, Fluid, OrganContrast
-from pipeline.training.segmenter_evaluation import compare, evaluate_segmenter
 
 SIZE_ZYX = (12, 48, 48)
 SPLIT = [

@@ -18,9 +18,9 @@ from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, Cohort, CutOffs, read_lef
 from pipeline.cohort.out_of_fold import Readers, readers_of
 from pipeline.cohort.result_cache import Memory, write_whole
 from pipeline.errors import ManifestError
-from pipeline.training.evaluation_cases import Bench, read_cases
-from pipeline.training.evaluation_measures import Answers, comparisons, measures, segmentation, strata, to_json
-from pipeline.training.evaluation_report import html_report
+from pipeline.evaluation.measures import Answers, comparisons, measures, segmentation, strata, to_json
+from pipeline.evaluation.predictions import Bench, read_cases
+from pipeline.evaluation.report import html_report
 
 Split = Literal["test", "all"]
 SIMULATED_COHORT = "The cohort is simulated. No figure here says anything about patients or about any clinical use."

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.cohort.manifest import METAVIR
+from pipeline.evaluation.measures import Answers
 from pipeline.statistics.auc import auc
 from pipeline.statistics.calibration import calibration_bins
 from pipeline.statistics.curves import decision_curve, roc_band, roc_points
-from pipeline.training.evaluation_measures import Answers
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's, which colour-blind readers tell apart."""

@@ -14,8 +14,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from pipeline import RESEARCH_USE
-from pipeline.training import evaluation_figures as figures
-from pipeline.training.evaluation_measures import STRATA, Answers, Measure
+from pipeline.evaluation import figures
+from pipeline.evaluation.measures import STRATA, Answers, Measure
 
 NAMES = {
     "auc": "AUC",
