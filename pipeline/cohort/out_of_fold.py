@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from models.registry import ModelFolder
 from pipeline.errors import ModelError
-from pipeline.training import segmenter_card
+from pipeline.training.segmenter import card as segmenter_card
 
 
 @dataclass(frozen=True)

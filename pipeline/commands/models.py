@@ -89,7 +89,7 @@ def export(
 ) -> None:
     """Turn an nnU-Net v2 model that was trained elsewhere, liver-only ones too, into a folder to install."""
     with faults_in_one_line(), log_shown():
-        from pipeline.training import segmenter_export
+        from pipeline.training.segmenter import export as segmenter_export
 
         segmenter_export.convert(
             result, out, trained_on=trained_on, licence=licence, orientation=orientation, simulated=simulated
@@ -117,7 +117,7 @@ def _row(model: ModelFolder) -> dict[str, Any]:
 
 def _figures(model: ModelFolder) -> str:
     """A segmenter's cross-validation, summed up by organ; a classifier's figures stand in its ``model.json``."""
-    from pipeline.training.segmenter_card import EVALUATION, measured, summarise
+    from pipeline.training.segmenter.card import EVALUATION, measured, summarise
 
     table = measured(model.folder, EVALUATION)
     return "" if table is None else summarise(table).round(3).to_string(index=False)

@@ -24,7 +24,8 @@ def evaluate_corruptions(
     """Corrupt labelled cases as scanners and patients do, and measure a member that has not seen them."""
     with faults_in_one_line(), log_shown():
         from models import registry
-        from pipeline.training import robustness, segmenter_card
+        from pipeline.training import robustness
+        from pipeline.training.segmenter import card as segmenter_card
 
         rows = robustness.measure_corruptions(
             data, segmenter, per_corruption=severities, device=device, resume=resume

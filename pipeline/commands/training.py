@@ -37,7 +37,7 @@ def train_segmenter(
 ) -> None:
     """Train the liver segmenter: nnU-Net's plan, network and augmentation in a loop that suits a CPU too."""
     with faults_in_one_line(), log_shown():
-        from pipeline.training import segmenter
+        from pipeline.training.segmenter import train as segmenter
 
         segmenter.train_segmenter(
             data, out, folds=folds, fold=fold, steps=steps, device=device, planner=planner, resume=resume, seed=seed,

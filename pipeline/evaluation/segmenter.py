@@ -19,7 +19,7 @@ from pipeline.cohort.out_of_fold import readers_of
 from pipeline.errors import ManifestError, SegmentationError
 from pipeline.segmentation import Segmenter, segment
 from pipeline.statistics.overlap import compare
-from pipeline.training import segmenter_card
+from pipeline.training.segmenter import card as segmenter_card
 
 log = logging.getLogger(__name__)
 

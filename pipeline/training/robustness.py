@@ -31,7 +31,7 @@ from pipeline.segmentation.quality_features import SIGNS
 from pipeline.segmentation.quality_prediction import SCHEMA
 from pipeline.simulation import corruptions
 from pipeline.statistics.overlap import compare
-from pipeline.training.segmenter_card import CORRUPTIONS, interval_of_mean, save_measured
+from pipeline.training.segmenter.card import CORRUPTIONS, interval_of_mean, save_measured
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.cohort.labelled_cases import find_cases
 from pipeline.errors import ManifestError
-from pipeline.training import nnunet_plan
+from pipeline.training.segmenter import plan as nnunet_plan
 
 
 def touch(folder, *names):

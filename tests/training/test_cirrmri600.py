@@ -17,7 +17,7 @@ from pipeline.cohort.cirrmri600 import Imported, import_cirrmri600
 from pipeline.cohort.labelled_cases import find_cases
 from pipeline.cohort.manifest import COLUMNS, read_manifest
 from pipeline.errors import ManifestError
-from pipeline.training import nnunet_plan
+from pipeline.training.segmenter import plan as nnunet_plan
 
 CIRRHOTIC, HEALTHY = "Cirrhosis_T2_3D", "Healthy_subjects/T2_W_Healthy"
 

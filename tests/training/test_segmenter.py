@@ -15,8 +15,9 @@ from pipeline.cohort.out_of_fold import readers_of
 from pipeline.errors import ManifestError, ModelError, SegmentationError
 from pipeline.evaluation.segmenter import compare, evaluate_segmenter
 from pipeline.segmentation import Segmenter, segment
-from pipeline.training import nnunet_plan, segmenter
-from pipeline.training.organ_contrast import PADDING, Corruption, Fluid, OrganContrast
+from pipeline.training.segmenter import plan as nnunet_plan
+from pipeline.training.segmenter import train as segmenter
+from pipeline.training.segmenter.augmentation import PADDING, Corruption, Fluid, OrganContrast
 
 SIZE_ZYX = (12, 48, 48)
 SPLIT = [

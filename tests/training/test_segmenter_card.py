@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from models import registry
-from pipeline.training import segmenter_card
-from pipeline.training.segmenter_card import CORRUPTIONS, EVALUATION, SEEN_BY_ALL
+from pipeline.training.segmenter import card as segmenter_card
+from pipeline.training.segmenter.card import CORRUPTIONS, EVALUATION, SEEN_BY_ALL
 from tests.segmentation.conftest import LABELS, tiny_network, write_model
 
 TABLE = pd.DataFrame({

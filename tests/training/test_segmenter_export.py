@@ -11,9 +11,9 @@ import torch
 from models import registry
 from pipeline.errors import ModelError
 from pipeline.segmentation import Segmenter
-from pipeline.training import segmenter_export
 from pipeline.training.model_folder import drafted
-from pipeline.training.segmenter_card import SEEN_BY_ALL, folds_of
+from pipeline.training.segmenter import export as segmenter_export
+from pipeline.training.segmenter.card import SEEN_BY_ALL, folds_of
 from tests.segmentation.conftest import LABELS, tiny_network, write_model
 
 CONFIGURATION = "3d_fullres"

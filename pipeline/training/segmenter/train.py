@@ -26,9 +26,11 @@ from models.registry import autocast
 from pipeline.cohort.labelled_cases import anatomies_of
 from pipeline.errors import ModelError
 from pipeline.segmentation.channels_last import channels_last
-from pipeline.training import nnunet_plan, segmenter_card, segmenter_export
 from pipeline.training.model_folder import check_out, drafted
-from pipeline.training.organ_contrast import Acquisition, Corruption, Fluid, OrganContrast
+from pipeline.training.segmenter import card as segmenter_card
+from pipeline.training.segmenter import export as segmenter_export
+from pipeline.training.segmenter import plan as nnunet_plan
+from pipeline.training.segmenter.augmentation import Acquisition, Corruption, Fluid, OrganContrast
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,9 @@ import torch
 from models import registry
 from pipeline import installation
 from pipeline.errors import ModelError
-from pipeline.training import nnunet_plan, segmenter_card
 from pipeline.training.model_folder import check_out, drafted
+from pipeline.training.segmenter import card as segmenter_card
+from pipeline.training.segmenter import plan as nnunet_plan
 
 PLAN_KEYS = (
     "dataset_name", "plans_name", "original_median_spacing_after_transp", "original_median_shape_after_transp",
