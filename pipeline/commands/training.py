@@ -100,7 +100,7 @@ def train_classifier(
     """Train the fibrosis classifier on a cohort and print what was measured out of fold."""
     with faults_in_one_line(), log_shown():
         from pipeline.cohort.manifest import CutOffs
-        from pipeline.training import classifier
+        from pipeline.training.classifier import train as classifier
 
         measured = classifier.train_classifier(
             manifest, out, fold=fold, device=device, resume=resume, work=work, licence=licence, pretrained=pretrained,

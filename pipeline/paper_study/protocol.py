@@ -32,8 +32,8 @@ from pipeline.paper_study.report import write_report
 from pipeline.paper_study.tables import ENSEMBLE, LEAKS, MAIN, SHUFFLED, SITE, Study
 from pipeline.simulation.parameters import LIKE_THE_PAPER
 from pipeline.simulation.simulate import find_anatomies, simulate
-from pipeline.training.classifier import train_classifier
-from pipeline.training.classifier_fold import Settings
+from pipeline.training.classifier.fold import Settings
+from pipeline.training.classifier.train import train_classifier
 
 log = logging.getLogger(__name__)
 

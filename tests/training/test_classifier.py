@@ -26,14 +26,14 @@ from pipeline.cohort.manifest import read_manifest
 from pipeline.cohort.out_of_fold import readers_of
 from pipeline.errors import ManifestError, ModelError
 from pipeline.statistics import Estimate
-from pipeline.training import classifier_fold
-from pipeline.training.classifier import train_classifier
-from pipeline.training.classifier_card import command, model_card
-from pipeline.training.classifier_data import CachedCase, cache_case, draw_slices, draw_training_input, vary_mask
-from pipeline.training.classifier_fold import Run, Settings, learning_rate, train_fold
-from pipeline.training.classifier_pretrained import backbone_weights
-from pipeline.training.classifier_report import LEAK_NOTES, SIMULATED_NOTE, Measured, model_info
-from pipeline.training.classifier_split import relabel, split_folds, split_inner
+from pipeline.training.classifier import fold as classifier_fold
+from pipeline.training.classifier.card import command, model_card
+from pipeline.training.classifier.data import CachedCase, cache_case, draw_slices, draw_training_input, vary_mask
+from pipeline.training.classifier.fold import Run, Settings, learning_rate, train_fold
+from pipeline.training.classifier.model_files import LEAK_NOTES, SIMULATED_NOTE, Measured, model_info
+from pipeline.training.classifier.pretrained import backbone_weights
+from pipeline.training.classifier.split import relabel, split_folds, split_inner
+from pipeline.training.classifier.train import train_classifier
 
 SPEC = InputSpec(spacing_mm=4.0, size_yx=(32, 32))
 CPU = torch.device("cpu")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.training.classifier_scores import (
+from pipeline.training.classifier.operating_point import (
     indeterminate_zone,
     platt,
     threshold_at_sensitivity,

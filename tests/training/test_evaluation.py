@@ -27,7 +27,7 @@ from pipeline.evaluation import measures as evaluation_measures
 from pipeline.evaluation import predictions as evaluation_cases
 from pipeline.evaluation.classifier import SIMULATED_COHORT, evaluate
 from pipeline.evaluation.measures import Answers, comparisons, measures, segmentation, strata, to_json
-from pipeline.training.classifier_data import prepare
+from pipeline.training.classifier.data import prepare
 from tests.training.boxes import write_cohort, write_image
 
 SPEC = InputSpec(spacing_mm=4.0, size_yx=(32, 32))

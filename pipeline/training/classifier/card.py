@@ -8,7 +8,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from pipeline import RESEARCH_USE
-from pipeline.training.classifier_fold import Settings
+from pipeline.training.classifier.fold import Settings
 from pipeline.training.licences import licence_tag
 
 TEMPLATE = """---

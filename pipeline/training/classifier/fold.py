@@ -23,8 +23,8 @@ from pipeline.classification.predict import read_member
 from pipeline.classification.slices import InputSpec
 from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, CutOffs
 from pipeline.errors import ModelError
-from pipeline.training.classifier_data import CachedCase, draw_training_input
-from pipeline.training.classifier_split import Labels, split_inner
+from pipeline.training.classifier.data import CachedCase, draw_training_input
+from pipeline.training.classifier.split import Labels, split_inner
 
 log = logging.getLogger(__name__)
 

@@ -19,10 +19,10 @@ from pipeline.cohort.manifest import Cohort
 from pipeline.statistics import Estimate
 from pipeline.statistics.auc import auc, auc_with_interval
 from pipeline.statistics.proportions import proportion
-from pipeline.training import classifier_card
-from pipeline.training.classifier_data import CachedCase
-from pipeline.training.classifier_fold import Settings
-from pipeline.training.classifier_scores import indeterminate_zone, threshold_at_sensitivity, youden_threshold
+from pipeline.training.classifier import card as classifier_card
+from pipeline.training.classifier.data import CachedCase
+from pipeline.training.classifier.fold import Settings
+from pipeline.training.classifier.operating_point import indeterminate_zone, threshold_at_sensitivity, youden_threshold
 from pipeline.training.model_folder import drafted
 
 SIMULATED_NOTE = (

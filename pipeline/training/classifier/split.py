@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline.errors import ManifestError
-from pipeline.training.classifier_data import CachedCase
+from pipeline.training.classifier.data import CachedCase
 
 Labels = Literal["cohort", "shuffled", "site"]
 

@@ -18,12 +18,12 @@ from pipeline.classification.predict import for_reading, read_member
 from pipeline.classification.slices import InputSpec
 from pipeline.cohort.manifest import Cohort, read_manifest
 from pipeline.errors import ModelError
-from pipeline.training.classifier_data import CachedCase, cache_case
-from pipeline.training.classifier_fold import Run, Settings, train_fold
-from pipeline.training.classifier_pretrained import backbone_weights, fingerprint
-from pipeline.training.classifier_report import Measured, Member, measure, write_model
-from pipeline.training.classifier_scores import platt
-from pipeline.training.classifier_split import check_classes, relabel, split_folds
+from pipeline.training.classifier.data import CachedCase, cache_case
+from pipeline.training.classifier.fold import Run, Settings, train_fold
+from pipeline.training.classifier.model_files import Measured, Member, measure, write_model
+from pipeline.training.classifier.operating_point import platt
+from pipeline.training.classifier.pretrained import backbone_weights, fingerprint
+from pipeline.training.classifier.split import check_classes, relabel, split_folds
 from pipeline.training.model_folder import check_out
 
 log = logging.getLogger(__name__)
