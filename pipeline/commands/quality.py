@@ -24,7 +24,7 @@ def evaluate_corruptions(
     """Corrupt labelled cases as scanners and patients do, and measure a member that has not seen them."""
     with faults_in_one_line(), log_shown():
         from models import registry
-        from pipeline.training import robustness
+        from pipeline.training.quality import robustness
         from pipeline.training.segmenter import card as segmenter_card
 
         rows = robustness.measure_corruptions(
@@ -40,7 +40,7 @@ def train_quality(
 ) -> None:  # fmt: skip
     """Fit the predictor of a mask's Dice on corrupted cases; print what was measured on anatomies left out."""
     with faults_in_one_line(), log_shown():
-        from pipeline.training import quality_fit
+        from pipeline.training.quality import fit as quality_fit
 
         figures = quality_fit.train_quality(
             data, segmenter, per_corruption=severities, device=device, resume=resume

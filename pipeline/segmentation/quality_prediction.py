@@ -2,7 +2,7 @@
 
 Each predictor is a sum that can be read and drawn: for each sign a line of straight pieces, monotone and at most 0, is
 added to the logit of a faultless mask's Dice, or to the negative logarithm of its HD95 in mm.
-``pipeline.training.quality_fit`` fits them.
+``pipeline.training.quality.fit`` fits them.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ from pipeline.errors import ManifestError
 from pipeline.segmentation import Segmenter, quality_prediction
 from pipeline.segmentation.quality_features import SIGNS
 from pipeline.simulation.corruptions import AND, NAMES
-from pipeline.training import quality_fit, robustness
+from pipeline.training.quality import fit as quality_fit
+from pipeline.training.quality import robustness
 from tests.segmentation.conftest import LABELS, BrightIsLiver, write_model
 from tests.training.test_segmenter import write_case
 

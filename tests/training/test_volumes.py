@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from pipeline.cohort.images import read_labelled
 from pipeline.errors import ManifestError
-from pipeline.training.robustness import read_from_zero
+from pipeline.training.quality.robustness import read_from_zero
 
 
 def write(file: Path, *, size=(8, 6, 4), spacing=(2.0, 2.0, 5.0), origin=(0.0, 0.0, 0.0), flip=False, kind=np.uint8):

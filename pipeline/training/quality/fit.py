@@ -30,7 +30,7 @@ from pipeline.simulation.corruptions import AND
 from pipeline.statistics.bootstrap import bootstrap_interval
 from pipeline.statistics.estimate import Estimate
 from pipeline.statistics.proportions import proportion
-from pipeline.training.robustness import UNCORRUPTED, measure_corruptions
+from pipeline.training.quality.robustness import UNCORRUPTED, measure_corruptions
 from pipeline.training.segmenter import card as segmenter_card
 
 log = logging.getLogger(__name__)
