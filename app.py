@@ -10,7 +10,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from pipeline.page.layout import build_page
-from pipeline.page.settings import settings_from
+from pipeline.page.server.settings import settings_from
 
 log = logging.getLogger("fibroreview")
 

@@ -10,21 +10,21 @@ import gradio as gr
 
 from models import registry
 from pipeline import RESEARCH_USE
-from pipeline.page import form
-from pipeline.page.analysing import Analysing
-from pipeline.page.cases import Cases
-from pipeline.page.engine import Analyse, Choice, Engine, load_chosen
-from pipeline.page.niivue import ASSETS, ensure_viewer
-from pipeline.page.opening import Opening
-from pipeline.page.parts import Parts
-from pipeline.page.result import waiting_html
-from pipeline.page.reviewing import Reviewing
-from pipeline.page.routes import app_kwargs
-from pipeline.page.settings import Settings
-from pipeline.page.updates import Updates
-from pipeline.page.uploads import examples_in
-from pipeline.page.viewer import viewer_component
-from pipeline.page.visit import Visit
+from pipeline.page.handlers.analysing import Analysing
+from pipeline.page.handlers.opening import Opening
+from pipeline.page.handlers.reviewing import Reviewing
+from pipeline.page.handlers.uploads import examples_in
+from pipeline.page.server.engine import Analyse, Choice, Engine, load_chosen
+from pipeline.page.server.niivue import ASSETS, ensure_viewer
+from pipeline.page.server.routes import app_kwargs
+from pipeline.page.server.settings import Settings
+from pipeline.page.state.open_cases import Cases
+from pipeline.page.state.session_state import Visit
+from pipeline.page.view import review_form as form
+from pipeline.page.view.components import Parts
+from pipeline.page.view.result_card import waiting_html
+from pipeline.page.view.slice_viewer import viewer_component
+from pipeline.page.view.updates import Updates
 from pipeline.reviews import ReviewStore
 
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]

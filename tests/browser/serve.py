@@ -9,9 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from pipeline.page.engine import load_chosen
 from pipeline.page.layout import build_page
-from pipeline.page.settings import Settings
+from pipeline.page.server.engine import load_chosen
+from pipeline.page.server.settings import Settings
 from tests.page.fake_models import load_fake
 
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline.page.analysing import Analysing
-from pipeline.page.cases import Cases
-from pipeline.page.engine import Choice, Engine
+from pipeline.page.handlers.analysing import Analysing
+from pipeline.page.handlers.opening import Opening
+from pipeline.page.handlers.reviewing import Reviewing
 from pipeline.page.layout import _place
-from pipeline.page.opening import Opening
-from pipeline.page.reviewing import Reviewing
-from pipeline.page.settings import Settings
-from pipeline.page.visit import Visit
+from pipeline.page.server.engine import Choice, Engine
+from pipeline.page.server.settings import Settings
+from pipeline.page.state.open_cases import Cases
+from pipeline.page.state.session_state import Visit
 from pipeline.reviews import ReviewStore
 from tests.page.fake_models import load_fake
 

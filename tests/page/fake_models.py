@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from pipeline.case import Analysis, CaseWarning, Fibrosis, HeatMap, ModelInfo, OrganMask, SliceWeight, Step, Volume
 from pipeline.errors import Cancelled, SegmentationError
-from pipeline.page.engine import Analyse, Choice
+from pipeline.page.server.engine import Analyse, Choice
 
 NOTE = "Trained on simulated fibrosis: the probability means nothing for a patient."
 

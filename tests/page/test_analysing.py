@@ -11,10 +11,10 @@ import pytest
 from models import registry
 from pipeline.case import Volume
 from pipeline.errors import ModelError
-from pipeline.page.engine import Analyse, Choice
 from pipeline.page.layout import build_page
-from pipeline.page.settings import Settings
-from pipeline.page.visit import Visit
+from pipeline.page.server.engine import Analyse, Choice
+from pipeline.page.server.settings import Settings
+from pipeline.page.state.session_state import Visit
 from tests.page.desk import DEFAULT, Desk
 from tests.page.fake_models import load_fake
 from tests.segmentation.conftest import write_model

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.page.cases import Case, Cases
+from pipeline.page.state.open_cases import Case, Cases
 
 
 class Clock:

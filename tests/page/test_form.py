@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from pipeline.errors import ReviewError
-from pipeline.page.form import Answers, reviews_html, same_answers, to_review
-from pipeline.page.visit import Outcome, Visit
+from pipeline.page.state.session_state import Outcome, Visit
+from pipeline.page.view.review_form import Answers, reviews_html, same_answers, to_review
 from pipeline.reviews import COLUMNS, check
 
 ANSWERS = Answers("R1", "yes", 4, "agree", 2, "fine")

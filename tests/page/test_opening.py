@@ -12,7 +12,8 @@ import pytest
 from pipeline.case import CaseWarning, Study, Volume
 from pipeline.errors import PipelineError
 from pipeline.intake import read_series
-from pipeline.page import opening, viewer
+from pipeline.page.handlers import opening
+from pipeline.page.view import slice_viewer as viewer
 from tests.page.desk import Desk
 
 

@@ -12,12 +12,12 @@ from starlette.testclient import TestClient
 
 from pipeline.analysis import mask_warnings, probability_warnings
 from pipeline.case import UNRELIABLE
-from pipeline.page import niivue
-from pipeline.page.engine import Line
-from pipeline.page.niivue import ASSETS
-from pipeline.page.result import progress_html, result_html
-from pipeline.page.routes import app_kwargs
-from pipeline.page.settings import settings_from
+from pipeline.page.server import niivue
+from pipeline.page.server.engine import Line
+from pipeline.page.server.niivue import ASSETS
+from pipeline.page.server.routes import app_kwargs
+from pipeline.page.server.settings import settings_from
+from pipeline.page.view.result_card import progress_html, result_html
 from tests.builders import NOTE, make_analysis
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.page.visit import Visit
+from pipeline.page.state.session_state import Visit
 from tests.page.desk import Desk
 
 

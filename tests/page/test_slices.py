@@ -21,9 +21,9 @@ from pipeline.exports.viewer_files import (
     write_viewer_overlays,
     write_viewer_volume,
 )
-from pipeline.page.cases import Cases
-from pipeline.page.slices import Look, draw_slice
-from pipeline.page.viewer import _read_version, draw_for, viewer_component
+from pipeline.page.state.open_cases import Cases
+from pipeline.page.view.server_slices import Look, draw_slice
+from pipeline.page.view.slice_viewer import _read_version, draw_for, viewer_component
 from tests.builders import make_analysis
 
 

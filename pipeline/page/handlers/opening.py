@@ -11,13 +11,13 @@ import gradio as gr
 from pipeline.case import Study
 from pipeline.errors import PipelineError
 from pipeline.intake import preselected, read_series
-from pipeline.page import uploads
-from pipeline.page.cases import GONE, Case, Cases
-from pipeline.page.parts import Parts
-from pipeline.page.result import warnings_html
-from pipeline.page.updates import Show, Updates
-from pipeline.page.viewer import volume_value
-from pipeline.page.visit import Visit
+from pipeline.page.handlers import uploads
+from pipeline.page.state.open_cases import GONE, Case, Cases
+from pipeline.page.state.session_state import Visit
+from pipeline.page.view.components import Parts
+from pipeline.page.view.result_card import warnings_html
+from pipeline.page.view.slice_viewer import volume_value
+from pipeline.page.view.updates import Show, Updates
 
 
 class Opening:

@@ -12,14 +12,14 @@ import gradio as gr
 from pipeline.case import Analysis, Step
 from pipeline.errors import Cancelled, PipelineError
 from pipeline.intake import read_series
-from pipeline.page.cases import GONE, Case, Cases
-from pipeline.page.engine import Choice, Engine, Line
-from pipeline.page.outcome import pack, reveal
-from pipeline.page.parts import Parts
-from pipeline.page.result import progress_html, waiting_html
-from pipeline.page.updates import FAILED, Show, Updates
-from pipeline.page.viewer import volume_value
-from pipeline.page.visit import Outcome, Visit
+from pipeline.page.server.engine import Choice, Engine, Line
+from pipeline.page.state.open_cases import GONE, Case, Cases
+from pipeline.page.state.session_state import Outcome, Visit
+from pipeline.page.state.stored_result import pack, reveal
+from pipeline.page.view.components import Parts
+from pipeline.page.view.result_card import progress_html, waiting_html
+from pipeline.page.view.slice_viewer import volume_value
+from pipeline.page.view.updates import FAILED, Show, Updates
 
 log = logging.getLogger(__name__)
 POLL_S = 0.25

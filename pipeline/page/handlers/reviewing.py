@@ -9,13 +9,13 @@ from typing import Any
 import gradio as gr
 
 from pipeline.errors import PipelineError
-from pipeline.page.cases import GONE, Cases
-from pipeline.page.form import Answers, reviews_html, same_answers, to_review
-from pipeline.page.outcome import reveal
-from pipeline.page.parts import Parts
-from pipeline.page.result import message_html
-from pipeline.page.updates import FAILED, Show, Updates
-from pipeline.page.visit import Visit
+from pipeline.page.state.open_cases import GONE, Cases
+from pipeline.page.state.session_state import Visit
+from pipeline.page.state.stored_result import reveal
+from pipeline.page.view.components import Parts
+from pipeline.page.view.result_card import message_html
+from pipeline.page.view.review_form import Answers, reviews_html, same_answers, to_review
+from pipeline.page.view.updates import FAILED, Show, Updates
 from pipeline.reviews import Review, ReviewStore
 
 log = logging.getLogger(__name__)

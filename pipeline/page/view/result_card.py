@@ -8,7 +8,7 @@ from html import escape
 from pipeline import RESEARCH_USE
 from pipeline.case import UNRELIABLE, Analysis, Fibrosis, OrganMask
 from pipeline.exports.wording import percents
-from pipeline.page.form import QUALITIES
+from pipeline.page.view.review_form import QUALITIES
 
 SPLEEN_RANGE = "healthy adults 107–315 mL"
 

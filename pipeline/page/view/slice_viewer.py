@@ -14,8 +14,8 @@ import SimpleITK as sitk
 from pipeline.case import Volume
 from pipeline.errors import PipelineError
 from pipeline.exports.viewer_files import VOLUME_FILE, overlay_files, write_viewer_volume
-from pipeline.page.cases import GONE, Case, Cases
-from pipeline.page.slices import Look, draw_slice
+from pipeline.page.state.open_cases import GONE, Case, Cases
+from pipeline.page.view.server_slices import Look, draw_slice
 
 # The template never changes, so Gradio never renders it anew and the canvas inside it lives on.
 TEMPLATE = '<div class="fr-viewer" data-library="{library}"></div>'

@@ -7,10 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline.page.parts import Parts
-from pipeline.page.result import held_back_html, message_html, waiting_html
-from pipeline.page.viewer import with_overlays
-from pipeline.page.visit import Visit
+from pipeline.page.state.session_state import Visit
+from pipeline.page.view.components import Parts
+from pipeline.page.view.result_card import held_back_html, message_html, waiting_html
+from pipeline.page.view.slice_viewer import with_overlays
 
 Updates = dict[Any, Any]
 """New values by component; what is not named stays as it is."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from pipeline.page.visit import Visit
+from pipeline.page.state.session_state import Visit
 from pipeline.reviews import COLUMNS, Review
 
 VERDICTS = [("Yes", "yes"), ("No", "no"), ("Not assessable", "not_assessable")]

@@ -8,10 +8,10 @@ from pathlib import Path
 from pipeline.case import Analysis, ModelInfo
 from pipeline.exports import write_analysis
 from pipeline.exports.viewer_files import write_viewer_overlays
-from pipeline.page.cases import Case
-from pipeline.page.result import result_html
-from pipeline.page.viewer import file_address
-from pipeline.page.visit import Outcome
+from pipeline.page.state.open_cases import Case
+from pipeline.page.state.session_state import Outcome
+from pipeline.page.view.result_card import result_html
+from pipeline.page.view.slice_viewer import file_address
 
 DOWNLOADS = {
     "Liver mask (NIfTI)": "liver_mask.nii.gz",

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.case import Series, Study
 from pipeline.errors import InputError
 from pipeline.intake import open_upload
-from pipeline.page.cases import Case
+from pipeline.page.state.open_cases import Case
 
 SUFFIXES = (".nii.gz", ".nii", ".zip", ".dcm")
 """The endings that intake tells apart; any other file is taken as DICOM without an ending."""
