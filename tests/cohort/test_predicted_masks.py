@@ -21,7 +21,7 @@ from pipeline.cohort.images import read_labels, read_volume
 from pipeline.cohort.manifest import read_manifest
 from pipeline.cohort.predicted_masks import SEEN, predict_masks
 from pipeline.errors import ManifestError, SegmentationError
-from tests.training.boxes import write_cohort, write_image
+from tests.cohort.boxes import write_cohort, write_image
 
 MEMBERS = ("fold0", "fold1", "fold2")
 

@@ -28,7 +28,7 @@ from pipeline.evaluation import predictions as evaluation_cases
 from pipeline.evaluation.classifier import SIMULATED_COHORT, evaluate
 from pipeline.evaluation.measures import Answers, comparisons, measures, segmentation, strata, to_json
 from pipeline.training.classifier.data import prepare
-from tests.training.boxes import write_cohort, write_image
+from tests.cohort.boxes import write_cohort, write_image
 
 SPEC = InputSpec(spacing_mm=4.0, size_yx=(32, 32))
 FOLDS = {"fold0": ["case0", "case1"], "fold1": ["case2", "case3"]}
