@@ -26,7 +26,7 @@ from pipeline.errors import ManifestError, ModelError, SegmentationError
 from tests.builders import NOTE, make_analysis
 from tests.phantoms import make_volume_image, write_dicom_series, zip_folder
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MODELS = [ROOT / "models" / name / "model.json" for name in ("liver_t2", "fibrosis_t2")]
 SHARES = (0.1, 0.4, 0.9)
 
@@ -258,20 +258,20 @@ def test_help_loads_no_heavy_library():
 @pytest.mark.parametrize(
     ("command", "function", "given"),
     [
-        (["simulate", "-o", "out", "--cases", "3"], "simulation.simulate", {"cases": 3, "workers": 2}),
-        (["train-segmenter", "data", "-o", "out", "--fold", "1", "--no-resume"], "segmenter.train_segmenter",
+        (["simulate", "-o", "out", "--cases", "3"], "simulation.simulate.simulate", {"cases": 3, "workers": 2}),
+        (["train-segmenter", "data", "-o", "out", "--fold", "1", "--no-resume"], "training.segmenter.train.train_segmenter",
          {"fold": 1, "resume": False}),
-        (["evaluate-segmenter", "data", "--device", "cpu"], "segmenter_evaluation.evaluate_segmenter",
+        (["evaluate-segmenter", "data", "--device", "cpu"], "evaluation.segmenter.evaluate_segmenter",
          {"device": "cpu"}),
-        (["models", "export", "result", "-o", "out", "--trained-on", "ours"], "segmenter_export.convert",
+        (["models", "export", "result", "-o", "out", "--trained-on", "ours"], "training.segmenter.export.convert",
          {"trained_on": "ours"}),
-        (["train-classifier", "cohort.csv", "-o", "out", "--mask", "none"], "classifier.train_classifier",
+        (["train-classifier", "cohort.csv", "-o", "out", "--mask", "none"], "training.classifier.train.train_classifier",
          {"mask": "none", "folds": 3}),
     ],
 )  # fmt: skip
 def test_training_commands_pass_their_options_on(monkeypatch, command, function, given):
     """The stand-in takes only what the real function takes. A wrong manifest names its rows, and exits with 2."""
-    module, name = f"pipeline.training.{function}".rsplit(".", 1)
+    module, name = f"pipeline.{function}".rsplit(".", 1)
     stand_in = create_autospec(getattr(import_module(module), name))
     stand_in.side_effect = ManifestError("row 2: no image.\nrow 5: no label.")
     monkeypatch.setattr(f"{module}.{name}", stand_in)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+ASSETS = Path(__file__).resolve().parents[3] / "assets"
 LIBRARY = ASSETS / "node_modules" / "@niivue" / "niivue" / "dist" / "index.js"
 TIMEOUT_S = 180
 log = logging.getLogger(__name__)

@@ -135,7 +135,7 @@ def divide(data: Path, folds: int | None = None) -> tuple[Cases, Split]:
     A division that comes with the data is kept; else ``folds`` (by default ``FOLDS``) are dealt out.
 
     Raises:
-        ManifestError: the data or their division are not as ``pipeline.cohort.labelled_cases`` wants them, or another number
+        ManifestError: the data or their division are not as ``cohort.labelled_cases`` wants them, or another number
             of folds is asked for.
     """
     cases = find_cases(data, without=("test",))

@@ -238,7 +238,7 @@ def train_segmenter(
     model's steps and hours count those of the old one.
 
     Args:
-        data: a folder or manifest as in ``pipeline.cohort.labelled_cases``. Rows of a test split are left out, and a division
+        data: a folder or manifest as in ``cohort.labelled_cases``. Rows of a test split are left out, and a division
             into folds that comes with the data is kept.
         folds: how many to deal out where the data have none of their own; by default 3.
         fold: train this member only and write nothing but its checkpoint; once all are trained, alone or side by side,

@@ -213,10 +213,10 @@ def test_data_that_every_member_has_seen_are_refused(model, data):
 
 @pytest.mark.parametrize(
     ("command", "function"),
-    [("train-quality", "quality_fit.train_quality"), ("evaluate-corruptions", "robustness.measure_corruptions")],
+    [("train-quality", "fit.train_quality"), ("evaluate-corruptions", "robustness.measure_corruptions")],
 )
 def test_commands_pass_their_options_on(monkeypatch, command, function):
-    module, name = f"pipeline.training.{function}".rsplit(".", 1)
+    module, name = f"pipeline.training.quality.{function}".rsplit(".", 1)
     stand_in = create_autospec(getattr(import_module(module), name), side_effect=ManifestError("No such data."))
     monkeypatch.setattr(f"{module}.{name}", stand_in)
     result = CliRunner().invoke(cli.app, [command, "data", "--severities", "2", "--device", "cpu", "--no-resume"])
