@@ -99,25 +99,32 @@ def mask_warnings(organs: OrganMask) -> tuple[CaseWarning, ...]:
         far = organs.predicted_hd95_mm
         distance = "" if far is None else f", HD95 {far:.0f} mm"
         why = f" ({'; '.join(organs.reasons)})" if organs.reasons else ""
-        found.append(CaseWarning(
-            "poor_segmentation",
-            f"The liver outline is probably poor: predicted Dice {organs.predicted_dice:.2f}{distance}{why}.",
-        ))  # fmt: skip
+        found.append(
+            CaseWarning(
+                "poor_segmentation",
+                f"The liver outline is probably poor: predicted Dice {organs.predicted_dice:.2f}{distance}{why}.",
+            )
+        )
     if organs.ensemble_dice is not None and organs.ensemble_dice < 0.9:
-        found.append(CaseWarning(
-            "low_agreement",
-            f"The segmentation networks agree poorly (mean Dice {organs.ensemble_dice:.2f}); check the liver outline.",
-        ))  # fmt: skip
+        found.append(
+            CaseWarning(
+                "low_agreement",
+                f"The segmentation networks agree poorly (mean Dice {organs.ensemble_dice:.2f}); "
+                "check the liver outline.",
+            )
+        )
     if organs.largest_component_share < 0.9:
         dropped = 100 * (1 - organs.largest_component_share)
-        found.append(CaseWarning(
-            "dropped_components",
-            f"{dropped:.0f} % of what was taken for liver lay apart and was dropped; check the liver outline.",
-        ))  # fmt: skip
+        found.append(
+            CaseWarning(
+                "dropped_components",
+                f"{dropped:.0f} % of what was taken for liver lay apart and was dropped; check the liver outline.",
+            )
+        )
     if organs.touches_edge:
-        found.append(CaseWarning(
-            "liver_at_edge", "The liver reaches the edge of the images; a part of it may lie outside."
-        ))  # fmt: skip
+        found.append(
+            CaseWarning("liver_at_edge", "The liver reaches the edge of the images; a part of it may lie outside.")
+        )
     return tuple(found)
 
 

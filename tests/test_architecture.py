@@ -25,10 +25,14 @@ ONLY_IN = {
     "gradio": {"pipeline.page", "app"},
     "ray": {"pipeline.cohort"},
     "torch": {
-        "models", "pipeline.segmentation", "pipeline.classification", "pipeline.analysis", "pipeline.installation",
+        "models",
+        "pipeline.segmentation",
+        "pipeline.classification",
+        "pipeline.analysis",
+        "pipeline.installation",
         "pipeline.training",
     },
-}  # fmt: skip
+}
 FILES = [*ROOT.glob("app.py"), *ROOT.glob("models/**/*.py"), *ROOT.glob("pipeline/**/*.py")]
 TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}
 

@@ -82,8 +82,10 @@ class CaseSlices:
         """
         distance = self.distance_mm - np.float32(outwards_mm)
         signal = self.images + 1  # 0 is no signal, 1 the liver's median
-        medians = [float(np.median(part)) if part.size else 0.0
-                   for part in (signal[self.distance_mm <= 0], signal[distance <= 0])]  # fmt: skip
+        medians = [
+            float(np.median(part)) if part.size else 0.0
+            for part in (signal[self.distance_mm <= 0], signal[distance <= 0])
+        ]
         images = np.clip(signal * (medians[0] / medians[1]) - 1, *spec.clip) if min(medians) > 0 else self.images
         return replace(self, images=images.astype(np.float32), distance_mm=distance)
 

@@ -194,8 +194,10 @@ def place(case: Case, out: Path) -> Iterator[bool]:
 def read_people(root: Path, faults: list[str]) -> dict[str, tuple[str, str]]:
     """Sex and age by case name, from the data set's own tables; a table that is missing or unreadable is a fault."""
     people: dict[str, tuple[str, str]] = {}
-    tables = {"cirrhotic": ("T2_age_gender_evaluation.csv", "CirrMRI600+_CompleteData_age_gender_evaluation.csv"),
-              "healthy": ("Healthy_demographics.csv",)}  # fmt: skip
+    tables = {
+        "cirrhotic": ("T2_age_gender_evaluation.csv", "CirrMRI600+_CompleteData_age_gender_evaluation.csv"),
+        "healthy": ("Healthy_demographics.csv",),
+    }
     for group, names in tables.items():
         file = next((root / name for name in names if (root / name).is_file()), None)
         if file is None:
@@ -234,9 +236,17 @@ def write_manifests(cases: list[Case], people: dict[str, tuple[str, str]], out: 
                 sex, age = people.get(case.name, ("", ""))
                 source = "healthy" if case.group == "healthy" else ""
                 writer.writerow(
-                    {"patient_id": case.name, "image": image, "mask": mask, "site": "CirrMRI600+", "sex": sex,
-                     "age": age, "label_source": source, "split": case.split}
-                )  # fmt: skip
+                    {
+                        "patient_id": case.name,
+                        "image": image,
+                        "mask": mask,
+                        "site": "CirrMRI600+",
+                        "sex": sex,
+                        "age": age,
+                        "label_source": source,
+                        "split": case.split,
+                    }
+                )
     about = {"simulated": False, "description": DESCRIPTION}
     (out / "cohort.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 

@@ -49,10 +49,18 @@ def simulate(
         from pipeline.simulation import simulate as simulation
 
         manifest = simulation.simulate(
-            out, cases=cases, test=test, seed=seed, anatomies=anatomies, phantoms=phantoms, sites=sites,
-            confounding=confounding, poor_masks=poor_masks, workers=workers,
+            out,
+            cases=cases,
+            test=test,
+            seed=seed,
+            anatomies=anatomies,
+            phantoms=phantoms,
+            sites=sites,
+            confounding=confounding,
+            poor_masks=poor_masks,
+            workers=workers,
             progress=case_by_case(progress, "Making cases"),
-        )  # fmt: skip
+        )
     typer.echo(f"{cases + test} cases in {manifest}")
     if contact_sheet:
         draw_contact_sheet(manifest, contact_sheet)
@@ -75,9 +83,14 @@ def predict_masks(
         from pipeline.cohort import predicted_masks
 
         masked = predicted_masks.predict_masks(
-            manifest, out, segmenter=segmenter, members=members, one_pass=one_pass, device=device,
+            manifest,
+            out,
+            segmenter=segmenter,
+            members=members,
+            one_pass=one_pass,
+            device=device,
             progress=case_by_case(progress, "Segmenting cases"),
-        )  # fmt: skip
+        )
     typer.echo(f"{masked.cases} cases in {masked.manifest}, {masked.segmented} segmented in this run")
     if len(masked.dice):
         average, worst = masked.dice.mean(), masked.dice.min()

@@ -69,10 +69,16 @@ def evaluate(
         from pipeline.evaluation import classifier as evaluation
 
         found = evaluation.evaluate(
-            manifest, models, out, split=split, prevalence=prevalence,
-            cut_offs=CutOffs(lsm_cut, metavir_cut.upper()), seed=seed, device=device,
+            manifest,
+            models,
+            out,
+            split=split,
+            prevalence=prevalence,
+            cut_offs=CutOffs(lsm_cut, metavir_cut.upper()),
+            seed=seed,
+            device=device,
             progress=case_by_case(progress, "Reading cases"),
-        )  # fmt: skip
+        )
     table = Table("model", "cases", "positive", "AUC", "95 % interval")
     for name, model in found["models"].items():
         area = model["measures"]["auc"]
@@ -108,8 +114,14 @@ def run_study(
 
         lsm, metavir = cut_offs
         report = protocol.run_protocol(
-            out, manifest=manifest, anatomies=anatomies, size=protocol.SIZES[size], segmenter=segmenter,
-            cut_offs=CutOffs(lsm, metavir.upper()), pretrained=pretrained, device=device,
-        )  # fmt: skip
+            out,
+            manifest=manifest,
+            anatomies=anatomies,
+            size=protocol.SIZES[size],
+            segmenter=segmenter,
+            cut_offs=CutOffs(lsm, metavir.upper()),
+            pretrained=pretrained,
+            device=device,
+        )
     typer.echo((out / "table.md").read_text(encoding="utf-8"))
     typer.echo(f"{report.name}, protocol.json and table.csv are written.")

@@ -33,9 +33,15 @@ def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON
         table.add_column(heading, no_wrap=heading == "name", overflow="fold")
     for row in rows:
         table.add_row(
-            row["name"], row["kind"], str(len(row["members"])), row["trained_on"], SIMULATED[row["simulated"]],
-            row["licence"], f"{row['size_bytes'] / 1e6:.1f} MB", "the app" if row["shipped"] else "this site",
-        )  # fmt: skip
+            row["name"],
+            row["kind"],
+            str(len(row["members"])),
+            row["trained_on"],
+            SIMULATED[row["simulated"]],
+            row["licence"],
+            f"{row['size_bytes'] / 1e6:.1f} MB",
+            "the app" if row["shipped"] else "this site",
+        )
     answer_console().print(table, markup=False)
 
 

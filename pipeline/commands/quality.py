@@ -18,32 +18,34 @@ Resume = Annotated[bool, typer.Option(help="Go on from the predictions already i
 
 
 def evaluate_corruptions(
-    data: Data, segmenter: Model = Path("liver_t2"), severities: PerCorruption = 1, device: Device = "auto",
+    data: Data,
+    segmenter: Model = Path("liver_t2"),
+    severities: PerCorruption = 1,
+    device: Device = "auto",
     resume: Resume = True,
-) -> None:  # fmt: skip
+) -> None:
     """Corrupt labelled cases as scanners and patients do, and measure a member that has not seen them."""
     with faults_in_one_line(), log_shown():
         from models import registry
         from pipeline.training.quality import robustness
         from pipeline.training.segmenter import card as segmenter_card
 
-        rows = robustness.measure_corruptions(
-            data, segmenter, per_corruption=severities, device=device, resume=resume
-        )  # fmt: skip
+        rows = robustness.measure_corruptions(data, segmenter, per_corruption=severities, device=device, resume=resume)
         segmenter_card.write(registry.find(segmenter, "segmenter").folder)
     typer.echo(robustness.summarise(rows).round(3).to_string(index=False))
 
 
 def train_quality(
-    data: Data, segmenter: Model = Path("liver_t2"), severities: PerCorruption = 1, device: Device = "auto",
+    data: Data,
+    segmenter: Model = Path("liver_t2"),
+    severities: PerCorruption = 1,
+    device: Device = "auto",
     resume: Resume = True,
-) -> None:  # fmt: skip
+) -> None:
     """Fit the predictor of a mask's Dice on corrupted cases; print what was measured on anatomies left out."""
     with faults_in_one_line(), log_shown():
         from pipeline.training.quality import fit as quality_fit
 
-        figures = quality_fit.train_quality(
-            data, segmenter, per_corruption=severities, device=device, resume=resume
-        )  # fmt: skip
+        figures = quality_fit.train_quality(data, segmenter, per_corruption=severities, device=device, resume=resume)
     for line in figures.lines():
         typer.echo(line)

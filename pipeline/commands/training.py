@@ -40,9 +40,19 @@ def train_segmenter(
         from pipeline.training.segmenter import train as segmenter
 
         segmenter.train_segmenter(
-            data, out, folds=folds, fold=fold, steps=steps, device=device, planner=planner, resume=resume, seed=seed,
-            start_from=start_from, trained_on=trained_on, licence=licence,
-        )  # fmt: skip
+            data,
+            out,
+            folds=folds,
+            fold=fold,
+            steps=steps,
+            device=device,
+            planner=planner,
+            resume=resume,
+            seed=seed,
+            start_from=start_from,
+            trained_on=trained_on,
+            licence=licence,
+        )
     if fold is not None:
         typer.echo(f"Fold {fold} is trained. When all are, run the command without --fold.")
 
@@ -103,11 +113,25 @@ def train_classifier(
         from pipeline.training.classifier import train as classifier
 
         measured = classifier.train_classifier(
-            manifest, out, fold=fold, device=device, resume=resume, work=work, licence=licence, pretrained=pretrained,
-            sensitivity=sensitivity, backbone=backbone, mask=mask.replace("-", "_"), folds=folds, epochs=epochs,
-            patience=patience, seed=seed, labels=labels, members=members,
+            manifest,
+            out,
+            fold=fold,
+            device=device,
+            resume=resume,
+            work=work,
+            licence=licence,
+            pretrained=pretrained,
+            sensitivity=sensitivity,
+            backbone=backbone,
+            mask=mask.replace("-", "_"),
+            folds=folds,
+            epochs=epochs,
+            patience=patience,
+            seed=seed,
+            labels=labels,
+            members=members,
             cut_offs=CutOffs(lsm_cut, metavir_cut.upper()),
-        )  # fmt: skip
+        )
     if measured is None:
         typer.echo(f"Fold {fold} is trained. When all {folds} are, run the command without --fold.")
         return

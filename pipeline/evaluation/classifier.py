@@ -78,13 +78,15 @@ def evaluate(
         "schema": 1,
         "app_version": __version__,
         "statements": statements(cohort, classifiers, table, left_out),
-        "cohort": about_cohort(cohort, table, split) | {
-            "prevalence": share, "prevalence_is": "the cohort's" if prevalence is None else "stated",
+        "cohort": about_cohort(cohort, table, split)
+        | {
+            "prevalence": share,
+            "prevalence_is": "the cohort's" if prevalence is None else "stated",
         },
         "models": {name: about_model(readers, table, name, share, seed) for name, readers in classifiers.items()},
         "comparisons": list(comparisons(table, list(classifiers))),
         "segmentation": segmentation(table),
-    }  # fmt: skip
+    }
     for_people = table.drop(columns="anatomy")
     write_whole(out / "cases.csv", for_people.round(6).to_csv(index=False))
     write_whole(out / "report.html", html_report(content, table, seed=seed))

@@ -64,8 +64,14 @@ def draw_roc(by_model: dict[str, Answers], seed: int) -> Figure:
         panel.fill_between(band.x, band.low, band.high, color=colour, alpha=0.18, linewidth=0)
         panel.plot([0, 1], [0, 1], color=MUTED, linewidth=0.7, linestyle=":")
         panel.plot(*roc_points(answers.labels, answers.probabilities), color=colour, linewidth=1.5)
-        panel.plot(answers.called[~answers.labels].mean(), answers.called[answers.labels].mean(), "o", color=colour,
-                   markeredgecolor="white", markersize=6)  # fmt: skip
+        panel.plot(
+            answers.called[~answers.labels].mean(),
+            answers.called[answers.labels].mean(),
+            "o",
+            color=colour,
+            markeredgecolor="white",
+            markersize=6,
+        )
         area = auc(answers.labels, answers.probabilities)
         panel.text(0.98, 0.04, f"AUC {area:.3f}", transform=panel.transAxes, ha="right", fontsize=8, color=INK)
     return figure
@@ -86,8 +92,14 @@ def draw_calibration(by_model: dict[str, Answers]) -> Figure:
         bins = calibration_bins(answers.labels, answers.probabilities, answers.clusters)
         for part in bins:
             panel.plot([part.predicted] * 2, part.observed[1:], color=colour, linewidth=1, alpha=0.6)
-        panel.plot([b.predicted for b in bins], [b.observed.value for b in bins], "o-", color=colour, linewidth=1,
-                   markersize=4.5)  # fmt: skip
+        panel.plot(
+            [b.predicted for b in bins],
+            [b.observed.value for b in bins],
+            "o-",
+            color=colour,
+            linewidth=1,
+            markersize=4.5,
+        )
     return figure
 
 

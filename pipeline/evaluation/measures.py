@@ -163,10 +163,16 @@ def segmentation(table: pd.DataFrame) -> dict[str, dict[str, float]] | None:
         if len(values):
             mean, low, high = mean_interval(values, anatomies, POSSIBLE.get(name, (0.0, math.inf)))
             found[name] = {
-                "cases": len(values), "anatomies": len(set(anatomies)), "mean": mean, "low": low, "high": high,
-                "sd": float(values.std(ddof=1)) if len(values) > 1 else math.nan, "median": float(np.median(values)),
-                "lowest": float(values.min()), "highest": float(values.max()),
-            }  # fmt: skip
+                "cases": len(values),
+                "anatomies": len(set(anatomies)),
+                "mean": mean,
+                "low": low,
+                "high": high,
+                "sd": float(values.std(ddof=1)) if len(values) > 1 else math.nan,
+                "median": float(np.median(values)),
+                "lowest": float(values.min()),
+                "highest": float(values.max()),
+            }
         else:
             found[name] = {"cases": 0}
     found["dice"]["not_found"] = int(np.isinf(known["hd95_mm"].to_numpy(float)).sum())

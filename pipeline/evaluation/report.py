@@ -83,8 +83,9 @@ def html_page(title: str, parts: Sequence[str]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>FibroReview: {escape(title)}</title><style>{STYLE}</style></head><body>\n"
-        + "\n".join(parts) + "\n</body></html>\n"
-    )  # fmt: skip
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
 
 
 def shown(measure: Measure) -> str:
@@ -125,11 +126,20 @@ def _cohort(content: Mapping[str, Any]) -> Iterator[str]:
         yield f"<p>{escape(cohort['description'])}</p>"
     yield html_table(
         ["Split", "Cases", "Positive", "Anatomies", "Positive class", "Prevalence for PPV and NPV"],
-        [[escape(str(cell)) for cell in (
-            cohort["split"], cohort["cases"], cohort["positives"], cohort["anatomies"], cohort["positive_class"],
-            f"{cohort['prevalence']:.3f} ({cohort['prevalence_is']})",
-        )]],
-    )  # fmt: skip
+        [
+            [
+                escape(str(cell))
+                for cell in (
+                    cohort["split"],
+                    cohort["cases"],
+                    cohort["positives"],
+                    cohort["anatomies"],
+                    cohort["positive_class"],
+                    f"{cohort['prevalence']:.3f} ({cohort['prevalence_is']})",
+                )
+            ]
+        ],
+    )
 
 
 def _figures_of_models(content: Mapping[str, Any]) -> Iterator[str]:
@@ -145,16 +155,29 @@ def _drawings(
 ) -> Iterator[str]:
     prevalence = content["cohort"]["prevalence"]
     drawn: list[tuple[str, str, Figure | None]] = [
-        ("ROC curves", "The dot is the operating point; the band is pointwise, by bootstrap, and has no width where "
-         "every draw gives the same curve.", figures.draw_roc(by_model, seed)),
-        ("Calibration", "Bars show where the cases lie; vertical lines are intervals of the observed share.",
-         figures.draw_calibration(by_model)),
+        (
+            "ROC curves",
+            "The dot is the operating point; the band is pointwise, by bootstrap, and has no width where "
+            "every draw gives the same curve.",
+            figures.draw_roc(by_model, seed),
+        ),
+        (
+            "Calibration",
+            "Bars show where the cases lie; vertical lines are intervals of the observed share.",
+            figures.draw_calibration(by_model),
+        ),
         ("Decision curve", DECISION_WORDS, figures.draw_decision(by_model, prevalence)),
-        ("Probability by METAVIR stage", "Orange cases are positive by the label, grey ones not; lines are medians.",
-         figures.draw_stages(table, by_model)),
-        ("Quality of the mask and correctness", "Each case's Dice, by whether the model called it as its label does.",
-         figures.draw_overlap(table, by_model)),
-    ]  # fmt: skip
+        (
+            "Probability by METAVIR stage",
+            "Orange cases are positive by the label, grey ones not; lines are medians.",
+            figures.draw_stages(table, by_model),
+        ),
+        (
+            "Quality of the mask and correctness",
+            "Each case's Dice, by whether the model called it as its label does.",
+            figures.draw_overlap(table, by_model),
+        ),
+    ]
     for title, words, figure in drawn:
         yield f"<h2>{title}</h2>"
         if figure is None:
@@ -170,10 +193,18 @@ def _comparisons(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "<h2>Differences in AUC</h2>"
     yield html_table(
         ["First", "Second", "First less second", "z", "p"],
-        [[escape(pair["first"]), escape(pair["second"]), shown(pair["difference"]), _number(pair["z"], 2),
-          _number(pair["p"], 4)] for pair in found],
+        [
+            [
+                escape(pair["first"]),
+                escape(pair["second"]),
+                shown(pair["difference"]),
+                _number(pair["z"], 2),
+                _number(pair["p"], 4),
+            ]
+            for pair in found
+        ],
         "Paired, on the cases that both models read; p is two-sided and not corrected for several comparisons.",
-    )  # fmt: skip
+    )
 
 
 def _strata(models: Mapping[str, Any]) -> Iterator[str]:
@@ -195,11 +226,16 @@ def _segmentation(found: Mapping[str, Mapping[str, float]] | None) -> Iterator[s
     columns = ("mean", "low", "high", "sd", "median", "lowest", "highest")
     yield html_table(
         ["", "Cases", "Anatomies", "Mean", "from", "to (95 %)", "SD", "Median", "Lowest", "Highest"],
-        [[OVERLAP[key], *(str(values.get(c, 0)) for c in ("cases", "anatomies")),
-          *(_number(values.get(c, math.nan), 3) for c in columns)]
-         for key, values in found.items()],
+        [
+            [
+                OVERLAP[key],
+                *(str(values.get(c, 0)) for c in ("cases", "anatomies")),
+                *(_number(values.get(c, math.nan), 3) for c in columns),
+            ]
+            for key, values in found.items()
+        ],
         f"In {found['dice']['not_found']} cases a mask is empty; they count without distances.",
-    )  # fmt: skip
+    )
 
 
 def _methods(content: Mapping[str, Any]) -> Iterator[str]:

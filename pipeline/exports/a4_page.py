@@ -35,14 +35,29 @@ class Page:
         self.figure.add_artist(Line2D([x0 / PAGE[0], x1 / PAGE[0]], [level, level], color=colour, linewidth=0.7))
 
     def text(
-        self, x: float, y: float, text: str, *, size: float, colour: str = INK, bold: bool = False,
-        right: bool = False, mono: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        size: float,
+        colour: str = INK,
+        bold: bool = False,
+        right: bool = False,
+        mono: bool = False,
+    ) -> None:
         """One line. ``right`` ends it at x instead of starting it there."""
         self.figure.text(
-            x / PAGE[0], 1 - y / PAGE[1], text, fontsize=size, color=colour, va="center_baseline",
-            ha="right" if right else "left", fontproperties=_font(size, bold, mono), parse_math=False,
-        )  # fmt: skip
+            x / PAGE[0],
+            1 - y / PAGE[1],
+            text,
+            fontsize=size,
+            color=colour,
+            va="center_baseline",
+            ha="right" if right else "left",
+            fontproperties=_font(size, bold, mono),
+            parse_math=False,
+        )
 
     def heading(self, x: float, y: float, title: str, beside: str = "") -> None:
         self.text(x, y, title, size=10, bold=True)
@@ -58,9 +73,17 @@ class Page:
             right -= 0.32
 
     def paragraph(
-        self, x: float, y: float, text: str, *, width: float, size: float, colour: str = INK, bold: bool = False,
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        width: float,
+        size: float,
+        colour: str = INK,
+        bold: bool = False,
         lines: int,
-    ) -> float:  # fmt: skip
+    ) -> float:
         """Wrapped text, its first line at y, cut after ``lines`` with an ellipsis; returns the y below the last one."""
         wrapped = self.wrap(text, width, _font(size, bold))
         if len(wrapped) > lines:

@@ -105,8 +105,15 @@ def _scale(page: Page, fibrosis: Fibrosis) -> None:
     axes.plot([fibrosis.threshold] * 2, [0.22, 0.70], color=AMBER_DARK, linewidth=1.6)
     axes.plot([fibrosis.probability], [0.45], "o", color=INK, markersize=9, markeredgecolor="white")
     # The label stays on the page when the operating point is near an end.
-    axes.text(min(max(fibrosis.threshold, 0.16), 0.84), 0.78, f"operating point {fibrosis.threshold:.2f}", fontsize=7,
-              color=AMBER_DARK, ha="center", va="bottom")  # fmt: skip
+    axes.text(
+        min(max(fibrosis.threshold, 0.16), 0.84),
+        0.78,
+        f"operating point {fibrosis.threshold:.2f}",
+        fontsize=7,
+        color=AMBER_DARK,
+        ha="center",
+        va="bottom",
+    )
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         axes.text(tick, 0.10, f"{tick:g}", fontsize=7, color=MUTED, ha="center", va="center")
 

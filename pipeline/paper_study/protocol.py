@@ -147,15 +147,25 @@ def run_protocol(
         if not manifest.is_file():
             with clock.step("simulate"):
                 simulate(
-                    manifest.parent, **size.simulated, test=sum(size.small_test) + size.large_test, seed=size.seed,
-                    anatomies=anatomies, workers=workers, parameters=LIKE_THE_PAPER,
+                    manifest.parent,
+                    **size.simulated,
+                    test=sum(size.small_test) + size.large_test,
+                    seed=size.seed,
+                    anatomies=anatomies,
+                    workers=workers,
+                    parameters=LIKE_THE_PAPER,
                     progress=now_and_then(progress, "cases simulated"),
-                )  # fmt: skip
+                )
     with clock.step("segment"):
         masked = predict_masks(
-            manifest, out / "masked", segmenter=segmenter, members=size.masks_by, one_pass=size.one_pass, device=device,
+            manifest,
+            out / "masked",
+            segmenter=segmenter,
+            members=size.masks_by,
+            one_pass=size.one_pass,
+            device=device,
             progress=now_and_then(progress, "cases segmented"),
-        )  # fmt: skip
+        )
     tests = split_tests(masked.manifest, small, cut_offs)
     trained_on = training_rows(masked.manifest, cut_offs)
     sites = sorted(set(trained_on["site"]))
@@ -170,9 +180,14 @@ def run_protocol(
         models = [str(out / "models" / network.name) for network in (leaks if name == LEAKS else networks(size))]
         with clock.step(f"evaluate {name}"):
             found[name] = evaluate(
-                test, models, out / name, seed=size.seed, cut_offs=cut_offs, device=device,
+                test,
+                models,
+                out / name,
+                seed=size.seed,
+                cut_offs=cut_offs,
+                device=device,
                 progress=now_and_then(progress, "cases read"),
-            )  # fmt: skip
+            )
     note = json.loads((out / NOTE).read_text(encoding="utf-8"))
     return write_report(Study(out, found, note, clock.seconds, first_site=sites[0], unseen=masked.cases_known))
 
@@ -192,20 +207,30 @@ def training_rows(manifest: Path, cut_offs: CutOffs) -> pd.DataFrame:
 
 
 def check_same_study(
-    out: Path, manifest: Path | None, anatomies: Path | None, size: Size, segmenter: str, cut_offs: CutOffs,
+    out: Path,
+    manifest: Path | None,
+    anatomies: Path | None,
+    size: Size,
+    segmenter: str,
+    cut_offs: CutOffs,
     pretrained: str,
-) -> None:  # fmt: skip
+) -> None:
     """Note in ``out`` which study it holds; refuse a folder that holds another, whose parts would be taken for ours."""
     model = registry.find(segmenter, "segmenter")
-    wanted = json.loads(json.dumps({
-        "size": asdict(size),
-        "segmenter": [model.name, model.sha256],
-        "manifest": manifest and file_sha256(manifest),
-        "anatomies": sorted(anatomy.name for anatomy in find_anatomies(anatomies)) if anatomies else [],
-        "cut_offs": asdict(cut_offs),
-        "parameters": None if manifest else LIKE_THE_PAPER.sha256,
-        "pretrained": pretrained,
-    }, default=str))  # fmt: skip
+    wanted = json.loads(
+        json.dumps(
+            {
+                "size": asdict(size),
+                "segmenter": [model.name, model.sha256],
+                "manifest": manifest and file_sha256(manifest),
+                "anatomies": sorted(anatomy.name for anatomy in find_anatomies(anatomies)) if anatomies else [],
+                "cut_offs": asdict(cut_offs),
+                "parameters": None if manifest else LIKE_THE_PAPER.sha256,
+                "pretrained": pretrained,
+            },
+            default=str,
+        )
+    )
     note = out / NOTE
     if note.is_file():
         if json.loads(note.read_text(encoding="utf-8")) != wanted:
@@ -247,9 +272,15 @@ def split_tests(manifest: Path, small: tuple[int, int] | None, cut_offs: CutOffs
 
 
 def train(
-    network: Network, manifest: Path, content: str, out: Path, size: Size, cut_offs: CutOffs, device: str,
+    network: Network,
+    manifest: Path,
+    content: str,
+    out: Path,
+    size: Size,
+    cut_offs: CutOffs,
+    device: str,
     pretrained: str = "",
-) -> None:  # fmt: skip
+) -> None:
     """Train a network, unless it stands there already; anew where its cases have changed.
 
     Args:
@@ -269,9 +300,17 @@ def train(
     work.mkdir(parents=True, exist_ok=True)
     write_whole(checkpoints_of, content)
     train_classifier(
-        manifest, folder, device=device, resume=resume, work=work, cache=out / "work" / "slices", spec=size.input,
-        cut_offs=cut_offs, pretrained=pretrained, **settings,
-    )  # fmt: skip
+        manifest,
+        folder,
+        device=device,
+        resume=resume,
+        work=work,
+        cache=out / "work" / "slices",
+        spec=size.input,
+        cut_offs=cut_offs,
+        pretrained=pretrained,
+        **settings,
+    )
     write_whole(model_of, content)
 
 

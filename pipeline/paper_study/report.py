@@ -59,8 +59,12 @@ def write_report(study: Study) -> Path:
     }
     write_whole(study.folder / "protocol.json", json.dumps(to_json(content), indent=1, allow_nan=False) + "\n")
     write_whole(study.folder / "table.csv", table.round(4).to_csv(index=False))
-    tables = [markdown(table), markdown_leaks(leaks), markdown_table(SCORE_HEAD, score_lines(largest)),
-              markdown_table(MASK_HEAD, mask_lines(largest))]  # fmt: skip
+    tables = [
+        markdown(table),
+        markdown_leaks(leaks),
+        markdown_table(SCORE_HEAD, score_lines(largest)),
+        markdown_table(MASK_HEAD, mask_lines(largest)),
+    ]
     write_whole(study.folder / "table.md", "\n\n".join("\n".join(lines) for lines in tables) + "\n")
     write_whole(study.folder / "report.html", html_report(study, table, leaks))
     return study.folder / "report.html"
@@ -69,26 +73,38 @@ def write_report(study: Study) -> Path:
 def html_report(study: Study, table: pd.DataFrame, leaks: pd.DataFrame) -> str:
     """The page."""
     largest = list(study.tests.values())[-1]
-    return html_page("The paper's study", [
-        "<h1>Advanced liver fibrosis on T2: the study of Aggarwal et al. 2025, run anew</h1>",
-        f"<p class=muted>{escape(RESEARCH_USE)}</p>",
-        *statement(study),
-        "<h2>The table</h2>",
-        html_table(HEAD, two_lined(lines(table)),
-                   "95 % intervals. The paper's figures are of its own patients and networks; it gives no intervals. "
-                   "Accuracies of tests with different shares of advanced cases are not comparable."),
-        picture(draw_areas(table), "AUC of each network"),
-        "<h2>Differences in AUC from the main network</h2>",
-        html_table(["Test", "Less", "Main less the other", "p"], list(differences(study)),
-                   "Paired; p is two-sided and not corrected for several comparisons."),
-        "<h2>Leak tests</h2>",
-        html_table(LEAK_HEAD, two_lined(leak_lines(leaks)),
-                   "Only shuffled labels must sit at 0.5. An outline or a large spleen is a sign of fibrosis; what "
-                   "everything but the liver tells without the spleen can come from the scanner or from the outline."),
-        *by_score(largest),
-        *segmentation(largest),
-        *how(study),
-    ])  # fmt: skip
+    return html_page(
+        "The paper's study",
+        [
+            "<h1>Advanced liver fibrosis on T2: the study of Aggarwal et al. 2025, run anew</h1>",
+            f"<p class=muted>{escape(RESEARCH_USE)}</p>",
+            *statement(study),
+            "<h2>The table</h2>",
+            html_table(
+                HEAD,
+                two_lined(lines(table)),
+                "95 % intervals. The paper's figures are of its own patients and networks; it gives no intervals. "
+                "Accuracies of tests with different shares of advanced cases are not comparable.",
+            ),
+            picture(draw_areas(table), "AUC of each network"),
+            "<h2>Differences in AUC from the main network</h2>",
+            html_table(
+                ["Test", "Less", "Main less the other", "p"],
+                list(differences(study)),
+                "Paired; p is two-sided and not corrected for several comparisons.",
+            ),
+            "<h2>Leak tests</h2>",
+            html_table(
+                LEAK_HEAD,
+                two_lined(leak_lines(leaks)),
+                "Only shuffled labels must sit at 0.5. An outline or a large spleen is a sign of fibrosis; what "
+                "everything but the liver tells without the spleen can come from the scanner or from the outline.",
+            ),
+            *by_score(largest),
+            *segmentation(largest),
+            *how(study),
+        ],
+    )
 
 
 def two_lined(rows: Iterable[Sequence[str]]) -> list[list[str]]:
@@ -147,8 +163,11 @@ def how(study: Study) -> Iterator[str]:
     yield "<h2>How it was done</h2>"
     size = study.note["size"]
     rows = [[escape(str(key)), escape(str(value))] for key, value in size.items()]
-    rows += [[escape(key), escape(", ".join(map(str, value)) if isinstance(value, list) else str(value))]
-             for key, value in study.note.items() if key != "size" and value]  # fmt: skip
+    rows += [
+        [escape(key), escape(", ".join(map(str, value)) if isinstance(value, list) else str(value))]
+        for key, value in study.note.items()
+        if key != "size" and value
+    ]
     rows += [[escape(step), f"{seconds / 60:.1f} min"] for step, seconds in study.seconds.items()]
     rows.append(["all steps", f"{sum(study.seconds.values()) / 60:.0f} min"])
     yield html_table(["", ""], rows)
@@ -169,8 +188,15 @@ def draw_areas(table: pd.DataFrame) -> Figure:
             words = f"n = {row['cases']}" if place == 0 else None
             axes.plot(row["auc"], y, "o", color=colour, markersize=6, label=words)
         if "auc" in PAPER.get(network, {}):
-            axes.plot(PAPER[network]["auc"], place, "D", color=INK, markerfacecolor="white", markersize=6,
-                      label="the paper's" if place == 0 else None)  # fmt: skip
+            axes.plot(
+                PAPER[network]["auc"],
+                place,
+                "D",
+                color=INK,
+                markerfacecolor="white",
+                markersize=6,
+                label="the paper's" if place == 0 else None,
+            )
     axes.axvline(0.5, color=MUTED, linewidth=0.8, linestyle=":")
     axes.set_yticks(range(len(networks)), [title(network) for network in networks], fontsize=8.5, color=INK)
     axes.set(xlim=(min(0.4, float(table["auc_low"].min()) - 0.02) if len(table) else 0.4, 1.02))

@@ -88,9 +88,19 @@ class Review:
 
 COLUMNS = tuple(column.name for column in fields(Review))
 ANSWERS = (
-    "reader", "case_id", "arm", "suspicion", "advanced_fibrosis", "confidence", "agreement", "segmentation_quality",
-    "reason", "comment", "mask_sha256", "revises",
-)  # fmt: skip
+    "reader",
+    "case_id",
+    "arm",
+    "suspicion",
+    "advanced_fibrosis",
+    "confidence",
+    "agreement",
+    "segmentation_quality",
+    "reason",
+    "comment",
+    "mask_sha256",
+    "revises",
+)
 """The columns that a reader fills: two rows that differ in one of them are two reviews."""
 
 _READER = re.compile(r"(?=.*\d)[A-Za-z0-9_-]{2,12}")

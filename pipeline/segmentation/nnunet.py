@@ -55,10 +55,13 @@ class Segmenter:
         self.labels = _organ_labels(dataset)
         self.orientation = str(self.model.info.get("orientation", "LPS"))
         network = get_network_from_plans(
-            settings.network_arch_class_name, settings.network_arch_init_kwargs,
-            settings.network_arch_init_kwargs_req_import, determine_num_input_channels(manager, settings, dataset),
-            manager.get_label_manager(dataset).num_segmentation_heads, deep_supervision=False,
-        )  # fmt: skip
+            settings.network_arch_class_name,
+            settings.network_arch_init_kwargs,
+            settings.network_arch_init_kwargs_req_import,
+            determine_num_input_channels(manager, settings, dataset),
+            manager.get_label_manager(dataset).num_segmentation_heads,
+            deep_supervision=False,
+        )
         if self.device.type == "cpu":
             channels_last(network)
         self.states = []
@@ -109,9 +112,12 @@ def segment_steps(volume: Volume, segmenter: Segmenter) -> Generator[Step, None,
     organs, members = yield from _ensemble_steps(volume, segmenter, segmenter.observe)
     judged = segmenter.quality.judge(members)
     return replace(
-        organs, predicted_dice=judged.predicted_dice, predicted_hd95_mm=judged.predicted_hd95_mm, score=judged.score,
+        organs,
+        predicted_dice=judged.predicted_dice,
+        predicted_hd95_mm=judged.predicted_hd95_mm,
+        score=judged.score,
         reasons=judged.reasons,
-    )  # fmt: skip
+    )
 
 
 def segment_observed(volume: Volume, segmenter: Segmenter) -> tuple[OrganMask, list[Features | None]]:
@@ -198,9 +204,13 @@ def _preprocess(image: sitk.Image, predictor: TilePredictor) -> tuple[Tensor, di
     voxels = sitk.GetArrayFromImage(image).astype(np.float32)[None]
     preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
     data, _, properties = preprocessor.run_case_npy(
-        voxels, None, {"spacing": spacing_zyx}, predictor.plans_manager, predictor.configuration_manager,
+        voxels,
+        None,
+        {"spacing": spacing_zyx},
+        predictor.plans_manager,
+        predictor.configuration_manager,
         predictor.dataset_json,
-    )  # fmt: skip
+    )
     return torch.from_numpy(np.ascontiguousarray(data)), properties
 
 

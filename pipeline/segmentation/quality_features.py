@@ -47,9 +47,13 @@ SIGNS = {
 
 
 def features(
-    data: Tensor, logits: Tensor, liver: int, patch: tuple[int, int, int], spacing_mm_zyx: tuple[float, ...],
+    data: Tensor,
+    logits: Tensor,
+    liver: int,
+    patch: tuple[int, int, int],
+    spacing_mm_zyx: tuple[float, ...],
     look: Callable[[Tensor], Tensor],
-) -> Features | None:  # fmt: skip
+) -> Features | None:
     """The signs of ``SIGNS`` for the liver that one member found; None where it found none.
 
     Args:

@@ -124,7 +124,7 @@ def load(folder: Path, weights: Mapping[str, str]) -> QualityModel | None:
         distance = content["hd95"]
         model = QualityModel(
             _sum(content), float(content["flag_below"]), _sum(distance), float(distance["flag_above_mm"])
-        )  # fmt: skip
+        )
         fitted_for = dict(content["weights"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError("The segmenter's quality.json is damaged; fit it again or remove it.") from error

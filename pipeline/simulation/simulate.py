@@ -116,8 +116,12 @@ def simulate(
         truths = [job.result() for job in jobs]
     _write_table(out / "truth.csv", truths)
     arguments: dict[str, object] = {
-        "seed": seed, "cases": cases, "test": test, "confounding": confounding, "poor_masks": poor_masks
-    }  # fmt: skip
+        "seed": seed,
+        "cases": cases,
+        "test": test,
+        "confounding": confounding,
+        "poor_masks": poor_masks,
+    }
     _write_cohort(out / "cohort.json", arguments, sources, parameters)
     # Last, so that a manifest stands only beside a whole cohort.
     rows = [manifest_row(plan, truth, parameters) for plan, truth in zip(plans, truths, strict=True)]

@@ -42,8 +42,12 @@ def test_nifti_from_upload_to_row(visitor: Visitor, server: Server, nifti: Path)
     assert row["review_id"][:8] in visitor.page.inner_text("#fr-saved"), said
     answered = {key: row[key] for key in ("reader", "arm", "agreement", "advanced_fibrosis", "confidence")}
     assert answered == {
-        "reader": "R1", "arm": "open", "agreement": "agree", "advanced_fibrosis": "yes", "confidence": "4",
-    }  # fmt: skip
+        "reader": "R1",
+        "arm": "open",
+        "agreement": "agree",
+        "advanced_fibrosis": "yes",
+        "confidence": "4",
+    }
     assert row["segmentation_quality"] == "2"
     assert float(row["probability"]) == pytest.approx(0.62)
     assert row["slices_viewed"] == "7|8|9", "as the counter said"

@@ -56,8 +56,9 @@ def test_mask_sensitivity_spans_the_answers_of_the_moved_masks(case, make_classi
     assert high - low > 1e-5
     plain = take_slices(volume, organs.liver, classifier.spec)
     moved = [plain.with_edge_moved(mm, classifier.spec) for mm in (-3.0, 0.0, 3.0)]
-    seen = [np.mean([torch.sigmoid(net(m.tensor(classifier.spec))).item() for net in classifier.networks])
-            for m in moved]  # fmt: skip
+    seen = [
+        np.mean([torch.sigmoid(net(m.tensor(classifier.spec))).item() for net in classifier.networks]) for m in moved
+    ]
     assert (low, high) == pytest.approx((min(seen), max(seen)), abs=1e-6)
 
 

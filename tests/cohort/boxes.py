@@ -28,11 +28,20 @@ def write_cohort(folder: Path, orientation: str = "LPS") -> Path:
         voxels = 50 + 50 * (labels == LIVER) + np.random.default_rng(number).normal(0, 5, labels.shape)
         write_image(folder / f"image{number}.nii.gz", voxels.astype(np.float32), orientation)
         write_image(folder / f"mask{number}.nii.gz", labels, orientation)
-        rows.append({
-            "patient_id": f"case{number}", "image": f"image{number}.nii.gz", "mask": f"mask{number}.nii.gz",
-            "site": "AB"[number // 3], "sex": "", "metavir": f"F{4 * (number % 2)}", "label_source": "histology",
-            "split": "test", "segmentation_score": 1 + (number == 5), "source_anatomy": f"anatomy{number // 2}",
-        })  # fmt: skip
+        rows.append(
+            {
+                "patient_id": f"case{number}",
+                "image": f"image{number}.nii.gz",
+                "mask": f"mask{number}.nii.gz",
+                "site": "AB"[number // 3],
+                "sex": "",
+                "metavir": f"F{4 * (number % 2)}",
+                "label_source": "histology",
+                "split": "test",
+                "segmentation_score": 1 + (number == 5),
+                "source_anatomy": f"anatomy{number // 2}",
+            }
+        )
     pd.DataFrame(rows).to_csv(folder / "manifest.csv", index=False)
     (folder / "cohort.json").write_text(json.dumps({"simulated": True, "description": "Boxes."}))
     return folder / "manifest.csv"

@@ -205,8 +205,16 @@ def test_the_score_is_of_the_true_overlap_and_the_truth_is_carried_on(tmp_path, 
     assert read(masked.manifest)["segmentation_score"].tolist()[:2] == ["3", "1"]
     truth = read(tmp_path / "out" / "truth.csv")
     assert list(truth) == [
-        "patient_id", "true_mask", "dice", "iou", "hd95_mm", "assd_mm", "volume_error_percent", "member", "stage"
-    ]  # fmt: skip
+        "patient_id",
+        "true_mask",
+        "dice",
+        "iou",
+        "hd95_mm",
+        "assd_mm",
+        "volume_error_percent",
+        "member",
+        "stage",
+    ]
     assert truth["stage"].tolist() == ["F0", "F4", "", "", "", ""]
     assert float(truth["dice"][0]) == pytest.approx(masked.dice["case0"], abs=1e-5)
 

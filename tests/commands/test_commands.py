@@ -98,8 +98,13 @@ def test_analyze_writes_all_files_and_keeps_the_input(models, nifti, tmp_path):
     result = run("analyze", nifti, "-o", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
-        "analysis.json", "liver_mask.nii.gz", "organs.nii.gz", "heatmap.nii.gz", "report.pdf", "report.png"
-    }  # fmt: skip
+        "analysis.json",
+        "liver_mask.nii.gz",
+        "organs.nii.gz",
+        "heatmap.nii.gz",
+        "report.pdf",
+        "report.png",
+    }
     assert nifti.read_bytes() == before
     assert models.volumes[0].image.GetSize() == make_volume_image().GetSize()
 
@@ -259,16 +264,28 @@ def test_help_loads_no_heavy_library():
     ("command", "function", "given"),
     [
         (["simulate", "-o", "out", "--cases", "3"], "simulation.simulate.simulate", {"cases": 3, "workers": 2}),
-        (["train-segmenter", "data", "-o", "out", "--fold", "1", "--no-resume"], "training.segmenter.train.train_segmenter",
-         {"fold": 1, "resume": False}),
-        (["evaluate-segmenter", "data", "--device", "cpu"], "evaluation.segmenter.evaluate_segmenter",
-         {"device": "cpu"}),
-        (["models", "export", "result", "-o", "out", "--trained-on", "ours"], "training.segmenter.export.convert",
-         {"trained_on": "ours"}),
-        (["train-classifier", "cohort.csv", "-o", "out", "--mask", "none"], "training.classifier.train.train_classifier",
-         {"mask": "none", "folds": 3}),
+        (
+            ["train-segmenter", "data", "-o", "out", "--fold", "1", "--no-resume"],
+            "training.segmenter.train.train_segmenter",
+            {"fold": 1, "resume": False},
+        ),
+        (
+            ["evaluate-segmenter", "data", "--device", "cpu"],
+            "evaluation.segmenter.evaluate_segmenter",
+            {"device": "cpu"},
+        ),
+        (
+            ["models", "export", "result", "-o", "out", "--trained-on", "ours"],
+            "training.segmenter.export.convert",
+            {"trained_on": "ours"},
+        ),
+        (
+            ["train-classifier", "cohort.csv", "-o", "out", "--mask", "none"],
+            "training.classifier.train.train_classifier",
+            {"mask": "none", "folds": 3},
+        ),
     ],
-)  # fmt: skip
+)
 def test_training_commands_pass_their_options_on(monkeypatch, command, function, given):
     """The stand-in takes only what the real function takes. A wrong manifest names its rows, and exits with 2."""
     module, name = f"pipeline.{function}".rsplit(".", 1)

@@ -29,11 +29,17 @@ def test_what_ships_and_what_is_installed_is_listed(segmenter):
     assert rows["fibrosis_t2"]["simulated"] is True
     assert rows["liver_t2"]["shipped"]
     assert rows["ours"] == {
-        "name": "ours", "kind": "segmenter", "members": ["fold0"], "trained_on": "boxes", "simulated": True,
-        "licence": "CC0", "size_bytes": (segmenter / "fold0" / "model.safetensors").stat().st_size,
+        "name": "ours",
+        "kind": "segmenter",
+        "members": ["fold0"],
+        "trained_on": "boxes",
+        "simulated": True,
+        "licence": "CC0",
+        "size_bytes": (segmenter / "fold0" / "model.safetensors").stat().st_size,
         "sha256": registry.read(segmenter).sha256,
-        "whole_sha256": registry.read(segmenter).whole_sha256, "shipped": False,
-    }  # fmt: skip
+        "whole_sha256": registry.read(segmenter).whole_sha256,
+        "shipped": False,
+    }
     table = run("list").stdout
     line = next(line for line in table.splitlines() if "ours" in line)
     assert [part in line for part in ("segmenter", "boxes", "CC0", "yes", "this site")] == [True] * 5

@@ -58,10 +58,19 @@ def write_model(folder: Path, *, folds: dict | None = None, anatomies: dict | No
         net = MaskedAttentionNet("resnet18", "attention")
         torch.nn.init.normal_(net.head.weight, std=0.3)
         save_member(folder, member, net.state_dict())
-    write_model_json(folder, {
-        "kind": "classifier", "trained_on": "boxes", "positive_class": "METAVIR >= F3", "threshold": 0.5,
-        "heat_scale": 1.0, "network": {"backbone": "resnet18", "mask": "attention"}, "input": SPEC.to_json(),
-    } | ({"unseen_anatomies": anatomies} if anatomies else {}))  # fmt: skip
+    write_model_json(
+        folder,
+        {
+            "kind": "classifier",
+            "trained_on": "boxes",
+            "positive_class": "METAVIR >= F3",
+            "threshold": 0.5,
+            "heat_scale": 1.0,
+            "network": {"backbone": "resnet18", "mask": "attention"},
+            "input": SPEC.to_json(),
+        }
+        | ({"unseen_anatomies": anatomies} if anatomies else {}),
+    )
     if folds:
         (folder / "folds.json").write_text(json.dumps(folds))
     return folder
@@ -285,11 +294,16 @@ def test_models_are_compared_on_the_cases_that_both_read():
 
 
 def test_segmentation_is_summed_up_without_infinite_distances():
-    table = pd.DataFrame({
-        "dice": [0.9, 0.0, np.nan], "iou": [0.82, 0.0, np.nan], "hd95_mm": [5.0, np.inf, np.nan],
-        "assd_mm": [1.0, np.inf, np.nan], "volume_error_percent": [2.0, -100.0, np.nan],
-        "anatomy": ["a", "b", "c"],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "dice": [0.9, 0.0, np.nan],
+            "iou": [0.82, 0.0, np.nan],
+            "hd95_mm": [5.0, np.inf, np.nan],
+            "assd_mm": [1.0, np.inf, np.nan],
+            "volume_error_percent": [2.0, -100.0, np.nan],
+            "anatomy": ["a", "b", "c"],
+        }
+    )
     found = segmentation(table)
     assert found is not None
     assert (found["dice"]["mean"], found["hd95_mm"]["mean"], found["hd95_mm"]["cases"]) == (0.45, 5.0, 1)

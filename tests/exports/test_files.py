@@ -56,14 +56,25 @@ def test_images_hold_what_the_analysis_found(written):
 def test_json_has_the_fields_of_schema_1(written):
     found = json.loads((written / "analysis.json").read_text())
     assert set(found) == {
-        "schema", "app_version", "input", "liver", "spleen", "segmentation_quality", "fibrosis", "models", "warnings",
+        "schema",
+        "app_version",
+        "input",
+        "liver",
+        "spleen",
+        "segmentation_quality",
+        "fibrosis",
+        "models",
+        "warnings",
         "timings_s",
-    }  # fmt: skip
+    }
     assert found["schema"] == 1
     assert found["input"] == {
-        "case_id": "0f3a9c27b1d44e68", "kind": "nifti", "size_xyz": [40, 32, 10], "spacing_mm_xyz": [8.0, 8.0, 20.0],
+        "case_id": "0f3a9c27b1d44e68",
+        "kind": "nifti",
+        "size_xyz": [40, 32, 10],
+        "spacing_mm_xyz": [8.0, 8.0, 20.0],
         "orientation": "LPS",
-    }  # fmt: skip
+    }
     assert found["fibrosis"]["advanced"] is True
     assert found["fibrosis"]["slices"][0]["z"] == 2
     assert set(found["models"]["classifier"]) == {"name", "sha256", "trained_on", "note"}
@@ -105,8 +116,11 @@ def test_the_predicted_quality_of_the_mask_is_written_where_there_is_one():
     analysis = make_analysis()
     organs = replace(analysis.organs, predicted_dice=0.71, score=3, reasons=("the outline is blurred",))
     assert analysis_json(replace(analysis, organs=organs))["segmentation_quality"] == {
-        "ensemble_dice": 0.958, "predicted_dice": 0.71, "score": 3, "reasons": ["the outline is blurred"],
-    }  # fmt: skip
+        "ensemble_dice": 0.958,
+        "predicted_dice": 0.71,
+        "score": 3,
+        "reasons": ["the outline is blurred"],
+    }
 
 
 def test_negative_below_the_operating_point():

@@ -52,9 +52,11 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     raw = tmp_path_factory.mktemp("nnunet") / "raw" / "Dataset001_Boxes"
     images = [write_case(raw, number) for number in range(4)]
     dataset = {
-        "channel_names": {"0": "T2"}, "labels": {"background": 0, "liver": 1}, "numTraining": len(images),
+        "channel_names": {"0": "T2"},
+        "labels": {"background": 0, "liver": 1},
+        "numTraining": len(images),
         "file_ending": ".nii.gz",
-    }  # fmt: skip
+    }
     (raw / "dataset.json").write_text(json.dumps(dataset))
     return images[0]
 

@@ -29,13 +29,16 @@ TINY = Size(
     folds=2,
     shuffles=2,
     simulated={
-        "cases": 16, "phantoms": 6, "phantom_size_xyz": (48, 48, 10), "phantom_spacing_mm_xyz": (7.0, 7.0, 20.0),
+        "cases": 16,
+        "phantoms": 6,
+        "phantom_size_xyz": (48, 48, 10),
+        "phantom_spacing_mm_xyz": (7.0, 7.0, 20.0),
     },
     small_test=(2, 2),
     large_test=8,
     slices=2,
     input=InputSpec(spacing_mm=8.0, size_yx=(32, 32), max_slices=3),
-)  # fmt: skip
+)
 
 
 def segment_a_box(volume, model) -> OrganMask:
@@ -174,10 +177,14 @@ def test_sites_that_are_not_named_are_not_told_apart(study, tmp_path):
 
 
 def test_the_first_site_is_the_trainings_also_where_cases_were_not_read():
-    answers = pd.DataFrame({
-        "patient_id": list("abcde"), "source_anatomy": list("vwxyz"), "site": ["A", "B", "B", "C", "C"],
-        "probability:site": [0.5, 0.9, 0.8, 0.1, ""],
-    })  # fmt: skip
+    answers = pd.DataFrame(
+        {
+            "patient_id": list("abcde"),
+            "source_anatomy": list("vwxyz"),
+            "site": ["A", "B", "B", "C", "C"],
+            "probability:site": [0.5, 0.9, 0.8, 0.1, ""],
+        }
+    )
     assert site_area(answers, "B")[0].value == 1.0
 
 

@@ -135,10 +135,13 @@ def test_a_member_without_a_liver_counts_as_dice_0():
 def write_quality(folder, **changes) -> None:
     weights = json.loads((folder / "model.json").read_text())["sha256"]
     content = {
-        "schema": quality_prediction.SCHEMA, "weights": weights, "intercept": 3.0, "flag_below": 0.83,
+        "schema": quality_prediction.SCHEMA,
+        "weights": weights,
+        "intercept": 3.0,
+        "flag_below": 0.83,
         "hd95": {"intercept": -2.0, "flag_above_mm": 18.0, "terms": []},
         "terms": [{"sign": "second_look", "reference": None, "at": [0.5, 0.95], "adds": [-6.0, 0.0]}],
-    }  # fmt: skip
+    }
     (folder / quality_prediction.FILE).write_text(json.dumps(content | changes))
 
 

@@ -93,9 +93,16 @@ def to_review(visit: Visit, answers: Answers) -> Review:
 def same_answers(one: Review, other: Review) -> bool:
     """Whether two reviews of one case say the same."""
     asked = (
-        "reader", "case_id", "advanced_fibrosis", "confidence", "agreement", "segmentation_quality", "comment",
-        "after_reveal", "mask_sha256",
-    )  # fmt: skip
+        "reader",
+        "case_id",
+        "advanced_fibrosis",
+        "confidence",
+        "agreement",
+        "segmentation_quality",
+        "comment",
+        "after_reveal",
+        "mask_sha256",
+    )
     return all(getattr(one, column) == getattr(other, column) for column in asked)
 
 

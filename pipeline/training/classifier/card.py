@@ -94,24 +94,29 @@ def model_card(info: Mapping[str, Any], name: str) -> str:
     patience, zone = training["patience"], info.get("indeterminate")
     stopped = f"A member stopped after {patience} epochs without a better inner fold (anatomies of its own part)."
     estimates = {key: in_words(value) for key, value in figures.items() if key not in ("cases", "positives")}
-    return TEMPLATE.format(**{
-        **training,
-        **info,
-        **estimates,
-        "header": header(info, name),
-        "note": f"**{info['note']}**\n\n" if info["note"] else "",
-        "research_use": RESEARCH_USE,
-        "cohort": f" {info['cohort']}" if info["cohort"] else "",
-        "spacing_mm": shape["spacing_mm"], "rows": shape["size_yx"][0], "columns": shape["size_yx"][1],
-        "max_slices": shape["max_slices"],
-        "epochs_done": ", ".join(map(str, training["epochs_done"])),
-        "start": f"pretrained weights ({training['pretrained']})" if training["pretrained"] else "random weights",
-        "stopping": "All epochs on all cases of the part." if patience is None else stopped,
-        "cases": figures["cases"], "positives": figures["positives"],
-        "fold_aucs": ", ".join(f"{value:.3f}" for value in figures["fold_aucs"]),
-        "unscaled": unscaled(info.get("calibration", {})),
-        "zone": f"{zone[0]} to {zone[1]}" if zone else "none: one cut keeps both promises",
-    })  # fmt: skip
+    return TEMPLATE.format(
+        **{
+            **training,
+            **info,
+            **estimates,
+            "header": header(info, name),
+            "note": f"**{info['note']}**\n\n" if info["note"] else "",
+            "research_use": RESEARCH_USE,
+            "cohort": f" {info['cohort']}" if info["cohort"] else "",
+            "spacing_mm": shape["spacing_mm"],
+            "rows": shape["size_yx"][0],
+            "columns": shape["size_yx"][1],
+            "max_slices": shape["max_slices"],
+            "epochs_done": ", ".join(map(str, training["epochs_done"])),
+            "start": f"pretrained weights ({training['pretrained']})" if training["pretrained"] else "random weights",
+            "stopping": "All epochs on all cases of the part." if patience is None else stopped,
+            "cases": figures["cases"],
+            "positives": figures["positives"],
+            "fold_aucs": ", ".join(f"{value:.3f}" for value in figures["fold_aucs"]),
+            "unscaled": unscaled(info.get("calibration", {})),
+            "zone": f"{zone[0]} to {zone[1]}" if zone else "none: one cut keeps both promises",
+        }
+    )
 
 
 def unscaled(calibration: Mapping[str, Mapping[str, float]]) -> str:

@@ -75,26 +75,46 @@ class Figures:
         """A line a figure: value, interval, counts, aim, and whether it is met."""
         aims = (
             ("Poor masks (Dice below 0.80)", str(self.poor), "at least 40", self.poor >= 40),
-            ("Spearman correlation with true Dice", _said(self.rank_correlation), "at least 0.80",
-             self.rank_correlation.value >= 0.80),
-            ("Mean absolute error", _said(self.mean_absolute_error), "at most 0.04",
-             self.mean_absolute_error.value <= 0.04),
-            (f"Share of {self.poor} poor masks flagged", _said(self.poor_flagged), "at least 0.95",
-             self.poor_flagged.value >= 0.95),
-            (f"Share of {self.good} masks with Dice from 0.90 flagged", _said(self.good_flagged), "at most 0.10",
-             self.good_flagged.value <= 0.10),
-        )  # fmt: skip
+            (
+                "Spearman correlation with true Dice",
+                _said(self.rank_correlation),
+                "at least 0.80",
+                self.rank_correlation.value >= 0.80,
+            ),
+            (
+                "Mean absolute error",
+                _said(self.mean_absolute_error),
+                "at most 0.04",
+                self.mean_absolute_error.value <= 0.04,
+            ),
+            (
+                f"Share of {self.poor} poor masks flagged",
+                _said(self.poor_flagged),
+                "at least 0.95",
+                self.poor_flagged.value >= 0.95,
+            ),
+            (
+                f"Share of {self.good} masks with Dice from 0.90 flagged",
+                _said(self.good_flagged),
+                "at most 0.10",
+                self.good_flagged.value <= 0.10,
+            ),
+        )
         alone = self.single
         return [
             f"{self.masks} masks of {self.anatomies} anatomies, {self.refused} more predictions gave no liver",
             *(f"{name}: {value} (aim: {aim}, {'met' if met else 'NOT met'})" for name, value, aim, met in aims),
             f"Share of {self.far} masks with an HD95 above {POOR_HD95_MM:.0f} mm flagged: {_said(self.far_flagged)}",
-            *([] if alone is None else [
-                f"Without the pairs of corruptions ({alone.masks} masks, {alone.poor} of them poor): correlation "
-                f"{_said(alone.rank_correlation)}, error {_said(alone.mean_absolute_error)}, flagged of the poor "
-                f"{_said(alone.poor_flagged)}, of the good {_said(alone.good_flagged)}"
-            ]),
-        ]  # fmt: skip
+            *(
+                []
+                if alone is None
+                else [
+                    f"Without the pairs of corruptions ({alone.masks} masks, {alone.poor} of them poor): correlation "
+                    f"{_said(alone.rank_correlation)}, error {_said(alone.mean_absolute_error)}, flagged of the poor "
+                    f"{_said(alone.poor_flagged)}, of the good {_said(alone.good_flagged)}"
+                ]
+            ),
+        ]
 
 
 def _said(figure: Estimate) -> str:
@@ -206,7 +226,11 @@ def figures_of(judged: pd.DataFrame, refused: int) -> Figures:
     far = (judged["hd95_mm"] > POOR_HD95_MM).to_numpy()
     poor, good = truth < POOR_BELOW, truth >= GOOD_FROM
     return Figures(
-        masks=len(judged), anatomies=len(set(groups)), refused=refused, poor=int(poor.sum()), good=int(good.sum()),
+        masks=len(judged),
+        anatomies=len(set(groups)),
+        refused=refused,
+        poor=int(poor.sum()),
+        good=int(good.sum()),
         rank_correlation=bootstrap_interval(
             lambda i: float(spearmanr(predicted[i], truth[i]).statistic), groups, seed=0, draws=500
         ),
@@ -217,13 +241,18 @@ def figures_of(judged: pd.DataFrame, refused: int) -> Figures:
         good_flagged=proportion(flagged[good], groups[good]),
         far=int(far.sum()),
         far_flagged=proportion(flagged[far], groups[far]),
-    )  # fmt: skip
+    )
 
 
 def train_quality(
-    data: Path, model: Path | str, *, per_corruption: int = 1, device: str = "auto", resume: bool = True,
+    data: Path,
+    model: Path | str,
+    *,
+    per_corruption: int = 1,
+    device: str = "auto",
+    resume: bool = True,
     report: Callable[[str], None] = log.info,
-) -> Figures:  # fmt: skip
+) -> Figures:
     """Measure corrupted cases, those of a test split left out, fit the predictor, cross-validate it, and write
     ``quality.json`` and the card.
 
@@ -232,9 +261,15 @@ def train_quality(
     """
     folder = registry.find(model, "segmenter")
     rows = measure_corruptions(
-        data, model, per_corruption=per_corruption, pairs=PAIRS_A_CASE, without=("test",), device=device,
-        resume=resume, report=report,
-    )  # fmt: skip
+        data,
+        model,
+        per_corruption=per_corruption,
+        pairs=PAIRS_A_CASE,
+        without=("test",),
+        device=device,
+        resume=resume,
+        report=report,
+    )
     masks = rows[~rows["refused"].astype(bool)].reset_index(drop=True)
     clean = masks[masks["corruption"] == UNCORRUPTED]
     if clean["anatomy"].nunique() < FEWEST_ANATOMIES:

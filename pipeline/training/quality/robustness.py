@@ -79,9 +79,16 @@ def plan(
 
 
 def measure_corruptions(
-    data: Path, model: Path | str, *, per_corruption: int = 1, pairs: int = 0, without: Collection[str] = (),
-    device: str = "auto", resume: bool = True, report: Callable[[str], None] = log.info,
-) -> pd.DataFrame:  # fmt: skip
+    data: Path,
+    model: Path | str,
+    *,
+    per_corruption: int = 1,
+    pairs: int = 0,
+    without: Collection[str] = (),
+    device: str = "auto",
+    resume: bool = True,
+    report: Callable[[str], None] = log.info,
+) -> pd.DataFrame:
     """Predict corrupted cases with members that have not seen them; go on where an earlier call ended.
 
     Writes ``corruptions.csv`` (the table of ``summarise``) into the model's folder. ``corrupted_cases.csv``, a row a
@@ -112,9 +119,7 @@ def measure_corruptions(
     jobs = plan(unseen, anatomy_of, per_corruption, pairs)
     kept = folder.folder.with_name(f"{folder.folder.name}.work") / ROWS
     kept.parent.mkdir(exist_ok=True)
-    content = {
-        case: digest([corruptions.VERSION, SCHEMA, *map(file_sha256, files[case])]) for case in unseen
-    }  # fmt: skip
+    content = {case: digest([corruptions.VERSION, SCHEMA, *map(file_sha256, files[case])]) for case in unseen}
     rows = _kept(kept, weights, content) if resume else []
     done = {(row["case"], row["corruption"], row["severity"]) for row in rows}
     left = [job for job in jobs if (job.case, job.corruption, job.severity) not in done]
@@ -198,10 +203,17 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     parts |= {ALL: rows[single]} | ({PAIRS: rows[paired]} if paired.any() else {})
     for name, part in parts.items():
         by_severity = {f"severity {s}": part.loc[np.isclose(part["severity"], s), "dice"].mean() for s in SEVERITIES}
-        table.append({
-            "corruption": name, "predictions": len(part), "mean Dice": part["dice"].mean(),
-            "95 % interval": interval_of_mean(part.groupby("anatomy")["dice"].mean()), "SD": part["dice"].std(),
-            "worst": part["dice"].min(), f"below {POOR_BELOW:.2f}": int((part["dice"] < POOR_BELOW).sum()),
-            "refused": int(part["refused"].sum()),
-        } | by_severity)  # fmt: skip
+        table.append(
+            {
+                "corruption": name,
+                "predictions": len(part),
+                "mean Dice": part["dice"].mean(),
+                "95 % interval": interval_of_mean(part.groupby("anatomy")["dice"].mean()),
+                "SD": part["dice"].std(),
+                "worst": part["dice"].min(),
+                f"below {POOR_BELOW:.2f}": int((part["dice"] < POOR_BELOW).sum()),
+                "refused": int(part["refused"].sum()),
+            }
+            | by_severity
+        )
     return pd.DataFrame(table)

@@ -159,9 +159,7 @@ class Corruption(BasicTransform):
         name, severity = str(rng.choice(list(ON_VOXELS))), float(rng.uniform())
         lowest = image.min()
         voxels = (image - lowest).numpy()  # as scanners give them: no signal is 0
-        corrupted = torch.from_numpy(
-            corrupt_voxels(voxels, labels, np.array(self.spacing_mm), name, severity, rng)
-        )  # fmt: skip
+        corrupted = torch.from_numpy(corrupt_voxels(voxels, labels, np.array(self.spacing_mm), name, severity, rng))
         new = image.clone()
         new[scanned] = rescaled(corrupted[scanned], image[scanned])
         data_dict["image"] = new[None]

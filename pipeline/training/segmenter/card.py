@@ -150,11 +150,15 @@ def write_exported(folder: Path) -> None:
     info = json.loads((folder / "model.json").read_text())
     (folder / "MODEL_CARD.md").write_text(
         EXPORTED.format(
-            name=folder.resolve().name, count=len(info["members"]), organs=organs_of(folder),
-            configuration=info["configuration"], trained_on=info["trained_on"], licence=info["licence"],
+            name=folder.resolve().name,
+            count=len(info["members"]),
+            organs=organs_of(folder),
+            configuration=info["configuration"],
+            trained_on=info["trained_on"],
+            licence=info["licence"],
             licence_tag=licence_tag(info["licence"]),
         )
-    )  # fmt: skip
+    )
 
 
 def organs_of(folder: Path) -> str:
@@ -253,13 +257,21 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """Mean, standard deviation, worst and median Dice, and mean distances, by organ."""
     rows = []
     for organ, part in table.groupby("organ", sort=False):
-        rows.append({
-            "organ": organ, "cases": len(part), "mean Dice": part["dice"].mean(),
-            "95 % interval": interval_of_mean(part["dice"]), "SD": part["dice"].std(),
-            "median": part["dice"].median(), "worst": part["dice"].min(), "mean IoU": part["iou"].mean(),
-            "mean HD95 mm": part["hd95_mm"].mean(), "mean ASSD mm": part["assd_mm"].mean(),
-            "mean absolute volume error %": part["volume_error_percent"].abs().mean(),
-        })  # fmt: skip
+        rows.append(
+            {
+                "organ": organ,
+                "cases": len(part),
+                "mean Dice": part["dice"].mean(),
+                "95 % interval": interval_of_mean(part["dice"]),
+                "SD": part["dice"].std(),
+                "median": part["dice"].median(),
+                "worst": part["dice"].min(),
+                "mean IoU": part["iou"].mean(),
+                "mean HD95 mm": part["hd95_mm"].mean(),
+                "mean ASSD mm": part["assd_mm"].mean(),
+                "mean absolute volume error %": part["volume_error_percent"].abs().mean(),
+            }
+        )
     return pd.DataFrame(rows)
 
 

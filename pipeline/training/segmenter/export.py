@@ -22,10 +22,17 @@ from pipeline.training.segmenter import card as segmenter_card
 from pipeline.training.segmenter import plan as nnunet_plan
 
 PLAN_KEYS = (
-    "dataset_name", "plans_name", "original_median_spacing_after_transp", "original_median_shape_after_transp",
-    "image_reader_writer", "transpose_forward", "transpose_backward", "experiment_planner_used", "label_manager",
+    "dataset_name",
+    "plans_name",
+    "original_median_spacing_after_transp",
+    "original_median_shape_after_transp",
+    "image_reader_writer",
+    "transpose_forward",
+    "transpose_backward",
+    "experiment_planner_used",
+    "label_manager",
     "foreground_intensity_properties_per_channel",
-)  # fmt: skip
+)
 
 
 def write_folder(
@@ -41,10 +48,18 @@ def write_folder(
     dataset = json.loads((raw / "dataset.json").read_text())
     folds = segmenter_card.folds_of(nnunet_plan.read_split(work))
     _write(
-        out, plans, dataset, nnunet_plan.CONFIGURATION,
-        {"trained_on": trained_on, "licence": licence, "orientation": nnunet_plan.ORIENTATION, "training": training,
-         "unseen_anatomies": unseen_anatomies(folds, anatomy_of)},
-    )  # fmt: skip
+        out,
+        plans,
+        dataset,
+        nnunet_plan.CONFIGURATION,
+        {
+            "trained_on": trained_on,
+            "licence": licence,
+            "orientation": nnunet_plan.ORIENTATION,
+            "training": training,
+            "unseen_anatomies": unseen_anatomies(folds, anatomy_of),
+        },
+    )
     (out / "folds.json").write_text(json.dumps(folds, indent=1) + "\n")
 
 
@@ -64,9 +79,15 @@ def unseen_anatomies(folds: Mapping[str, Sequence[str]], anatomy_of: Mapping[str
 
 
 def convert(
-    result: Path, out: Path, *, trained_on: str, licence: str = "unknown", orientation: str = "LPS",
-    checkpoint: str = "checkpoint_final.pth", simulated: bool = False,
-) -> None:  # fmt: skip
+    result: Path,
+    out: Path,
+    *,
+    trained_on: str,
+    licence: str = "unknown",
+    orientation: str = "LPS",
+    checkpoint: str = "checkpoint_final.pth",
+    simulated: bool = False,
+) -> None:
     """Turn an nnU-Net v2 result folder (``TRAINER__PLANS__CONFIGURATION``) into a model folder.
 
     The model is made and checked beside ``out``, as an installation checks it; what was there before is untouched until

@@ -67,8 +67,11 @@ class OrganContrastTrainer(nnUNetTrainer):
         spatial.p_synchronize_scaling_across_axes = 0.5
         after_spatial = next(i for i, t in enumerate(steps) if type(t).__name__ == "RandomTransform")
         steps[after_spatial:after_spatial] = [
-            OrganContrast(), Fluid(), Acquisition(), Corruption(tuple(self.configuration_manager.spacing))
-        ]  # fmt: skip
+            OrganContrast(),
+            Fluid(),
+            Acquisition(),
+            Corruption(tuple(self.configuration_manager.spacing)),
+        ]
         return composed
 
     def step(self, batch: dict) -> float:
@@ -159,9 +162,16 @@ class TrainedMember:
 
 
 def train_fold(
-    work: Path, fold: int, *, steps: int, device: torch.device, resume: bool = True, seed: int = 0,
-    start_from: registry.ModelFolder | None = None, report: Callable[[str], None] = log.info,
-) -> TrainedMember:  # fmt: skip
+    work: Path,
+    fold: int,
+    *,
+    steps: int,
+    device: torch.device,
+    resume: bool = True,
+    seed: int = 0,
+    start_from: registry.ModelFolder | None = None,
+    report: Callable[[str], None] = log.info,
+) -> TrainedMember:
     """Train one member to ``steps`` optimiser steps; returns its averaged weights.
 
     Continues from the last checkpoint where there is one (written every few minutes and at the end), else starts from
@@ -186,8 +196,13 @@ def train_fold(
         report(f"fold {fold}: going on at step {step}")
 
     def save() -> None:
-        state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "average": average,
-                 "step": step, "seconds": spent + time.monotonic() - start}  # fmt: skip
+        state = {
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "average": average,
+            "step": step,
+            "seconds": spent + time.monotonic() - start,
+        }
         torch.save(state, checkpoint.with_suffix(".new"))
         checkpoint.with_suffix(".new").replace(checkpoint)
 
@@ -225,11 +240,22 @@ def train_fold(
 
 
 def train_segmenter(
-    data: Path, out: Path, *, folds: int | None = None, fold: int | None = None, steps: int = 2000,
-    device: str = "auto", planner: str = "small", resume: bool = True, seed: int = 0, work: Path | None = None,
-    start_from: str | None = None, trained_on: str = "a cohort of this site", licence: str = "unknown",
+    data: Path,
+    out: Path,
+    *,
+    folds: int | None = None,
+    fold: int | None = None,
+    steps: int = 2000,
+    device: str = "auto",
+    planner: str = "small",
+    resume: bool = True,
+    seed: int = 0,
+    work: Path | None = None,
+    start_from: str | None = None,
+    trained_on: str = "a cohort of this site",
+    licence: str = "unknown",
     report: Callable[[str], None] = log.info,
-) -> None:  # fmt: skip
+) -> None:
     """Plan, preprocess, train every fold, and write the model into ``out`` once all are trained.
 
     Labels are 1 liver, 2 right kidney, 3 left kidney, 4 spleen, or the liver alone. ``work`` keeps nnU-Net's files and
@@ -264,16 +290,22 @@ def train_segmenter(
         return
     before = {"steps": 0, "hours": 0.0} | (start.info.get("training", {}) if start else {})
     hours = round(before["hours"] + sum(member.seconds for member in trained) / 3600, 2)
-    facts = {"steps": before["steps"] + steps, "hours": hours, "device": str(chosen), "seed": seed,
-             "parameters": trained[0].parameters, "folds": len(trained), "planner": planner,
-             "degraded": True, "blended": start is not None}  # fmt: skip
+    facts = {
+        "steps": before["steps"] + steps,
+        "hours": hours,
+        "device": str(chosen),
+        "seed": seed,
+        "parameters": trained[0].parameters,
+        "folds": len(trained),
+        "planner": planner,
+        "degraded": True,
+        "blended": start is not None,
+    }
     anatomy_of = anatomies_of(data)
     with drafted(out) as draft:
         for number, member in enumerate(trained):
             registry.save_member(draft, f"fold{number}", member.state, bits=registry.WEIGHT_BITS)
-        segmenter_export.write_folder(
-            work, draft, anatomy_of, trained_on=trained_on, licence=licence, training=facts
-        )  # fmt: skip
+        segmenter_export.write_folder(work, draft, anatomy_of, trained_on=trained_on, licence=licence, training=facts)
         segmenter_card.keep_before(start, draft)
         segmenter_card.write(draft)
 

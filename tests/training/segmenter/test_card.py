@@ -14,10 +14,18 @@ from pipeline.training.segmenter import card as segmenter_card
 from pipeline.training.segmenter.card import CORRUPTIONS, EVALUATION, SEEN_BY_ALL
 from tests.segmentation.conftest import LABELS, tiny_network, write_model
 
-TABLE = pd.DataFrame({
-    "case": ["a", "b"], "member": ["fold0", "fold1"], "organ": ["liver", "liver"], "dice": [0.9123, 0.8017],
-    "iou": [0.8, 0.7], "hd95_mm": [9.0, float("inf")], "assd_mm": [2.0, 3.0], "volume_error_percent": [1.0, -2.0],
-})  # fmt: skip
+TABLE = pd.DataFrame(
+    {
+        "case": ["a", "b"],
+        "member": ["fold0", "fold1"],
+        "organ": ["liver", "liver"],
+        "dice": [0.9123, 0.8017],
+        "iou": [0.8, 0.7],
+        "hd95_mm": [9.0, float("inf")],
+        "assd_mm": [2.0, 3.0],
+        "volume_error_percent": [1.0, -2.0],
+    }
+)
 MEAN = "0.857"
 
 

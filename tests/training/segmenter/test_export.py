@@ -72,8 +72,13 @@ def test_an_earlier_model_is_replaced_as_a_whole(result, earlier):
     segmenter_export.convert(result, earlier, trained_on="elsewhere")
     assert registry.read(earlier).members == ("fold0",)
     assert sorted(content(earlier)) == [
-        "MODEL_CARD.md", "dataset.json", "fold0/model.safetensors", "model.json", "notes.txt", "plans.json",
-    ]  # fmt: skip
+        "MODEL_CARD.md",
+        "dataset.json",
+        "fold0/model.safetensors",
+        "model.json",
+        "notes.txt",
+        "plans.json",
+    ]
     assert "Trained on elsewhere." in (earlier / "MODEL_CARD.md").read_text()
     assert [folder.name for folder in earlier.parent.iterdir()] == ["model"]
 

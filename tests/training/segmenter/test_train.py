@@ -90,9 +90,15 @@ def test_training_starts_from_a_model_of_the_same_folds_only(trained, data, tmp_
     work = trained.with_name("mini.work")
     heard: list[str] = []
     segmenter.train_segmenter(
-        data, tmp_path / "further", folds=2, steps=0, work=work, resume=False, start_from=str(trained),
+        data,
+        tmp_path / "further",
+        folds=2,
+        steps=0,
+        work=work,
+        resume=False,
+        start_from=str(trained),
         report=heard.append,
-    )  # fmt: skip
+    )
     old, new = (registry.find(folder, "segmenter").state("fold1") for folder in (trained, tmp_path / "further"))
     assert all(torch.equal(old[name], new[name]) for name in old)
     old, new = (registry.find(folder, "segmenter").info["training"] for folder in (trained, tmp_path / "further"))
