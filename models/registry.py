@@ -7,7 +7,6 @@ ship stand under ``models/``, those that a site installs under ``site_folder()``
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -16,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.case import ModelInfo
-from pipeline.errors import ModelError
+from models.errors import ModelError
+from models.files import file_sha256, json_sha256
 
 if TYPE_CHECKING:  # torch takes seconds to import, and names are asked for before the page is up
-    import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
 log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent
@@ -31,7 +29,18 @@ MEMBER = r"fold(?:\d+|all)"
 WEIGHTS = MEMBER + r"/model[\w.-]*\.safetensors"
 """What ``model.json`` may name, so that no name leads out of the model's folder."""
 DESCRIPTIONS = ("model.json", "plans.json", "dataset.json", "folds.json", "quality.json")
-"""What decides, beside the weights, what a model answers and says of itself."""
+"""Files that, with the weights, determine predictions and displayed text; hashed by ``whole_sha256``."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model as it is named beside a result; every word is from its ``model.json``."""
+
+    name: str
+    sha256: str
+    trained_on: str
+    note: str = ""
+    """Shown wherever the model's result is shown, e.g. that a probability has no clinical meaning."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +57,13 @@ class ModelFolder:
     def sha256(self) -> str:
         """One hash over the hashes of the chosen members' weight files."""
         chosen = {k: v for k, v in self.info["sha256"].items() if k.split("/")[0] in self.members}
-        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+        return json_sha256(chosen)
 
     @property
     def whole_sha256(self) -> str:
         """One hash over ``DESCRIPTIONS``, of which model.json states the hash of every weight file."""
         there = {name: file_sha256(self.folder / name) for name in DESCRIPTIONS if (self.folder / name).is_file()}
-        return hashlib.sha256(json.dumps(there, sort_keys=True).encode()).hexdigest()
+        return json_sha256(there)
 
     def model_info(self) -> ModelInfo:
         return ModelInfo(self.name, self.sha256, self.info["trained_on"], self.info.get("note", ""))
@@ -151,50 +160,6 @@ def read(folder: Path, member: str | None = None) -> ModelFolder:
     return ModelFolder(name if member is None else f"{name}/{member}", folder, info, (member,) if member else members)
 
 
-WEIGHT_BITS = 8
-"""Of weights trained here, as they are stored."""
-
-
-def save_member(folder: Path, member: str, state: dict[str, Tensor], bits: int | None = None) -> None:
-    """Write one member as float16 safetensors in files below 10 MB.
-
-    nnU-Net's networks hold the same parameter under several names; each is written once. With ``bits`` the weights are
-    ``rounded`` first: float16's lower bits are then zero, and a repository or archive holds them in half the space.
-    """
-    from huggingface_hub import save_torch_state_dict
-
-    seen: set[int] = set()
-    unique = {}
-    for name, value in state.items():
-        if value.data_ptr() not in seen or value.numel() == 0:
-            # safetensors holds no other memory format
-            unique[name] = as_stored(value.detach().cpu().contiguous(), bits)
-        seen.add(value.data_ptr())
-    target = folder / member
-    target.mkdir(parents=True, exist_ok=True)
-    for old in target.glob("model*"):
-        old.unlink()
-    save_torch_state_dict(unique, target, max_shard_size="9800KB")
-
-
-def as_stored(value: Tensor, bits: int | None = None) -> Tensor:
-    """What ``save_member`` writes of a parameter or buffer: measure with this, since it is what ships."""
-    if not value.is_floating_point():
-        return value
-    return (value if bits is None else rounded(value.float(), bits)).half()
-
-
-def rounded(weight: Tensor, bits: int) -> Tensor:
-    """Every output channel in whole steps, ``bits`` wide with their sign; biases and norms as they are."""
-    import torch
-
-    if weight.ndim < 2:
-        return weight
-    peak = weight.abs().flatten(1).amax(1).clamp_min(1e-20)
-    step = torch.exp2(torch.ceil(torch.log2(peak)) - (bits - 1)).view(-1, *[1] * (weight.ndim - 1))
-    return (weight / step).round() * step
-
-
 def write_model_json(folder: Path, info: dict[str, Any]) -> None:
     """Write ``model.json`` with the hashes of the weight files that stand in the folder now."""
     files = sorted(folder.glob("*/*.safetensors"))
@@ -202,54 +167,3 @@ def write_model_json(folder: Path, info: dict[str, Any]) -> None:
     hashes = {f"{file.parent.name}/{file.name}": file_sha256(file) for file in files}
     text = json.dumps({"schema": 1} | info | {"members": members, "sha256": hashes}, indent=1)
     (folder / "model.json").write_text(text + "\n")
-
-
-def load_into(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Set every parameter of ``network``; names that share a parameter need to be given once.
-
-    Raises:
-        ModelError: a parameter is missing, unknown, or of another shape.
-    """
-    try:
-        result = network.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        raise ModelError("The weights do not fit the network that model.json describes (wrong shapes).") from error
-    own = network.state_dict()
-    given = {own[name].data_ptr() for name in state if name in own}
-    if result.unexpected_keys or any(own[name].data_ptr() not in given for name in result.missing_keys):
-        raise ModelError("The weights do not fit the network that model.json describes (missing or unknown parts).")
-
-
-def file_sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def choose_device(name: str) -> torch.device:
-    """``auto`` takes a GPU where there is one.
-
-    Raises:
-        ModelError: the device does not exist here.
-    """
-    import torch
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ModelError(f"There is no device {name!r}; use auto, cpu or cuda.") from error
-    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and not torch.cuda.is_available()):
-        raise ModelError(f"This computer has no device {name!r}; use cpu.")
-    return device
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    """Compute in bfloat16 where the device has instructions for it, else in float32: emulated, it is far slower."""
-    import torch
-
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        native = any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
-    return torch.autocast(device.type, torch.bfloat16, enabled=bool(native))

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from models import registry
+from models.device import choose_device
 from pipeline.case import Analysis, Answer, CaseWarning, Fibrosis, OrganMask, Step, Volume
 from pipeline.classification import Classifier, classify_steps, explain_steps
 from pipeline.errors import Cancelled
@@ -37,7 +38,7 @@ def load_models(segmenter: str = "liver_t2", classifier: str = "fibrosis_t2", de
     Raises:
         ModelError: a model is missing, damaged or of another kind, or there is no such device.
     """
-    chosen = registry.choose_device(device)
+    chosen = choose_device(device)
     return Models(
         Segmenter(registry.find(segmenter, "segmenter"), chosen),
         Classifier(registry.find(classifier, "classifier"), chosen),

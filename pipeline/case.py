@@ -15,6 +15,8 @@ from typing import TypeVar
 import numpy as np
 import SimpleITK as sitk
 
+from models.registry import ModelInfo
+
 Answer = TypeVar("Answer")
 
 LIVER, RIGHT_KIDNEY, LEFT_KIDNEY, SPLEEN = 1, 2, 3, 4
@@ -249,17 +251,6 @@ class HeatMap:
     def empty(self) -> bool:
         """No positive evidence anywhere."""
         return self.heat_outside_liver is None
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """A model as it is named beside a result; every word is from its ``model.json``."""
-
-    name: str
-    sha256: str
-    trained_on: str
-    note: str = ""
-    """Shown wherever the model's result is shown, e.g. that a probability has no clinical meaning."""
 
 
 @dataclass(frozen=True)

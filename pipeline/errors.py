@@ -1,12 +1,17 @@
-"""Errors that we can explain to the user.
+"""Errors that we can explain to the user: those of ``models.errors`` and of the pipeline's own rooms."""
 
-Every message is one sentence that says what to do, and holds no path, no file name and nothing about the patient: it is
-shown on the page and printed by the command line as it is.
-"""
+from models.errors import ModelError, PipelineError, SegmentationError
 
-
-class PipelineError(Exception):
-    """A fault that we can explain to the user. The base of every error below."""
+__all__ = [
+    "Cancelled",
+    "InputError",
+    "ManifestError",
+    "ModelError",
+    "PipelineError",
+    "ReviewError",
+    "SegmentationError",
+    "SeriesError",
+]
 
 
 class InputError(PipelineError):
@@ -15,14 +20,6 @@ class InputError(PipelineError):
 
 class SeriesError(InputError):
     """A DICOM series does not form one regular MR volume."""
-
-
-class SegmentationError(PipelineError):
-    """No usable liver was found in the volume."""
-
-
-class ModelError(PipelineError):
-    """A model is missing, damaged, or does not fit this software."""
 
 
 class ManifestError(PipelineError):

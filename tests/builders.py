@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from models.registry import ModelInfo
 from pipeline.case import (
     LEFT_KIDNEY,
     LIVER,
@@ -17,7 +18,6 @@ from pipeline.case import (
     CaseWarning,
     Fibrosis,
     HeatMap,
-    ModelInfo,
     OrganMask,
     SliceWeight,
     Source,

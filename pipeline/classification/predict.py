@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from models.masked_attention import MaskedAttentionNet
-from models.registry import ModelFolder, load_into
-from pipeline.case import Fibrosis, ModelInfo, OrganMask, SliceWeight, Step, Volume, run_to_end
+from models.registry import ModelFolder, ModelInfo
+from models.weights import load_into
+from pipeline.case import Fibrosis, OrganMask, SliceWeight, Step, Volume, run_to_end
 from pipeline.classification.slices import CaseSlices, InputSpec, take_slices
 from pipeline.errors import ModelError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from models.folds import read_folds
 from models.registry import ModelFolder
 from pipeline.errors import ModelError
-from pipeline.training.segmenter import card as segmenter_card
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def readers_of(model: ModelFolder, anatomy_of: Mapping[str, str]) -> Readers:
     Raises:
         ModelError: what the model says of its training is damaged.
     """
-    cases = {member: frozenset(names) for member, names in segmenter_card.folds(model.folder).items()}
+    cases = {member: frozenset(names) for member, names in read_folds(model.folder).items()}
     try:
         named = dict(model.info.get("unseen_anatomies", {}))
         anatomies = {str(member): frozenset(map(str, names)) for member, names in named.items()}

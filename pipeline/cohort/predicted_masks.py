@@ -18,12 +18,14 @@ import SimpleITK as sitk
 import torch
 
 from models import registry
-from models.registry import ModelFolder, file_sha256
+from models.device import choose_device
+from models.files import atomic_path, file_sha256, write_text
+from models.registry import ModelFolder
 from pipeline.case import LIVER, OrganMask, view
 from pipeline.cohort.images import read_labels, read_volume
 from pipeline.cohort.manifest import Cohort, read_manifest, read_table, read_truth
 from pipeline.cohort.out_of_fold import Readers, readers_of
-from pipeline.cohort.result_cache import Memory, digest, fingerprint, write_whole
+from pipeline.cohort.result_cache import ResultCache, digest, fingerprint
 from pipeline.errors import ManifestError, SegmentationError
 from pipeline.segmentation import Segmenter, segment
 from pipeline.simulation.mask_faults import score
@@ -95,7 +97,7 @@ def predict_masks(
     # A manifest stands only beside masks and tables that are its own.
     for name in ("manifest.csv", "truth.csv", "left_out.csv", "cohort.json"):
         (out / name).unlink(missing_ok=True)
-    work = Work(readers, members, one_pass, out, registry.choose_device(device))
+    work = Work(readers, members, one_pass, out, choose_device(device))
     table = work.cases(cohort, truth, progress)
     left_out = write_tables(manifest, out, cohort, table, truth)
     return Masked(
@@ -178,7 +180,7 @@ class Work:
             return found
         mask = self.out / "masks" / f"{case}.nii.gz"
         compared = ["overlap", image_sha, file_sha256(mask), file_sha256(truth)]
-        overlap = Memory(self.out / "done").of(compared, lambda: compare_files(mask, truth, image))
+        overlap = ResultCache(self.out / "done").of(compared, lambda: compare_files(mask, truth, image))
         return found | overlap | {"score": score(overlap["dice"], overlap["hd95_mm"])}
 
     def choose(self, case: str, anatomy: str) -> ModelFolder | None:
@@ -208,7 +210,7 @@ class Work:
             write_mask(organs, image, mask)
             done["score"] = organs.score
         self.segmented += 1
-        write_whole(record, json.dumps(done))
+        write_text(record, json.dumps(done))
         return done
 
     def segmenter(self, model: ModelFolder) -> Segmenter:
@@ -234,9 +236,8 @@ def write_mask(organs: OrganMask, image: Path, file: Path) -> None:
     labels.SetSpacing(reader.GetSpacing())  # equal but for rounding in the two turns
     labels.SetOrigin(reader.GetOrigin())
     labels.SetDirection(reader.GetDirection())
-    partial = file.with_name(f"part-{file.name}")
-    sitk.WriteImage(labels, str(partial), useCompression=True)
-    partial.replace(file)
+    with atomic_path(file) as partial:
+        sitk.WriteImage(labels, str(partial), useCompression=True)
 
 
 def compare_files(mask: Path, truth: Path, image: Path) -> dict[str, float]:
@@ -254,14 +255,14 @@ def write_tables(manifest: Path, out: Path, cohort: Cohort, table: pd.DataFrame,
     """
     masked = table["reason"] == ""
     left_out = table.loc[~masked, "reason"].reset_index()
-    write_whole(out / "left_out.csv", left_out.to_csv(index=False))
+    write_text(out / "left_out.csv", left_out.to_csv(index=False))
     if not masked.any():
         raise ManifestError("No case of the cohort got a mask; left_out.csv says why.")
     new = table[masked]
     true = [relative(file, out) if file else "" for file in new["true_mask"]]
     measured = new.assign(true_mask=true)[["true_mask", *MEASURES, "member"]]
     carried = truth.drop(columns=[*measured, *OF_THE_OLD_MASK], errors="ignore")
-    write_whole(out / "truth.csv", measured.join(carried).to_csv(float_format="%.6g"))
+    write_text(out / "truth.csv", measured.join(carried).to_csv(float_format="%.6g"))
     if (about := manifest.with_name("cohort.json")).is_file():
         shutil.copyfile(about, out / "cohort.json")
     rows = read_table(manifest, "The manifest cannot be read.")[masked.to_numpy()]
@@ -270,7 +271,7 @@ def write_tables(manifest: Path, out: Path, cohort: Cohort, table: pd.DataFrame,
         mask=[f"masks/{case}.nii.gz" for case in rows["patient_id"]],
         segmentation_score=new["score"].astype(str).to_numpy(),
     )
-    write_whole(out / "manifest.csv", rows.to_csv(index=False))
+    write_text(out / "manifest.csv", rows.to_csv(index=False))
     return left_out
 
 

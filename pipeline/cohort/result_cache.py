@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.files import json_sha256, write_text
 from models.registry import ModelFolder
 from pipeline import __version__
 
@@ -17,7 +17,7 @@ FORMAT = 2
 
 
 @dataclass(frozen=True)
-class Memory:
+class ResultCache:
     """A folder of answers, one JSON file each."""
 
     folder: Path
@@ -28,23 +28,15 @@ class Memory:
         if file.is_file():
             return json.loads(file.read_text(encoding="utf-8"))
         answer = compute()
-        write_whole(file, json.dumps(answer))
+        write_text(file, json.dumps(answer))
         return answer
 
 
 def digest(content: object) -> str:
     """Of anything that JSON can hold, and of the software and ``FORMAT`` that answer."""
-    text = json.dumps([FORMAT, __version__, content], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+    return json_sha256([FORMAT, __version__, content])[:24]
 
 
 def fingerprint(model: ModelFolder) -> str:
     """Changes with the weights of the chosen members and with everything that ``model.json`` says."""
     return digest([model.sha256, model.members, model.info])
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Replace a file in one move, so that an interruption leaves the old one or none."""
-    partial = file.with_name(f"{file.name}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(file)

@@ -75,9 +75,10 @@ def install(
     """Check a model and install it for this site; one that is refused changes nothing."""
     with faults_in_one_line(), progress_bar() as progress:
         progress.add_task("Checking files, hashes and networks", total=None)
-        from pipeline.installation import install as install_model
+        from models.install import install as install_model
+        from pipeline.trial_run import try_out
 
-        model = install_model(source, name=name, sha256=sha256, replace=replace)
+        model = install_model(source, try_out, name=name, sha256=sha256, replace=replace)
     typer.echo(f"Installed the {model.info['kind']} {model.name}, sha256 {model.whole_sha256}.")
     typer.echo("An app that is running offers it after its next start.")
 
@@ -123,7 +124,8 @@ def _row(model: ModelFolder) -> dict[str, Any]:
 
 def _figures(model: ModelFolder) -> str:
     """A segmenter's cross-validation, summed up by organ; a classifier's figures stand in its ``model.json``."""
-    from pipeline.training.segmenter.card import EVALUATION, measured, summarise
+    from models.measured import EVALUATION, read_measured
+    from pipeline.training.segmenter.card import summarise
 
-    table = measured(model.folder, EVALUATION)
+    table = read_measured(model.folder, EVALUATION)
     return "" if table is None else summarise(table).round(3).to_string(index=False)

@@ -13,10 +13,12 @@ from typing import Any, Literal
 import pandas as pd
 
 from models import registry
+from models.device import choose_device
+from models.files import write_text
 from pipeline import __version__
 from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, Cohort, CutOffs, read_left_out, read_manifest, read_truth
 from pipeline.cohort.out_of_fold import Readers, readers_of
-from pipeline.cohort.result_cache import Memory, write_whole
+from pipeline.cohort.result_cache import ResultCache
 from pipeline.errors import ManifestError
 from pipeline.evaluation.measures import Answers, comparisons, measures, segmentation, strata, to_json
 from pipeline.evaluation.predictions import Bench, read_cases
@@ -70,9 +72,9 @@ def evaluate(
     rows = rows.assign(true_mask=[truth.get(case, "") for case in rows["patient_id"]])
     left_out = read_left_out(manifest)
     classifiers = find_classifiers(models, anatomy_of)
-    answers = Memory(out / "answers")
+    answers = ResultCache(out / "answers")
     answers.folder.mkdir(parents=True, exist_ok=True)
-    table = read_cases(rows, Bench(classifiers, answers, registry.choose_device(device)), progress)
+    table = read_cases(rows, Bench(classifiers, answers, choose_device(device)), progress)
     share = float(table["label"].mean()) if prevalence is None else prevalence
     content = {
         "schema": 1,
@@ -88,9 +90,9 @@ def evaluate(
         "segmentation": segmentation(table),
     }
     for_people = table.drop(columns="anatomy")
-    write_whole(out / "cases.csv", for_people.round(6).to_csv(index=False))
-    write_whole(out / "report.html", html_report(content, table, seed=seed))
-    write_whole(out / "evaluation.json", json.dumps(to_json(content), indent=1, allow_nan=False) + "\n")
+    write_text(out / "cases.csv", for_people.round(6).to_csv(index=False))
+    write_text(out / "report.html", html_report(content, table, seed=seed))
+    write_text(out / "evaluation.json", json.dumps(to_json(content), indent=1, allow_nan=False) + "\n")
     return content
 
 

@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from models.registry import ModelFolder, file_sha256
+from models.files import file_sha256
+from models.registry import ModelFolder
 from pipeline.case import LIVER, Volume, view
 from pipeline.classification import Classifier
 from pipeline.classification.predict import probability_of
 from pipeline.classification.slices import CaseSlices, InputSpec, take_slices
 from pipeline.cohort.images import read_labels, read_volume
 from pipeline.cohort.out_of_fold import Readers
-from pipeline.cohort.result_cache import Memory, fingerprint
+from pipeline.cohort.result_cache import ResultCache, fingerprint
 from pipeline.errors import ManifestError, SegmentationError
 from pipeline.statistics.overlap import MEASURES, compare
 
@@ -34,7 +35,7 @@ class Bench:
 
     classifiers: Mapping[str, Readers]
     """By the name that tables use."""
-    memory: Memory
+    memory: ResultCache
     device: torch.device
     loaded: dict[str, Classifier] = field(default_factory=dict)
 

@@ -12,6 +12,9 @@ import pandas as pd
 import SimpleITK as sitk
 
 from models import registry
+from models.device import choose_device
+from models.folds import SEEN_BY_ALL, held_out_by
+from models.measured import EVALUATION, write_measured
 from pipeline.case import ORGANS
 from pipeline.cohort.images import read_labelled
 from pipeline.cohort.labelled_cases import anatomies_of, find_cases
@@ -48,7 +51,7 @@ def evaluate_segmenter(
         raise ManifestError("Every member of the segmenter has seen every case; name other data.")
     if len(cases) < len(found):
         report(f"{len(found) - len(cases)} cases are left out, since every member has seen them")
-    chosen, rows = registry.choose_device(device), []
+    chosen, rows = choose_device(device), []
     for members in sorted({model.members for model in cases.values()}):
         segmenter = Segmenter(replace(folder, members=members), chosen)
         member = "all" if members == folder.members else "+".join(members)
@@ -58,11 +61,11 @@ def evaluate_segmenter(
             shown = ", ".join(f"{organ} Dice {values['dice']:.3f}" for organ, values in organs.items())
             report(f"{case} by {member}: {shown}")
     table = pd.DataFrame(rows).sort_values(["organ", "case"]).reset_index(drop=True)
-    unseen = segmenter_card.unseen_by(folder.folder)
-    held_out = {case for case, member in unseen.items() if member != segmenter_card.SEEN_BY_ALL}
+    unseen = held_out_by(folder.folder)
+    held_out = {case for case, member in unseen.items() if member != SEEN_BY_ALL}
     if held_out and held_out <= cases.keys():
         own = table[table["case"].isin(held_out)]
-        segmenter_card.save_measured(registry.read(folder.folder), segmenter_card.EVALUATION, own)
+        write_measured(registry.read(folder.folder), EVALUATION, own)
         segmenter_card.write(folder.folder)
     return table
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.registry import ModelInfo
 from pipeline import __version__
-from pipeline.case import Analysis, Fibrosis, ModelInfo, OrganMask
+from pipeline.case import Analysis, Fibrosis, OrganMask
 
 SCHEMA = 1
 

@@ -21,11 +21,11 @@ from typing import Any
 import pandas as pd
 
 from models import registry
-from models.registry import file_sha256
+from models.files import file_sha256, write_text
 from pipeline.classification.slices import InputSpec
 from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, CutOffs, read_manifest, read_table
 from pipeline.cohort.predicted_masks import Members, predict_masks
-from pipeline.cohort.result_cache import digest, write_whole
+from pipeline.cohort.result_cache import digest
 from pipeline.errors import ManifestError
 from pipeline.evaluation.classifier import evaluate
 from pipeline.paper_study.report import write_report
@@ -241,7 +241,7 @@ def check_same_study(
     if out.is_dir() and any(out.iterdir()):
         raise ManifestError("The output folder holds other files; choose an empty one, or that of an earlier run.")
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(note, json.dumps(wanted, indent=1) + "\n")
+    write_text(note, json.dumps(wanted, indent=1) + "\n")
 
 
 def split_tests(manifest: Path, small: tuple[int, int] | None, cut_offs: CutOffs) -> dict[str, Path]:
@@ -266,7 +266,7 @@ def split_tests(manifest: Path, small: tuple[int, int] | None, cut_offs: CutOffs
     tests = {}
     for part in parts:
         name = f"test_{part.sum()}"
-        write_whole(manifest.with_name(f"{name}.csv"), rows[part.to_numpy()].to_csv(index=False))
+        write_text(manifest.with_name(f"{name}.csv"), rows[part.to_numpy()].to_csv(index=False))
         tests[name] = manifest.with_name(f"{name}.csv")
     return tests
 
@@ -298,7 +298,7 @@ def train(
             return
     resume = holds(checkpoints_of, content)
     work.mkdir(parents=True, exist_ok=True)
-    write_whole(checkpoints_of, content)
+    write_text(checkpoints_of, content)
     train_classifier(
         manifest,
         folder,
@@ -311,7 +311,7 @@ def train(
         pretrained=pretrained,
         **settings,
     )
-    write_whole(model_of, content)
+    write_text(model_of, content)
 
 
 def holds(file: Path, content: str) -> bool:
@@ -343,4 +343,4 @@ class Clock:
             yield
         finally:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - began, 1)
-            write_whole(self.file, json.dumps(self.seconds, indent=1) + "\n")
+            write_text(self.file, json.dumps(self.seconds, indent=1) + "\n")

@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from models.files import write_text
 from pipeline import RESEARCH_USE
-from pipeline.cohort.result_cache import write_whole
 from pipeline.evaluation.figures import COLOURS, GRID, INK, MUTED
 from pipeline.evaluation.measures import to_json
 from pipeline.evaluation.report import html_page, html_table, picture
@@ -57,16 +57,16 @@ def write_report(study: Study) -> Path:
         },
         "segmentation": largest["segmentation"],
     }
-    write_whole(study.folder / "protocol.json", json.dumps(to_json(content), indent=1, allow_nan=False) + "\n")
-    write_whole(study.folder / "table.csv", table.round(4).to_csv(index=False))
+    write_text(study.folder / "protocol.json", json.dumps(to_json(content), indent=1, allow_nan=False) + "\n")
+    write_text(study.folder / "table.csv", table.round(4).to_csv(index=False))
     tables = [
         markdown(table),
         markdown_leaks(leaks),
         markdown_table(SCORE_HEAD, score_lines(largest)),
         markdown_table(MASK_HEAD, mask_lines(largest)),
     ]
-    write_whole(study.folder / "table.md", "\n\n".join("\n".join(lines) for lines in tables) + "\n")
-    write_whole(study.folder / "report.html", html_report(study, table, leaks))
+    write_text(study.folder / "table.md", "\n\n".join("\n".join(lines) for lines in tables) + "\n")
+    write_text(study.folder / "report.html", html_report(study, table, leaks))
     return study.folder / "report.html"
 
 

@@ -19,6 +19,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import Tensor
 
 from models import registry
+from models.weights import load_into
 from pipeline.case import LIVER, ORGANS, SPLEEN, OrganMask, Step, Volume, run_to_end
 from pipeline.errors import ModelError, SegmentationError
 from pipeline.segmentation import quality_prediction
@@ -66,7 +67,7 @@ class Segmenter:
             channels_last(network)
         self.states = []
         for member in self.model.members:
-            registry.load_into(network, self.model.state(member))
+            load_into(network, self.model.state(member))
             self.states.append({name: value.clone() for name, value in network.state_dict().items()})
         self.predictor = TilePredictor(self.device)
         self.predictor.manual_initialization(

@@ -10,7 +10,7 @@ import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from torch import Tensor
 
-from models.registry import autocast
+from models.device import autocast
 
 
 class TilePredictor(nnUNetPredictor):

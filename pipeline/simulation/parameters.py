@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from dataclasses import dataclass
 from string import ascii_uppercase
 
 import numpy as np
 
+from models.files import json_sha256
 from pipeline.errors import ManifestError
 from pipeline.simulation.scanner import Site
 
@@ -88,7 +87,7 @@ class Parameters:
     @property
     def sha256(self) -> str:
         """Of all values, so that a cohort says which simulation made it."""
-        return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()
+        return json_sha256(dataclasses.asdict(self))
 
     def with_sites(self, count: int) -> Parameters:
         """The same with ``count`` sites: the first ones given here, then further ones, each with its own scanner.

@@ -11,7 +11,8 @@ import SimpleITK as sitk
 import torch
 
 from models.masked_attention import MaskedAttentionNet
-from models.registry import ModelFolder, find, save_member, write_model_json
+from models.registry import ModelFolder, find, write_model_json
+from models.weights import save_member
 from pipeline.case import LIVER, OrganMask, Source, Volume
 from pipeline.classification import Classifier
 

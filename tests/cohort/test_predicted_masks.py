@@ -13,7 +13,8 @@ import SimpleITK as sitk
 import torch
 from typer.testing import CliRunner
 
-from models.registry import save_member, write_model_json
+from models.registry import write_model_json
+from models.weights import save_member
 from pipeline import __main__ as cli
 from pipeline.case import LIVER, SPLEEN, OrganMask
 from pipeline.cohort import predicted_masks

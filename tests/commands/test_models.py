@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from models import registry
+from models.weights import save_member
 from pipeline.__main__ import app
 from tests.segmentation.conftest import tiny_network, write_model
 
@@ -58,7 +59,7 @@ def test_a_model_is_shown_with_figures_hash_and_folder(segmenter):
     assert "simulated: yes" in said
     figures = next(line.split() for line in said.splitlines() if line.strip().startswith("liver"))
     assert figures[:3] == ["liver", "2", "0.8"]
-    registry.save_member(segmenter, "fold0", tiny_network(5, seed=7).state_dict())
+    save_member(segmenter, "fold0", tiny_network(5, seed=7).state_dict())
     registry.write_model_json(segmenter, registry.read(segmenter).info)
     assert "cross-validation" not in run("show", segmenter).stdout, "figures of other weights"
     assert "out_of_fold" in run("show", "fibrosis_t2").stdout

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from models.masked_attention import MaskedAttentionNet
-from models.registry import ModelFolder, find, save_member, write_model_json
+from models.registry import ModelFolder, find, write_model_json
+from models.weights import save_member
 from pipeline.case import LIVER
 from pipeline.classification import Classifier
 from pipeline.classification.predict import read_member

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 import torch
+from pipeline.installation import install
 
 from models import registry
+from models.weights import save_member
 from pipeline import installation
 from pipeline.errors import ModelError
-from pipeline.installation import install
 from tests.classification.conftest import write_classifier
 from tests.segmentation.conftest import PLANS, tiny_network, write_model
 
@@ -37,7 +38,7 @@ def change(file: Path, **facts: object) -> None:
 
 def store(folder: Path, member: str, state: dict[str, torch.Tensor]) -> None:
     """Other weights with hashes to match, as a careful forger leaves them."""
-    registry.save_member(folder, member, state)
+    save_member(folder, member, state)
     registry.write_model_json(folder, json.loads((folder / "model.json").read_text()))
 
 

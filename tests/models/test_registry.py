@@ -7,6 +7,9 @@ import torch
 from torch import nn
 
 from models import registry
+from models.device import autocast, choose_device
+from models.files import file_sha256
+from models.weights import load_into, rounded, save_member
 from pipeline.errors import ModelError
 
 
@@ -23,14 +26,14 @@ class Shared(nn.Module):
 def folder(tmp_path):
     torch.manual_seed(0)
     for member in ("fold0", "fold1"):
-        registry.save_member(tmp_path / "net", member, Shared().state_dict())
+        save_member(tmp_path / "net", member, Shared().state_dict())
     registry.write_model_json(tmp_path / "net", {"kind": "classifier", "name": "net", "trained_on": "nothing"})
     return tmp_path / "net"
 
 
 def test_weights_come_back_with_shared_layers(folder):
     network = Shared()
-    registry.load_into(network, registry.find(folder, "classifier").state("fold1"))
+    load_into(network, registry.find(folder, "classifier").state("fold1"))
     torch.manual_seed(0)
     Shared()
     expected = Shared().layer.weight
@@ -39,7 +42,7 @@ def test_weights_come_back_with_shared_layers(folder):
 
 def test_large_weights_are_split_below_ten_megabytes(tmp_path):
     state = {f"part{i}": torch.randn(1000, 1000) for i in range(12)}
-    registry.save_member(tmp_path / "big", "fold0", state)
+    save_member(tmp_path / "big", "fold0", state)
     registry.write_model_json(tmp_path / "big", {"kind": "segmenter", "name": "big", "trained_on": "x"})
     files = sorted((tmp_path / "big").glob("fold0/*.safetensors"))
     assert len(files) == 3
@@ -64,7 +67,7 @@ def test_a_pickle_is_never_opened(folder):
     file = folder / "fold0" / "model.safetensors"
     torch.save({"layer.weight": torch.zeros(2, 3)}, file)
     info = json.loads((folder / "model.json").read_text())
-    info["sha256"]["fold0/model.safetensors"] = registry.file_sha256(file)
+    info["sha256"]["fold0/model.safetensors"] = file_sha256(file)
     (folder / "model.json").write_text(json.dumps(info))
     with pytest.raises(ModelError, match="no safetensors"):
         registry.find(folder, "classifier").state("fold0")
@@ -73,11 +76,11 @@ def test_a_pickle_is_never_opened(folder):
 def test_weights_of_another_network_are_refused(folder):
     state = registry.find(folder, "classifier").state("fold0")
     with pytest.raises(ModelError, match="shapes"):
-        registry.load_into(Shared(width=4), state)
+        load_into(Shared(width=4), state)
     with pytest.raises(ModelError, match="missing or unknown"):
-        registry.load_into(nn.Linear(3, 2), state)
+        load_into(nn.Linear(3, 2), state)
     with pytest.raises(ModelError, match="missing or unknown"):
-        registry.load_into(Shared(), {"layer.weight": state["layer.weight"]})
+        load_into(Shared(), {"layer.weight": state["layer.weight"]})
 
 
 def test_a_member_has_its_own_name_and_hash(folder):
@@ -104,11 +107,11 @@ def test_unknown_names_members_and_devices_are_refused(folder):
     with pytest.raises(ModelError, match="no member fold7"):
         registry.find(folder / "fold7", "classifier")
     with pytest.raises(ModelError, match="device"):
-        registry.choose_device("abacus")
+        choose_device("abacus")
 
 
 def test_a_member_trained_on_all_cases_is_a_member_too(tmp_path):
-    registry.save_member(tmp_path / "net", "foldall", Shared().state_dict())
+    save_member(tmp_path / "net", "foldall", Shared().state_dict())
     registry.write_model_json(tmp_path / "net", {"kind": "classifier", "trained_on": "nothing"})
     assert registry.find(tmp_path / "net" / "foldall", "classifier").state("foldall")
 
@@ -117,7 +120,7 @@ def test_rounded_weights_lie_close_and_leave_norms_alone(tmp_path):
     weight = torch.randn(6, 4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
     weight[2] = 0
     norm = weight[:, 0, 0, 0, 0].clone()
-    registry.save_member(tmp_path, "fold0", {"conv": weight, "same": weight, "norm": norm}, bits=8)
+    save_member(tmp_path, "fold0", {"conv": weight, "same": weight, "norm": norm}, bits=8)
     registry.write_model_json(tmp_path, {"kind": "segmenter", "trained_on": "noise"})
     stored = registry.find(tmp_path, "segmenter").state("fold0")
     assert set(stored) == {"conv", "norm"}  # what has two names is written once
@@ -125,11 +128,11 @@ def test_rounded_weights_lie_close_and_leave_norms_alone(tmp_path):
     assert bool(((stored["conv"] - weight).abs() <= peak / 128 + 1e-12).all())
     assert all(len(channel.unique()) <= 257 for channel in stored["conv"])
     assert torch.equal(stored["norm"], norm.half().float())
-    assert torch.equal(registry.rounded(stored["conv"], 8), stored["conv"])
+    assert torch.equal(rounded(stored["conv"], 8), stored["conv"])
 
 
 @pytest.mark.parametrize(("instructions", "enabled"), [({"amx_bf16": True}, True), ({"avx2": True}, False)])
 def test_bfloat16_is_used_only_where_the_processor_has_it(instructions, enabled, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
-    with registry.autocast(torch.device("cpu")):
+    with autocast(torch.device("cpu")):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == (torch.bfloat16 if enabled else torch.float32)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from pipeline.case import Analysis, CaseWarning, Fibrosis, HeatMap, ModelInfo, OrganMask, SliceWeight, Step, Volume
+from models.registry import ModelInfo
+from pipeline.case import Analysis, CaseWarning, Fibrosis, HeatMap, OrganMask, SliceWeight, Step, Volume
 from pipeline.errors import Cancelled, SegmentationError
 from pipeline.page.server.engine import Analyse, Choice
 

@@ -13,6 +13,7 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from torch import nn
 
 from models import registry
+from models.weights import save_member
 from pipeline.case import Source, Volume
 from pipeline.segmentation import Segmenter
 
@@ -80,7 +81,7 @@ def write_model(folder: Path, *, labels: dict[str, int] = LABELS, members: int =
     dataset = {"channel_names": {"0": "T2"}, "labels": labels, "numTraining": 1, "file_ending": ".nii.gz"}
     (folder / "dataset.json").write_text(json.dumps(dataset))
     for member in range(members):
-        registry.save_member(folder, f"fold{member}", tiny_network(len(labels), member).state_dict())
+        save_member(folder, f"fold{member}", tiny_network(len(labels), member).state_dict())
     facts = {"kind": "segmenter", "name": "tiny", "configuration": "3d_fullres", "trained_on": "nothing"}
     registry.write_model_json(folder, facts | info)
     return folder

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
-from pipeline.case import Analysis, ModelInfo
+from models.files import file_sha256
+from models.registry import ModelInfo
+from pipeline.case import Analysis
 from pipeline.exports import write_analysis
 from pipeline.exports.viewer_files import write_viewer_overlays
 from pipeline.page.state.open_cases import Case
@@ -36,7 +37,7 @@ def pack(analysis: Analysis, case: Case) -> Outcome:
         threshold=analysis.fibrosis.threshold,
         segmenter=_model(analysis.segmenter),
         classifier=_model(analysis.classifier),
-        mask_sha256=hashlib.sha256((results / "liver_mask.nii.gz").read_bytes()).hexdigest(),
+        mask_sha256=file_sha256(results / "liver_mask.nii.gz"),
         html=result_html(analysis, links),
         overlays=about,
         revealed=False,

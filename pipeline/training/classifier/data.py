@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +10,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from models.registry import file_sha256
+from models.files import atomic_path, file_sha256, json_sha256
 from pipeline.case import LIVER, view
 from pipeline.classification.slices import CaseSlices, InputSpec, soft_mask, take_slices
 from pipeline.cohort.images import read_labels, read_volume
@@ -48,17 +45,15 @@ def cache_case(index: int, row: pd.Series, folder: Path, spec: InputSpec) -> Cac
         ManifestError: image and mask do not fit each other, or the mask holds no liver.
     """
     content = [file_sha256(Path(row[name])) for name in ("image", "mask")]
-    key = hashlib.sha256(json.dumps([spec.to_json(), content]).encode()).hexdigest()[:16]
+    key = json_sha256([spec.to_json(), content], sort_keys=False)[:16]
     file = folder / f"{key}.npz"
     if not file.is_file():
         try:
             case = prepare(Path(row["image"]), Path(row["mask"]), spec)
         except (ManifestError, SegmentationError) as error:
             raise ManifestError(f"Line {index + 2}: {error}") from error
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}.part.npz")  # folds may be trained side by side
-        np.savez(partial, images=case.images.astype(np.float16), distance_mm=case.distance_mm.astype(np.float16))
-        partial.replace(file)
+        with atomic_path(file) as partial:  # folds may be trained side by side
+            np.savez(partial, images=case.images.astype(np.float16), distance_mm=case.distance_mm.astype(np.float16))
     return CachedCase(row["patient_id"], row["source_anatomy"] or row["patient_id"], bool(row["label"]), file)
 
 

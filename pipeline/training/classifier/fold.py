@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
 import time
@@ -17,8 +15,9 @@ import torch.nn.functional as F
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
+from models.device import autocast
+from models.files import atomic_path, json_sha256
 from models.masked_attention import MaskedAttentionNet, MaskUse
-from models.registry import autocast
 from pipeline.classification.predict import read_member
 from pipeline.classification.slices import InputSpec
 from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, CutOffs
@@ -107,13 +106,11 @@ class Run:
 
     def save(self, file: Path) -> None:
         """Replace the checkpoint in one move, so that an interruption leaves the old one."""
-        file.parent.mkdir(parents=True, exist_ok=True)
         numbers = {key: getattr(self, key) for key in ("epochs", "seconds", "best_loss", "best_epoch", "best")}
         state = {key: getattr(self, key).state_dict() for key in ("net", "optimizer")}
         state["average"] = self.average.module.state_dict()
-        partial = file.with_suffix(".part")
-        torch.save({**state, **numbers, "belongs_to": self.belongs_to}, partial)
-        partial.replace(file)
+        with atomic_path(file) as partial:
+            torch.save({**state, **numbers, "belongs_to": self.belongs_to}, partial)
 
     def load(self, file: Path, device: torch.device) -> None:
         """Go on where a checkpoint ended, if there is one. Tensors only, no code."""
@@ -206,7 +203,7 @@ def balanced_loss(net: MaskedAttentionNet, cases: Sequence[CachedCase], spec: In
 def digest(cases: Sequence[CachedCase]) -> str:
     """A hash of the cases, their labels and prepared slices."""
     told = [[case.case_id, case.anatomy, case.label, case.file.name] for case in cases]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    return json_sha256(told)
 
 
 def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict]:

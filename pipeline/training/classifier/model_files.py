@@ -13,7 +13,9 @@ import timm
 import torch
 
 from models.masked_attention import BACKBONES, MaskedAttentionNet
-from models.registry import WEIGHT_BITS, save_member, write_model_json
+from models.registry import write_model_json
+from models.replacement import drafted
+from models.weights import WEIGHT_BITS, save_member
 from pipeline.classification.slices import InputSpec
 from pipeline.cohort.manifest import Cohort
 from pipeline.statistics import Estimate
@@ -23,7 +25,6 @@ from pipeline.training.classifier import card as classifier_card
 from pipeline.training.classifier.data import CachedCase
 from pipeline.training.classifier.fold import Settings
 from pipeline.training.classifier.operating_point import indeterminate_zone, threshold_at_sensitivity, youden_threshold
-from pipeline.training.model_folder import drafted
 
 SIMULATED_NOTE = (
     "Trained on simulated fibrosis: the probability means nothing for a patient until this site installs weights "

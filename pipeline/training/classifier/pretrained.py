@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from models.files import file_sha256
 from models.masked_attention import BACKBONES, feature_network
-from models.registry import file_sha256
 from pipeline.errors import ModelError
 
 IMAGENET = "imagenet"

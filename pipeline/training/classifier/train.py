@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from models.device import choose_device
+from models.files import file_sha256
 from models.masked_attention import BACKBONES, MaskedAttentionNet
-from models.registry import WEIGHT_BITS, as_stored, choose_device, file_sha256
+from models.replacement import check_out
+from models.weights import WEIGHT_BITS, as_stored
 from pipeline.classification.explain import member_heat
 from pipeline.classification.predict import for_reading, read_member
 from pipeline.classification.slices import InputSpec
@@ -24,7 +27,6 @@ from pipeline.training.classifier.model_files import Measured, Member, measure, 
 from pipeline.training.classifier.operating_point import platt
 from pipeline.training.classifier.pretrained import backbone_weights, fingerprint
 from pipeline.training.classifier.split import check_classes, relabel, split_folds
-from pipeline.training.model_folder import check_out
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,6 @@ that they were trained on, all but one have seen each case.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +21,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold
 
 from models import registry
+from models.files import write_json
 from pipeline.case import EXCELLENT_FROM, POOR_BELOW, POOR_HD95_MM
 from pipeline.errors import ManifestError
 from pipeline.segmentation.quality_features import SIGNS, Features
@@ -294,9 +294,7 @@ def write(folder: Path, model: QualityModel, weights: Mapping[str, str], figures
         "hd95": {"flag_above_mm": model.flag_above_mm, **_sum(model.closeness)},
         "cross_validation": {"by": "anatomy", **_plain(figures), "in_words": figures.lines()},
     }
-    file = folder / FILE
-    file.with_suffix(".new").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    file.with_suffix(".new").replace(file)
+    write_json(folder / FILE, content)
 
 
 def _sum(predictor: Sum) -> dict[str, Any]:

@@ -19,7 +19,9 @@ import pandas as pd
 import SimpleITK as sitk
 
 from models import registry
-from models.registry import file_sha256
+from models.device import choose_device
+from models.files import atomic_path, file_sha256
+from models.measured import CORRUPTIONS, write_measured
 from pipeline.case import LIVER, POOR_BELOW, Source, Volume, view
 from pipeline.cohort.images import read_labelled
 from pipeline.cohort.labelled_cases import anatomies_of, find_cases
@@ -31,7 +33,7 @@ from pipeline.segmentation.quality_features import SIGNS
 from pipeline.segmentation.quality_prediction import SCHEMA
 from pipeline.simulation import corruptions
 from pipeline.statistics.overlap import compare
-from pipeline.training.segmenter.card import CORRUPTIONS, interval_of_mean, save_measured
+from pipeline.training.segmenter.card import interval_of_mean
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +127,7 @@ def measure_corruptions(
     left = [job for job in jobs if (job.case, job.corruption, job.severity) not in done]
     report(f"{len(jobs)} predictions, {len(left)} of them to make")
     started = time.monotonic()
-    for number, row in enumerate(_measured(left, files, folder, registry.choose_device(device)), start=1):
+    for number, row in enumerate(_measured(left, files, folder, choose_device(device)), start=1):
         rows.append(row | {"weights": weights[row["member"]], "content": content[row["case"]]})
         _write(pd.DataFrame(rows)[COLUMNS], kept)
         pace = (time.monotonic() - started) / number
@@ -135,7 +137,7 @@ def measure_corruptions(
         )
     planned = {(job.case, job.corruption, job.severity) for job in jobs}
     table = pd.DataFrame([row for row in rows if (row["case"], row["corruption"], row["severity"]) in planned])
-    save_measured(folder, CORRUPTIONS, summarise(table))
+    write_measured(folder, CORRUPTIONS, summarise(table))
     return table
 
 
@@ -155,8 +157,8 @@ def _kept(file: Path, weights: dict[str, str], content: dict[str, str]) -> list[
 
 
 def _write(table: pd.DataFrame, file: Path) -> None:
-    table.round(5).to_csv(file.with_suffix(".new"), index=False)
-    file.with_suffix(".new").replace(file)
+    with atomic_path(file) as partial:
+        table.round(5).to_csv(partial, index=False)
 
 
 def _measured(

@@ -5,25 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from models import registry
-from pipeline.errors import ModelError
+from models.measured import BEFORE, CORRUPTIONS, EVALUATION, read_measured
 from pipeline.segmentation.quality_prediction import FILE
 from pipeline.statistics.means import mean_interval
 from pipeline.training.licences import licence_tag
 
 log = logging.getLogger(__name__)
-
-EVALUATION, CORRUPTIONS = "evaluation.csv", "corruptions.csv"
-BEFORE = "corruptions_before.csv"
-"""``CORRUPTIONS`` of the model that the training started from."""
-SEEN_BY_ALL = "seen by all"
-"""In ``folds.json``, in the place of a member: the cases that none of them held out."""
 
 TEMPLATE = """---
 license: {licence_tag}
@@ -97,54 +90,6 @@ and holes were filled. HD95 is the larger of the two directed 95th percentiles. 
 {table}"""
 
 
-def folds_of(split: Sequence[Mapping[str, Sequence[str]]]) -> dict[str, list[str]]:
-    """The content of ``folds.json`` for nnU-Net's ``splits_final.json``."""
-    folds = {f"fold{number}": list(fold["val"]) for number, fold in enumerate(split)}
-    held_out = {case for names in folds.values() for case in names}
-    seen = sorted({case for fold in split for case in fold["train"]} - held_out)
-    return folds | ({SEEN_BY_ALL: seen} if seen else {})
-
-
-def folds(folder: Path) -> dict[str, list[str]]:
-    """The cases that each member has not seen, and ``SEEN_BY_ALL``, from ``folds.json``; empty where there is none."""
-    file = folder / "folds.json"
-    if not file.is_file():
-        return {}
-    try:
-        content = json.loads(file.read_text())
-        return {str(member): [str(case) for case in cases] for member, cases in content.items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ModelError("The model's folds.json is damaged; train or install the model again.") from error
-
-
-def unseen_by(folder: Path) -> dict[str, str]:
-    """The member that has not seen a case, by case; ``SEEN_BY_ALL`` where there is none."""
-    return {case: member for member, cases in folds(folder).items() for case in cases}
-
-
-def measured(folder: Path, name: str) -> pd.DataFrame | None:
-    """``evaluation.csv`` or ``corruptions.csv``; None where it was not measured with the weights that are there now."""
-    file = folder / name
-    if not file.is_file():
-        return None
-    try:
-        table = pd.read_csv(file, dtype={"weights": str})
-    except ValueError:
-        table = pd.DataFrame()
-    if "weights" not in table or set(table.pop("weights")) != {registry.read(folder).sha256[:12]}:
-        log.warning("%s was not measured with these weights and is left out; measure again.", name)
-        return None
-    return table
-
-
-def save_measured(model: registry.ModelFolder, name: str, table: pd.DataFrame) -> None:
-    """Write a table that ``measured`` gives back as long as the whole model's weights stay the same."""
-    file = model.folder / name
-    signed = table.round(5).assign(weights=model.sha256[:12])
-    signed.to_csv(file.with_suffix(".new"), index=False)
-    file.with_suffix(".new").replace(file)
-
-
 def write_exported(folder: Path) -> None:
     """Write a card of a model that was trained elsewhere: what is known of it here, which is not how well it does."""
     info = json.loads((folder / "model.json").read_text())
@@ -166,14 +111,6 @@ def organs_of(folder: Path) -> str:
     labels = json.loads((folder / "dataset.json").read_text())["labels"]
     names = [str(name).replace("_", " ") for name, value in labels.items() if value != 0]
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def keep_before(start: registry.ModelFolder | None, folder: Path) -> None:
-    """Leave beside a model what was measured of the one that its training started from, under corruptions."""
-    table = None if start is None else measured(start.folder, CORRUPTIONS)
-    (folder / BEFORE).unlink(missing_ok=True)
-    if start is not None and table is not None:
-        table.assign(weights=start.sha256[:12]).to_csv(folder / BEFORE, index=False)
 
 
 def write(folder: Path) -> None:
@@ -203,7 +140,7 @@ def write(folder: Path) -> None:
 def cross_validation(folder: Path) -> str:
     """Figures of the members of now; without them the command that measures."""
     command = f"python -m pipeline evaluate-segmenter DATA --segmenter {folder.resolve().name}"
-    table = measured(folder, EVALUATION)
+    table = read_measured(folder, EVALUATION)
     if table is None:
         return f"These weights have not been measured yet: run `{command}`."
     return CROSS_VALIDATION.format(command=command, summary=markdown(summarise(table)), table=markdown(table))
@@ -211,7 +148,7 @@ def cross_validation(folder: Path) -> str:
 
 def corruption_section(folder: Path) -> str:
     """Dice by corruption; nothing where it was not measured with these weights."""
-    table = measured(folder, CORRUPTIONS)
+    table = read_measured(folder, CORRUPTIONS)
     if table is None:
         return ""
     told = ""

@@ -14,12 +14,14 @@ from typing import Any
 
 import torch
 
-from models import registry
-from pipeline import installation
+from models import install, registry
+from models.folds import SEEN_BY_ALL, folds_from_split
+from models.replacement import check_out, drafted
+from models.weights import save_member
 from pipeline.errors import ModelError
-from pipeline.training.model_folder import check_out, drafted
 from pipeline.training.segmenter import card as segmenter_card
 from pipeline.training.segmenter import plan as nnunet_plan
+from pipeline.trial_run import try_out
 
 PLAN_KEYS = (
     "dataset_name",
@@ -46,7 +48,7 @@ def write_folder(
     raw, preprocessed = work / "raw" / nnunet_plan.DATASET, work / "preprocessed" / nnunet_plan.DATASET
     plans = json.loads((preprocessed / "nnUNetPlans.json").read_text())
     dataset = json.loads((raw / "dataset.json").read_text())
-    folds = segmenter_card.folds_of(nnunet_plan.read_split(work))
+    folds = folds_from_split(nnunet_plan.read_split(work))
     _write(
         out,
         plans,
@@ -71,11 +73,11 @@ def unseen_anatomies(folds: Mapping[str, Sequence[str]], anatomy_of: Mapping[str
     found: dict[str, list[str]] = {}
     for member, held_out in folds.items():
         learnt = {anatomy_of[case] for cases in folds.values() for case in cases if case not in held_out}
-        if member != segmenter_card.SEEN_BY_ALL:
+        if member != SEEN_BY_ALL:
             found[member] = sorted({anatomy_of[case] for case in held_out} - learnt)
     named = {anatomy for names in found.values() for anatomy in names}
     rest = sorted({anatomy_of[case] for cases in folds.values() for case in cases} - named)
-    return found | ({segmenter_card.SEEN_BY_ALL: rest} if rest else {})
+    return found | ({SEEN_BY_ALL: rest} if rest else {})
 
 
 def convert(
@@ -114,7 +116,7 @@ def convert(
             except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
                 raise ModelError("plans.json or dataset.json does not fit the checkpoints beside it.") from error
             segmenter_card.write_exported(draft)
-            installation.check(draft)
+            install.check(draft, try_out)
     except OSError as error:
         raise ModelError("The result cannot be read, or the model not be written; make room or rights.") from error
 
@@ -127,7 +129,7 @@ def _convert_members(checkpoints: list[Path], out: Path) -> str:
         try:
             configurations.add(state["init_args"]["configuration"])
             weights = {name.removeprefix("module."): value for name, value in state["network_weights"].items()}
-            registry.save_member(out, file.parent.name.replace("_", ""), weights)
+            save_member(out, file.parent.name.replace("_", ""), weights)
         except (AttributeError, LookupError, TypeError) as error:
             raise ModelError(f"The checkpoint of {file.parent.name} is not one of nnU-Net v2.") from error
     if len(configurations) > 1:

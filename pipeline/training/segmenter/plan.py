@@ -20,7 +20,7 @@ from nnunetv2.experiment_planning.plan_and_preprocess_api import (
     preprocess_dataset,
 )
 
-from models.registry import file_sha256
+from models.files import file_sha256
 from pipeline.case import ORGANS
 from pipeline.cohort.images import label_values, read_labelled
 from pipeline.cohort.labelled_cases import SPLITS, anatomies_of, find_cases, own_folds

@@ -22,11 +22,15 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import Tensor, nn
 
 from models import registry
-from models.registry import autocast
+from models.device import autocast, choose_device
+from models.files import atomic_path
+from models.folds import folds_from_split, read_folds
+from models.measured import keep_before
+from models.replacement import check_out, drafted
+from models.weights import WEIGHT_BITS, load_into, save_member
 from pipeline.cohort.labelled_cases import anatomies_of
 from pipeline.errors import ModelError
 from pipeline.segmentation.channels_last import channels_last
-from pipeline.training.model_folder import check_out, drafted
 from pipeline.training.segmenter import card as segmenter_card
 from pipeline.training.segmenter import export as segmenter_export
 from pipeline.training.segmenter import plan as nnunet_plan
@@ -182,7 +186,7 @@ def train_fold(
     trainer = make_trainer(work, fold, device)
     network, optimizer = trainer.network, trainer.optimizer
     if start_from is not None:
-        registry.load_into(network, start_from.state(f"fold{fold}"))
+        load_into(network, start_from.state(f"fold{fold}"))
     average = {name: value.detach().float().clone() for name, value in network.state_dict().items()}
     origin = {} if start_from is None else {name: value.clone() for name, value in average.items()}
     checkpoint, step, spent = work / f"fold{fold}.pt", 0, 0.0
@@ -203,8 +207,8 @@ def train_fold(
             "step": step,
             "seconds": spent + time.monotonic() - start,
         }
-        torch.save(state, checkpoint.with_suffix(".new"))
-        checkpoint.with_suffix(".new").replace(checkpoint)
+        with atomic_path(checkpoint) as partial:
+            torch.save(state, partial)
 
     with contextlib.redirect_stdout(open(os.devnull, "w")):
         batches, _ = trainer.get_dataloaders()
@@ -275,7 +279,7 @@ def train_segmenter(
         ModelError: ``start_from`` is no such model, ``out`` is a file, or there is no such fold or device.
     """
     check_out(out)
-    chosen = registry.choose_device(device)
+    chosen = choose_device(device)
     work = work or out.with_name(out.name + ".work")
     cases, split = nnunet_plan.divide(data, folds)
     if fold is not None and not 0 <= fold < len(split):
@@ -304,15 +308,15 @@ def train_segmenter(
     anatomy_of = anatomies_of(data)
     with drafted(out) as draft:
         for number, member in enumerate(trained):
-            registry.save_member(draft, f"fold{number}", member.state, bits=registry.WEIGHT_BITS)
+            save_member(draft, f"fold{number}", member.state, bits=WEIGHT_BITS)
         segmenter_export.write_folder(work, draft, anatomy_of, trained_on=trained_on, licence=licence, training=facts)
-        segmenter_card.keep_before(start, draft)
+        keep_before(start, draft)
         segmenter_card.write(draft)
 
 
 def _same_folds(model: registry.ModelFolder, split: nnunet_plan.Split) -> registry.ModelFolder:
     """The model, where its members held out what this training's members hold out: else a fold would be seen."""
-    if segmenter_card.folds_of(split) != segmenter_card.folds(model.folder):
+    if folds_from_split(split) != read_folds(model.folder):
         raise ModelError(
             "The model to start from was trained on other folds; its members have seen what they must not."
         )

@@ -14,6 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 from models import registry
+from models.weights import save_member
 from pipeline import __main__ as cli
 from pipeline.errors import ManifestError
 from pipeline.segmentation import Segmenter, quality_prediction
@@ -182,7 +183,7 @@ def test_what_is_written_is_what_the_app_reads_and_the_card_tells(model):
     card = (model / "MODEL_CARD.md").read_text()
     assert figures.lines()[2] in card
     assert "--severities 2" in card
-    registry.save_member(model, "fold0", {"other": torch.ones(3)})
+    save_member(model, "fold0", {"other": torch.ones(3)})
     registry.write_model_json(model, json.loads((model / "model.json").read_text()))
     quality_fit.segmenter_card.write(model)
     assert "Predicted quality" not in (model / "MODEL_CARD.md").read_text()

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from models import registry
+from models.folds import SEEN_BY_ALL, folds_from_split, held_out_by
+from models.measured import CORRUPTIONS, EVALUATION, keep_before, read_measured, write_measured
+from models.weights import save_member
 from pipeline.training.segmenter import card as segmenter_card
-from pipeline.training.segmenter.card import CORRUPTIONS, EVALUATION, SEEN_BY_ALL
 from tests.segmentation.conftest import LABELS, tiny_network, write_model
 
 TABLE = pd.DataFrame(
@@ -32,8 +34,8 @@ MEAN = "0.857"
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     folder = write_model(tmp_path / "tiny", licence="CC0", training={"steps": 7, "hours": 3.04, "parameters": 5e6})
-    segmenter_card.save_measured(registry.read(folder), EVALUATION, TABLE)
-    segmenter_card.save_measured(registry.read(folder), CORRUPTIONS, pd.DataFrame({"corruption": ["motion"]}))
+    write_measured(registry.read(folder), EVALUATION, TABLE)
+    write_measured(registry.read(folder), CORRUPTIONS, pd.DataFrame({"corruption": ["motion"]}))
     return folder
 
 
@@ -43,7 +45,7 @@ def card(folder: Path) -> str:
 
 
 def test_what_these_weights_were_measured_with_stands_in_the_card(model):
-    pd.testing.assert_frame_equal(segmenter_card.measured(model, EVALUATION), TABLE)
+    pd.testing.assert_frame_equal(read_measured(model, EVALUATION), TABLE)
     text = card(model)
     assert MEAN in text
     assert "| motion |" in text
@@ -56,7 +58,7 @@ def test_what_these_weights_were_measured_with_stands_in_the_card(model):
 @pytest.mark.parametrize("given", ["other weights", "no weights", "nothing that can be read"])
 def test_an_evaluation_of_other_weights_is_left_out_of_the_card_with_a_sentence(model, caplog, given):
     if given == "other weights":
-        registry.save_member(model, "fold1", tiny_network(len(LABELS), seed=9).state_dict())
+        save_member(model, "fold1", tiny_network(len(LABELS), seed=9).state_dict())
         registry.write_model_json(model, json.loads((model / "model.json").read_text()))
     elif given == "no weights":
         TABLE.to_csv(model / EVALUATION, index=False)
@@ -72,8 +74,8 @@ def test_an_evaluation_of_other_weights_is_left_out_of_the_card_with_a_sentence(
 
 def test_weights_whose_hash_looks_like_a_number_are_the_same_weights(model, monkeypatch):
     monkeypatch.setattr(registry.ModelFolder, "sha256", "12345678901e" + "0" * 52)
-    segmenter_card.save_measured(registry.read(model), EVALUATION, TABLE)
-    assert segmenter_card.measured(model, EVALUATION) is not None
+    write_measured(registry.read(model), EVALUATION, TABLE)
+    assert read_measured(model, EVALUATION) is not None
 
 
 def test_corruptions_stand_beside_those_of_the_model_that_the_training_started_from(model, tmp_path):
@@ -83,28 +85,28 @@ def test_corruptions_stand_beside_those_of_the_model_that_the_training_started_f
     }
     write_model(tmp_path / "old", licence="CC0")
     for folder, table in tables.items():
-        segmenter_card.save_measured(registry.read(folder), CORRUPTIONS, table)
+        write_measured(registry.read(folder), CORRUPTIONS, table)
     old = registry.read(tmp_path / "old")
-    segmenter_card.keep_before(old, model)
+    keep_before(old, model)
     text = card(model)
     assert "| motion | 3 | 0.512 | 0.812 |" in text
     assert f"SHA-256 {old.sha256[:12]}" in text
-    segmenter_card.keep_before(None, model)
+    keep_before(None, model)
     assert "| motion | 3 | 0.812 |" in card(model)
 
 
 def test_folds_name_what_each_member_and_what_every_member_has_seen():
     split = [{"train": ["a", "b", "c"], "val": ["d"]}, {"train": ["a", "c", "d"], "val": ["b"]}]
-    assert segmenter_card.folds_of(split) == {"fold0": ["d"], "fold1": ["b"], SEEN_BY_ALL: ["a", "c"]}
+    assert folds_from_split(split) == {"fold0": ["d"], "fold1": ["b"], SEEN_BY_ALL: ["a", "c"]}
     whole = [{"train": ["a"], "val": ["b"]}, {"train": ["b"], "val": ["a"]}]
-    assert segmenter_card.folds_of(whole) == {"fold0": ["b"], "fold1": ["a"]}
+    assert folds_from_split(whole) == {"fold0": ["b"], "fold1": ["a"]}
 
 
 def test_nothing_is_known_to_be_unseen_without_folds(tmp_path):
-    assert segmenter_card.unseen_by(tmp_path) == {}
+    assert held_out_by(tmp_path) == {}
 
 
 def test_the_shipped_segmenters_evaluation_is_of_its_weights():
     folder = registry.SHIPPED / "liver_t2"
-    assert segmenter_card.measured(folder, EVALUATION) is not None
+    assert read_measured(folder, EVALUATION) is not None
     assert "pools of bright fluid" in (folder / "MODEL_CARD.md").read_text()

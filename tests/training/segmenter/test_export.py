@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from models import registry
+from models.folds import SEEN_BY_ALL, folds_from_split
+from models.replacement import drafted
+from models.weights import save_member
 from pipeline.errors import ModelError
 from pipeline.segmentation import Segmenter
-from pipeline.training.model_folder import drafted
 from pipeline.training.segmenter import export as segmenter_export
-from pipeline.training.segmenter.card import SEEN_BY_ALL, folds_of
 from tests.segmentation.conftest import LABELS, tiny_network, write_model
 
 CONFIGURATION = "3d_fullres"
@@ -47,7 +48,7 @@ def result(tmp_path: Path) -> Path:
 def earlier(tmp_path: Path) -> Path:
     """Another model in the place to write to, measured and described, and a file that is none of ours."""
     folder = write_model(tmp_path / "out" / "model", members=3)
-    registry.save_member(folder, "foldall", tiny_network(len(LABELS)).state_dict())
+    save_member(folder, "foldall", tiny_network(len(LABELS)).state_dict())
     registry.write_model_json(folder, registry.read(folder).info)
     for name in ("folds.json", "evaluation.csv", "corruptions.csv", "quality.json", "MODEL_CARD.md", "notes.txt"):
         (folder / name).write_text("of the earlier model")
@@ -153,6 +154,6 @@ def test_a_new_model_takes_the_place_of_an_earlier_one_as_a_whole_or_not_at_all(
 
 def test_a_case_that_several_members_hold_out_is_unseen_by_each_of_them():
     split = [{"train": ["t", "h2"], "val": ["v", "h1"]}, {"train": ["t", "h1"], "val": ["v", "h2"]}]
-    folds = folds_of(split)
+    folds = folds_from_split(split)
     found = segmenter_export.unseen_anatomies(folds, {case: case for case in ("t", "v", "h1", "h2")})
     assert found == {"fold0": ["h1", "v"], "fold1": ["h2", "v"], SEEN_BY_ALL: ["t"]}

@@ -6,26 +6,21 @@ is what is checked, so that nothing can change in between.
 
 from __future__ import annotations
 
-import math
 import re
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import SimpleITK as sitk
-import torch
 from huggingface_hub import errors as hub
 from huggingface_hub import snapshot_download
 
 from models import registry
+from models.errors import ModelError
 from models.registry import ModelFolder
-from pipeline.case import Source, Volume
-from pipeline.classification import Classifier
-from pipeline.classification.predict import read_member
-from pipeline.errors import ModelError, SegmentationError
-from pipeline.segmentation import Segmenter, segment
+
+TryOut = Callable[[ModelFolder], None]
+"""Loads one member of a model and runs it once; raises what is wrong with it. ``pipeline.trial_run.try_out``."""
 
 FILES = (*registry.DESCRIPTIONS, "MODEL_CARD.md", "evaluation.csv", "corruptions.csv", "corruptions_before.csv")
 INDEX = "model.safetensors.index.json"
@@ -50,11 +45,14 @@ FAULTS = (
 """What libraries raise on a description that they cannot build or run."""
 
 
-def install(source: str, *, name: str | None = None, sha256: str | None = None, replace: bool = False) -> ModelFolder:
+def install(
+    source: str, try_out: TryOut, *, name: str | None = None, sha256: str | None = None, replace: bool = False
+) -> ModelFolder:
     """Install a model into ``registry.site_folder()``.
 
     Args:
         source: a model folder, or ``owner/name@COMMIT`` of the Hub with all 40 hex digits of the commit.
+        try_out: see ``TryOut``.
         name: what it is called here; else the name of the folder or repository.
         sha256: what ``ModelFolder.whole_sha256`` must be.
         replace: take the place of an installed model of this name.
@@ -75,7 +73,7 @@ def install(source: str, *, name: str | None = None, sha256: str | None = None, 
         with tempfile.TemporaryDirectory(prefix=".installing-", dir=target.parent) as beside:
             copy = Path(beside) / name
             _fetch(source, copy)
-            model = check(copy)
+            model = check(copy, try_out)
             if sha256 is not None and model.whole_sha256 != sha256.lower():
                 raise ModelError(f"The model's hash is {model.whole_sha256}, not the one that was asked for.")
             _put(copy, target)
@@ -84,7 +82,7 @@ def install(source: str, *, name: str | None = None, sha256: str | None = None, 
     return registry.read(target)
 
 
-def check(folder: Path) -> ModelFolder:
+def check(folder: Path, try_out: TryOut) -> ModelFolder:
     """Check a model folder as if nobody could be trusted: its files, their hashes, and what its networks do.
 
     Raises:
@@ -99,7 +97,7 @@ def check(folder: Path) -> ModelFolder:
         raise ModelError(f"The weight file {name} {wrong}.")
     for member in model.members:
         try:
-            _try_out(registry.read(folder, member))
+            try_out(registry.read(folder, member))
         except ModelError as error:
             raise ModelError(f"{member} cannot be used. {error}") from error
         except FAULTS as error:
@@ -164,44 +162,3 @@ def _put(copy: Path, target: Path) -> None:
         if old.exists():
             old.rename(target)
         raise
-
-
-def _try_out(model: ModelFolder) -> None:
-    """Load one member, which checks its hashes, and run it once on something small."""
-    if model.info["kind"] == "segmenter":
-        _try_segmenter(Segmenter(model, torch.device("cpu")))
-    else:
-        _try_classifier(Classifier(model, torch.device("cpu")))
-
-
-def _try_segmenter(segmenter: Segmenter) -> None:
-    predictor = segmenter.predictor
-    settings = predictor.configuration_manager
-    steps = np.prod(settings.pool_op_kernel_sizes, axis=0)
-    size = [int(n) for n in np.minimum(settings.patch_size, 2 * steps)]  # the least that its deepest stage can norm
-    with torch.inference_mode():
-        logits = predictor.network.eval()(torch.rand(1, 1, *size))  # the app gives it one channel
-    if logits.shape != (1, predictor.label_manager.num_segmentation_heads, *size):
-        raise ModelError("Its output has not one channel for each label of dataset.json.")
-    if not bool(torch.isfinite(logits).all()):
-        raise ModelError("Its output is not finite.")
-    with suppress(SegmentationError):  # there is no liver to be found
-        segment(_noise(), segmenter)
-
-
-def _noise() -> Volume:
-    """A volume of 256 x 256 x 128 mm with a bright box in noise."""
-    voxels = np.random.default_rng(0).normal(100, 10, (16, 64, 64)).astype(np.float32)
-    voxels[4:12, 16:40, 8:32] += 200
-    image = sitk.GetImageFromArray(voxels)
-    image.SetSpacing((4.0, 4.0, 8.0))
-    return Volume(image, Source("nifti", "none"))
-
-
-def _try_classifier(classifier: Classifier) -> None:
-    if not (0 <= classifier.threshold <= 1 and classifier.heat_scale > 0):
-        raise ModelError("The threshold in model.json must lie between 0 and 1, and the heat scale above 0.")
-    for network in classifier.networks:
-        logit, weights = read_member(network, torch.rand(3, 2, *classifier.spec.size_yx))
-        if not (math.isfinite(logit) and weights.shape == (3,) and bool(np.isfinite(weights).all())):
-            raise ModelError("Its output is not finite.")

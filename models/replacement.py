@@ -1,4 +1,4 @@
-"""How a training puts a model where another may stand: written beside it, then moved in, so that none is half there."""
+"""Atomic replacement of a model folder: write a sibling, then rename."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from models import registry
-from pipeline import installation
-from pipeline.errors import ModelError
+from models import install, registry
+from models.errors import ModelError
 
 
 def check_out(out: Path) -> None:
@@ -42,7 +41,7 @@ def drafted(out: Path) -> Iterator[Path]:
         for old in out.glob("fold*"):
             if re.fullmatch(registry.MEMBER, old.name, re.ASCII):
                 shutil.rmtree(old)
-        for name in installation.FILES:
+        for name in install.FILES:
             (out / name).unlink(missing_ok=True)
         for part in sorted(draft.iterdir(), key=lambda part: part.name == "model.json"):  # that makes it a model
             part.rename(out / part.name)

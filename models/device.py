@@ -1,0 +1,33 @@
+"""The device that networks run on, and the precision that they compute in there."""
+
+from __future__ import annotations
+
+import torch
+
+from models.errors import ModelError
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` takes a GPU where there is one.
+
+    Raises:
+        ModelError: the device does not exist here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ModelError(f"There is no device {name!r}; use auto, cpu or cuda.") from error
+    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and not torch.cuda.is_available()):
+        raise ModelError(f"This computer has no device {name!r}; use cpu.")
+    return device
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """Compute in bfloat16 where the device has instructions for it, else in float32: emulated, it is far slower."""
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return torch.autocast(device.type, torch.bfloat16, enabled=bool(native))
