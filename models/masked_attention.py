@@ -114,10 +114,12 @@ class MaskedAttentionNet(nn.Module):
         self.head = nn.Linear(channels[-1], 1)
 
     def forward(self, x: Tensor, slices_per_case: int | Sequence[int] | None = None) -> Tensor:
-        """Logits (cases, 1); one case if ``slices_per_case`` is not given. Arguments as ``read``."""
-        return self.read(x, slices_per_case)[0]
+        """Logits (cases, 1); one case if ``slices_per_case`` is not given. Arguments as ``forward_with_weights``."""
+        return self.forward_with_weights(x, slices_per_case)[0]
 
-    def read(self, x: Tensor, slices_per_case: int | Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+    def forward_with_weights(
+        self, x: Tensor, slices_per_case: int | Sequence[int] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Logits and how much each slice counted.
 
         Args:

@@ -16,6 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from models.registry import ModelInfo
+from pipeline.thresholds import MASK_SENSITIVE_ACROSS, MASK_SENSITIVE_ANYWHERE
 
 Answer = TypeVar("Answer")
 
@@ -25,16 +26,8 @@ LIVER, RIGHT_KIDNEY, LEFT_KIDNEY, SPLEEN = 1, 2, 3, 4
 ORGANS = {"liver": LIVER, "right_kidney": RIGHT_KIDNEY, "left_kidney": LEFT_KIDNEY, "spleen": SPLEEN}
 
 
-POOR_BELOW, EXCELLENT_FROM, POOR_HD95_MM = 0.80, 0.93, 20.0
-"""Liver Dice below which a mask is poor (score 3) and from which it is usable as it is (score 1)."""
-
 UNRELIABLE = "Unreliable: check the segmentation"
 """Stands next to the probability wherever it is shown, when a warning's code is one of ``UNRELIABLE_CODES``."""
-
-MASK_SENSITIVE_WIDTH = 0.15
-"""A wider range of probabilities under a slightly changed mask, across the threshold, is worth a warning."""
-MASK_SENSITIVE_ANYWHERE = 0.3
-"""And a range as wide as this one on either side of it."""
 
 UNRELIABLE_CODES = frozenset({"poor_segmentation", "mask_sensitive"})
 
@@ -235,7 +228,7 @@ class Fibrosis:
             return False
         low, high = self.mask_sensitivity
         turned = low < self.threshold <= high
-        return high - low > (MASK_SENSITIVE_WIDTH if turned else MASK_SENSITIVE_ANYWHERE)
+        return high - low > (MASK_SENSITIVE_ACROSS if turned else MASK_SENSITIVE_ANYWHERE)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from models.errors import ModelError, SegmentationError
 from models.registry import ModelFolder
 from pipeline.case import Source, Volume
 from pipeline.classification import Classifier
-from pipeline.classification.predict import read_member
+from pipeline.classification.predict import predict_member
 from pipeline.segmentation import Segmenter, segment
 
 
@@ -53,6 +53,6 @@ def _try_classifier(classifier: Classifier) -> None:
     if not (0 <= classifier.threshold <= 1 and classifier.heat_scale > 0):
         raise ModelError("The threshold in model.json must lie between 0 and 1, and the heat scale above 0.")
     for network in classifier.networks:
-        logit, weights = read_member(network, torch.rand(3, 2, *classifier.spec.size_yx))
+        logit, weights = predict_member(network, torch.rand(3, 2, *classifier.spec.size_yx))
         if not (math.isfinite(logit) and weights.shape == (3,) and bool(np.isfinite(weights).all())):
             raise ModelError("Its output is not finite.")

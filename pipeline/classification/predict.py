@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import expit
 
 from models.masked_attention import MaskedAttentionNet
 from models.registry import ModelFolder, ModelInfo
@@ -65,10 +66,10 @@ def build_network(network: Mapping[str, Any], state: dict[str, torch.Tensor]) ->
     except TypeError as error:
         raise ModelError("The classifier's model.json describes a network that this version does not know.") from error
     load_into(net, state)
-    return for_reading(net)
+    return for_prediction(net)
 
 
-def for_reading(net: MaskedAttentionNet) -> MaskedAttentionNet:
+def for_prediction(net: MaskedAttentionNet) -> MaskedAttentionNet:
     """Set a network up to read cases, not to learn.
 
     Gradients are kept for nothing but the last stage's attention: enough for Grad-CAM to reach the last stage, and no
@@ -102,8 +103,8 @@ def classify_steps(volume: Volume, organs: OrganMask, classifier: Classifier) ->
     for row, (words, masked) in enumerate(masks.items()):
         x = masked.tensor(spec).to(classifier.device)
         for column, net in enumerate(classifier.networks):
-            logit, weight = read_member(net, x)
-            probabilities[row, column] = 1 / (1 + np.exp(-logit))
+            logit, weight = predict_member(net, x)
+            probabilities[row, column] = expit(logit)
             if masked is case:
                 weights.append(weight)
             done = (row * members + column + 1) / (len(masks) * members)
@@ -123,8 +124,8 @@ def classify_steps(volume: Volume, organs: OrganMask, classifier: Classifier) ->
 def probability_of(case: CaseSlices, classifier: Classifier) -> float:
     """The ensemble's probability alone, as ``classify`` gives it for the same slices, at a third of the readings."""
     x = case.tensor(classifier.spec).to(classifier.device)
-    logits = np.array([read_member(net, x)[0] for net in classifier.networks])
-    return float(np.mean(1 / (1 + np.exp(-logits))))
+    logits = np.array([predict_member(net, x)[0] for net in classifier.networks])
+    return float(np.mean(expit(logits)))
 
 
 def classify(volume: Volume, organs: OrganMask, classifier: Classifier) -> Fibrosis:
@@ -133,7 +134,7 @@ def classify(volume: Volume, organs: OrganMask, classifier: Classifier) -> Fibro
 
 
 @torch.inference_mode()
-def read_member(net: MaskedAttentionNet, x: torch.Tensor) -> tuple[float, np.ndarray]:
+def predict_member(net: MaskedAttentionNet, x: torch.Tensor) -> tuple[float, np.ndarray]:
     """One network on one case, (slices, 2, y, x): logit, and weights (slices,) that sum to 1."""
-    logits, weights = net.read(x)
+    logits, weights = net.forward_with_weights(x)
     return float(logits[0, 0]), weights.cpu().numpy()

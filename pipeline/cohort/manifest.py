@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import ManifestError
+from pipeline.thresholds import ADVANCED_LSM_ABOVE_KPA, ADVANCED_METAVIR_FROM
 
 COLUMNS = (
     "patient_id",
@@ -51,8 +52,8 @@ PLAUSIBLE = {
 class CutOffs:
     """Where advanced fibrosis begins: liver stiffness above ``lsm_kpa``, or METAVIR stage ``metavir`` or later."""
 
-    lsm_kpa: float = 12.0
-    metavir: str = "F3"
+    lsm_kpa: float = ADVANCED_LSM_ABOVE_KPA
+    metavir: str = ADVANCED_METAVIR_FROM
 
     def __post_init__(self) -> None:
         low, high = PLAUSIBLE["lsm_kpa"]

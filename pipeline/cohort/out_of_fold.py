@@ -11,7 +11,7 @@ from pipeline.errors import ModelError
 
 
 @dataclass(frozen=True)
-class Readers:
+class OutOfFoldMembers:
     """What the members of one model were trained on, as far as it is known."""
 
     model: ModelFolder
@@ -32,7 +32,7 @@ class Readers:
         return "ensemble" if len(chosen.members) == len(self.model.info["members"]) else "+".join(chosen.members)
 
 
-def readers_of(model: ModelFolder, anatomy_of: Mapping[str, str]) -> Readers:
+def out_of_fold_members(model: ModelFolder, anatomy_of: Mapping[str, str]) -> OutOfFoldMembers:
     """Gather what a model's members have seen from ``folds.json``, ``model.json`` and a manifest.
 
     A member has seen each case that ``folds.json`` names for the others and not for itself, and every anatomy of such
@@ -56,4 +56,4 @@ def readers_of(model: ModelFolder, anatomy_of: Mapping[str, str]) -> Readers:
         of_anatomies = frozenset().union(*anatomies.values()) - anatomies.get(member, frozenset())
         by_manifest = frozenset(anatomy_of[case] for case in of_cases if case in anatomy_of)
         seen[member] = of_cases | of_anatomies | by_manifest
-    return Readers(model, seen, len(cases) > 1, bool(anatomies))
+    return OutOfFoldMembers(model, seen, len(cases) > 1, bool(anatomies))

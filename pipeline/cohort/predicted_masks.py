@@ -24,12 +24,12 @@ from models.registry import ModelFolder
 from pipeline.case import LIVER, OrganMask, view
 from pipeline.cohort.images import read_labels, read_volume
 from pipeline.cohort.manifest import Cohort, read_manifest, read_table, read_truth
-from pipeline.cohort.out_of_fold import Readers, readers_of
+from pipeline.cohort.out_of_fold import OutOfFoldMembers, out_of_fold_members
 from pipeline.cohort.result_cache import ResultCache, digest, fingerprint
 from pipeline.errors import ManifestError, SegmentationError
 from pipeline.segmentation import Segmenter, segment
-from pipeline.simulation.mask_faults import score
 from pipeline.statistics.overlap import MEASURES, compare
+from pipeline.thresholds import segmentation_score
 
 Members = Literal["one", "all"]
 SEEN = "every member of the segmenter has seen the case or its anatomy"
@@ -91,7 +91,7 @@ def predict_masks(
     check_names(cohort)
     truth = read_truth(manifest)
     anatomy_of = {row["patient_id"]: row["source_anatomy"] or row["patient_id"] for _, row in cohort.rows.iterrows()}
-    readers = readers_of(registry.find(segmenter, "segmenter"), anatomy_of)
+    readers = out_of_fold_members(registry.find(segmenter, "segmenter"), anatomy_of)
     for folder in (out / "masks", out / "done"):
         folder.mkdir(parents=True, exist_ok=True)
     # A manifest stands only beside masks and tables that are its own.
@@ -136,7 +136,7 @@ def true_mask(row: Mapping[Any, str], told: Mapping[Any, str]) -> Path | None:
 class Work:
     """Segments cases, with members that are loaded when first needed, and remembers what was done."""
 
-    readers: Readers
+    readers: OutOfFoldMembers
     members: Members
     one_pass: bool
     out: Path
@@ -181,7 +181,7 @@ class Work:
         mask = self.out / "masks" / f"{case}.nii.gz"
         compared = ["overlap", image_sha, file_sha256(mask), file_sha256(truth)]
         overlap = ResultCache(self.out / "done").of(compared, lambda: compare_files(mask, truth, image))
-        return found | overlap | {"score": score(overlap["dice"], overlap["hd95_mm"])}
+        return found | overlap | {"score": segmentation_score(overlap["dice"], overlap["hd95_mm"])}
 
     def choose(self, case: str, anatomy: str) -> ModelFolder | None:
         """The members for a case; None where all of them have seen it."""

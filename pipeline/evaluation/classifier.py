@@ -17,7 +17,7 @@ from models.device import choose_device
 from models.files import write_text
 from pipeline import __version__
 from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, Cohort, CutOffs, read_left_out, read_manifest, read_truth
-from pipeline.cohort.out_of_fold import Readers, readers_of
+from pipeline.cohort.out_of_fold import OutOfFoldMembers, out_of_fold_members
 from pipeline.cohort.result_cache import ResultCache
 from pipeline.errors import ManifestError
 from pipeline.evaluation.measures import Answers, comparisons, measures, segmentation, strata, to_json
@@ -96,16 +96,16 @@ def evaluate(
     return content
 
 
-def find_classifiers(models: Sequence[str], anatomy_of: dict[str, str]) -> dict[str, Readers]:
+def find_classifiers(models: Sequence[str], anatomy_of: dict[str, str]) -> dict[str, OutOfFoldMembers]:
     """The models by the names that tables use: their own, and a number behind one that occurs again."""
-    found: dict[str, Readers] = {}
+    found: dict[str, OutOfFoldMembers] = {}
     for model in models:
         folder = registry.find(model, "classifier")
         name, again = folder.name, 1
         while name in found:
             again += 1
             name = f"{folder.name} ({again})"
-        found[name] = readers_of(folder, anatomy_of)
+        found[name] = out_of_fold_members(folder, anatomy_of)
     return found
 
 
@@ -121,7 +121,9 @@ def about_cohort(cohort: Cohort, table: pd.DataFrame, split: Split) -> dict[str,
     }
 
 
-def about_model(readers: Readers, table: pd.DataFrame, name: str, prevalence: float, seed: int) -> dict[str, Any]:
+def about_model(
+    readers: OutOfFoldMembers, table: pd.DataFrame, name: str, prevalence: float, seed: int
+) -> dict[str, Any]:
     """What the model is, who of it read, what it could not read and why, and its figures."""
     info, answers = readers.model.info, Answers.of(table, name)
     read_by = Counter(table[f"read_by:{name}"]) - Counter({"": len(table)})
@@ -140,7 +142,7 @@ def about_model(readers: Readers, table: pd.DataFrame, name: str, prevalence: fl
 
 
 def statements(
-    cohort: Cohort, classifiers: Mapping[str, Readers], table: pd.DataFrame, left_out: pd.DataFrame
+    cohort: Cohort, classifiers: Mapping[str, OutOfFoldMembers], table: pd.DataFrame, left_out: pd.DataFrame
 ) -> list[str]:
     """What a reader must know before any figure, the gravest first."""
     said = [SIMULATED_COHORT] if cohort.simulated else []

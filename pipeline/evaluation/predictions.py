@@ -19,7 +19,7 @@ from pipeline.classification import Classifier
 from pipeline.classification.predict import probability_of
 from pipeline.classification.slices import CaseSlices, InputSpec, take_slices
 from pipeline.cohort.images import read_labels, read_volume
-from pipeline.cohort.out_of_fold import Readers
+from pipeline.cohort.out_of_fold import OutOfFoldMembers
 from pipeline.cohort.result_cache import ResultCache, fingerprint
 from pipeline.errors import ManifestError, SegmentationError
 from pipeline.statistics.overlap import MEASURES, compare
@@ -33,7 +33,7 @@ CARRIED = ("patient_id", "source_anatomy", "site", "sex", "label_source", "metav
 class Bench:
     """The models under test, loaded when first needed, and the memory of their answers."""
 
-    classifiers: Mapping[str, Readers]
+    classifiers: Mapping[str, OutOfFoldMembers]
     """By the name that tables use."""
     memory: ResultCache
     device: torch.device

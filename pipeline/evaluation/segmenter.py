@@ -18,7 +18,7 @@ from models.measured import EVALUATION, write_measured
 from pipeline.case import ORGANS
 from pipeline.cohort.images import read_labelled
 from pipeline.cohort.labelled_cases import anatomies_of, find_cases
-from pipeline.cohort.out_of_fold import readers_of
+from pipeline.cohort.out_of_fold import out_of_fold_members
 from pipeline.errors import ManifestError, SegmentationError
 from pipeline.segmentation import Segmenter, segment
 from pipeline.statistics.overlap import compare
@@ -44,7 +44,7 @@ def evaluate_segmenter(
     """
     folder = registry.find(model, "segmenter")
     found, anatomy_of = find_cases(data), anatomies_of(data)
-    readers = readers_of(folder, anatomy_of)
+    readers = out_of_fold_members(folder, anatomy_of)
     chosen_for = {case: readers.of({case, anatomy_of[case]}) for case in found}
     cases = {case: model for case, model in chosen_for.items() if model is not None}
     if not cases:

@@ -25,9 +25,10 @@ from pipeline.errors import ModelError, SegmentationError
 from pipeline.segmentation import quality_prediction
 from pipeline.segmentation.channels_last import channels_last
 from pipeline.segmentation.plan_allowlist import check_names
-from pipeline.segmentation.quality import clean, mean_pairwise_dice
+from pipeline.segmentation.quality import clean
 from pipeline.segmentation.quality_features import Features, features
 from pipeline.segmentation.tiles import TilePredictor
+from pipeline.statistics.overlap import mean_pairwise_dice
 
 SMALLEST_EXTENT_MM = 40.0
 
@@ -201,13 +202,13 @@ def _check_extent(volume: Volume) -> None:
 
 def _preprocess(image: sitk.Image, predictor: TilePredictor) -> tuple[Tensor, dict]:
     """nnU-Net's own preprocessing: crop to content, normalise, resample to the plan's spacing."""
-    spacing_zyx = list(image.GetSpacing()[::-1])
+    spacing_mm_zyx = list(image.GetSpacing()[::-1])
     voxels = sitk.GetArrayFromImage(image).astype(np.float32)[None]
     preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
     data, _, properties = preprocessor.run_case_npy(
         voxels,
         None,
-        {"spacing": spacing_zyx},
+        {"spacing": spacing_mm_zyx},
         predictor.plans_manager,
         predictor.configuration_manager,
         predictor.dataset_json,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import combinations
-
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
@@ -13,17 +10,6 @@ from pipeline.case import LIVER, SPLEEN, OrganMask
 from pipeline.errors import SegmentationError
 
 SMALLEST_LIVER_ML = 200.0
-
-
-def dice(a: np.ndarray, b: np.ndarray) -> float:
-    """Dice coefficient of two bool arrays of one shape; 1 where both are empty."""
-    both = int(a.sum()) + int(b.sum())
-    return 2 * int((a & b).sum()) / both if both else 1.0
-
-
-def mean_pairwise_dice(masks: Sequence[np.ndarray]) -> float:
-    """Agreement of an ensemble: the mean Dice over all pairs of members."""
-    return float(np.mean([dice(a, b) for a, b in combinations(masks, 2)]))
 
 
 def clean(labels: sitk.Image, *, ensemble_dice: float | None, knows_spleen: bool) -> OrganMask:

@@ -15,7 +15,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from pipeline.segmentation.quality import dice, largest_component
+from pipeline.segmentation.quality import largest_component
+from pipeline.statistics.overlap import dice
 
 Features = dict[str, float]
 Box = tuple[slice, ...]

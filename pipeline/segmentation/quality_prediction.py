@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from pipeline.case import EXCELLENT_FROM
 from pipeline.errors import ModelError
 from pipeline.segmentation.quality_features import SIGNS, Features
+from pipeline.thresholds import segmentation_score
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +72,10 @@ class QualityModel:
 
     overlap: Sum
     flag_below: float
-    """Predicted Dice below which the score is 3: ``POOR_BELOW`` and a safety margin."""
+    """Predicted Dice below which the score is 3: ``POOR_DICE_BELOW`` and a safety margin."""
     closeness: Sum
     flag_above_mm: float
-    """Predicted HD95 above which the score is 3: ``POOR_HD95_MM`` less a safety margin."""
+    """Predicted HD95 above which the score is 3: ``POOR_HD95_ABOVE_MM`` less a safety margin."""
 
     def predict(self, found: Features | None) -> float:
         """Dice of one member's mask; 0 for a member that found no liver."""
@@ -94,7 +94,9 @@ class QualityModel:
         there = [found for found in members if found is not None]
         hd95 = float(np.mean([self.predict_hd95_mm(found) for found in there])) if there else None
         far = hd95 is not None and hd95 > self.flag_above_mm
-        score = 3 if far or predicted < self.flag_below else 1 if predicted >= EXCELLENT_FROM else 2
+        score = segmentation_score(
+            predicted, 0.0 if hd95 is None else hd95, poor_below=self.flag_below, poor_above_mm=self.flag_above_mm
+        )
         speaks = self.closeness if far and predicted >= self.flag_below else self.overlap
         return Judgement(predicted, hd95, score, () if score == 1 else self._reasons(speaks, there))
 

@@ -17,7 +17,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from pipeline.case import LIVER, ORGANS, view
-from pipeline.simulation.phantom.shapes import Array
+from pipeline.simulation.fields import Array
 from pipeline.simulation.scanner import Background, Scan, acquire, apply_background
 
 VERSION = 1

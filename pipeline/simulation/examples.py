@@ -56,13 +56,13 @@ def make_cirrhotic(seed: int) -> tuple[sitk.Image, sitk.Image]:
     image, labels = make_phantom(seed, size_xyz=(248, 248, 30), spacing_mm_xyz=(1.3, 1.3, 7.0))
     steady = Parameters(warp_mm=2.0, size_sd=0.0, tilt_deg=0.0)
     shape_seed, texture_seed, scan_seed = np.random.SeedSequence(seed).spawn(3)
-    voxels, organs, spacing_zyx = reshape(image, labels, CIRRHOSIS, SCAN, np.random.default_rng(shape_seed), steady)
-    add_texture(voxels, organs, CIRRHOSIS, spacing_zyx, np.random.default_rng(texture_seed))
-    measured = acquire(voxels, SCAN, spacing_zyx, np.random.default_rng(scan_seed))
+    voxels, organs, spacing_mm_zyx = reshape(image, labels, CIRRHOSIS, SCAN, np.random.default_rng(shape_seed), steady)
+    add_texture(voxels, organs, CIRRHOSIS, spacing_mm_zyx, np.random.default_rng(texture_seed))
+    measured = acquire(voxels, SCAN, spacing_mm_zyx, np.random.default_rng(scan_seed))
     made = []
     for array in (measured, organs):
         out = sitk.GetImageFromArray(array)
-        out.SetSpacing([float(s) for s in spacing_zyx[::-1]])
+        out.SetSpacing([float(s) for s in spacing_mm_zyx[::-1]])
         out.SetOrigin(image.GetOrigin())
         made.append(out)
     return made[0], made[1]

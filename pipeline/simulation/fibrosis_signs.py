@@ -14,7 +14,8 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from pipeline.case import LIVER, SPLEEN
-from pipeline.simulation.phantom.shapes import Array, Box, smooth_noise
+from pipeline.simulation.fields import Array, smooth_field
+from pipeline.simulation.phantom.shapes import Box
 
 SUBSLICES = 3
 """A slice's texture is averaged over this many layers, as a thick slice averages thin septa."""
@@ -50,7 +51,7 @@ class Signs:
     """Brightness of one confluent wedge, as a share of the parenchyma."""
 
 
-def displacement(signs: Signs, labels: Array, spacing_zyx: Array, rng: np.random.Generator) -> list[Array]:
+def displacement(signs: Signs, labels: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> list[Array]:
     """Where each voxel takes its value from, minus where it is: (z, y, x) components in mm, for the shape signs.
 
     The right lobe shrinks, the left and the caudate grow, and so does the spleen, each about its own centre; the right
@@ -60,24 +61,24 @@ def displacement(signs: Signs, labels: Array, spacing_zyx: Array, rng: np.random
     liver = labels == LIVER
     if not liver.any():
         return shift
-    places = np.argwhere(liver) * spacing_zyx
+    places = np.argwhere(liver) * spacing_mm_zyx
     x = places[:, 2]
     if signs.lobar:
         right = places[x <= np.quantile(x, 0.4)].mean(0)
         left = places[x >= np.quantile(x, 0.88)].mean(0)
-        _scale_about(shift, right, spacing_zyx, reach_mm=55, stretch=0.2 * signs.lobar)
-        _scale_about(shift, left, spacing_zyx, reach_mm=42, stretch=-0.22 * signs.lobar)
+        _scale_about(shift, right, spacing_mm_zyx, reach_mm=55, stretch=0.2 * signs.lobar)
+        _scale_about(shift, left, spacing_mm_zyx, reach_mm=42, stretch=-0.22 * signs.lobar)
     if signs.caudate:
-        _scale_about(shift, caudate_place(places), spacing_zyx, reach_mm=24, stretch=-0.25 * signs.caudate)
+        _scale_about(shift, caudate_place(places), spacing_mm_zyx, reach_mm=24, stretch=-0.25 * signs.caudate)
     if signs.notch_mm:
-        _notch(shift, places, spacing_zyx, signs.notch_mm)
+        _notch(shift, places, spacing_mm_zyx, signs.notch_mm)
     spleen = labels == SPLEEN
     if signs.spleen != 1 and spleen.any():
-        centre = np.argwhere(spleen).mean(0) * spacing_zyx
-        size = (np.count_nonzero(spleen) * np.prod(spacing_zyx) * 3 / (4 * np.pi)) ** (1 / 3)
-        _scale_about(shift, centre, spacing_zyx, reach_mm=3 * size, stretch=signs.spleen ** (-1 / 3) - 1)
+        centre = np.argwhere(spleen).mean(0) * spacing_mm_zyx
+        size = (np.count_nonzero(spleen) * np.prod(spacing_mm_zyx) * 3 / (4 * np.pi)) ** (1 / 3)
+        _scale_about(shift, centre, spacing_mm_zyx, reach_mm=3 * size, stretch=signs.spleen ** (-1 / 3) - 1)
     if signs.surface_mm:
-        _roughen(shift, liver, signs, spacing_zyx, rng)
+        _roughen(shift, liver, signs, spacing_mm_zyx, rng)
     return shift
 
 
@@ -93,7 +94,7 @@ def caudate_place(places: Array) -> Array:
     return part[part[:, 1] >= np.quantile(part[:, 1], 0.85)].mean(0)
 
 
-def _notch(shift: list[Array], places: Array, spacing_zyx: Array, depth_mm: float) -> None:
+def _notch(shift: list[Array], places: Array, spacing_mm_zyx: Array, depth_mm: float) -> None:
     """Draw the posterior surface of the right lobe forwards at its medial part, at the level of the right kidney."""
     z, _, x = places.T
     level = (z < np.quantile(z, 0.55)) & (x < np.quantile(x, 0.5)) & (x > np.quantile(x, 0.2))
@@ -101,19 +102,19 @@ def _notch(shift: list[Array], places: Array, spacing_zyx: Array, depth_mm: floa
     centre = part[part[:, 1] >= np.quantile(part[:, 1], 0.9)].mean(0)
     offsets = [
         (np.arange(n, dtype=np.float32) * np.float32(s) - np.float32(c)) / np.float32(reach)
-        for n, s, c, reach in zip(shift[0].shape, spacing_zyx, centre, (28, 16, 12), strict=True)
+        for n, s, c, reach in zip(shift[0].shape, spacing_mm_zyx, centre, (28, 16, 12), strict=True)
     ]
     near = np.exp(-(offsets[0][:, None, None] ** 2 + offsets[1][:, None] ** 2 + offsets[2] ** 2))
     shift[1] += np.float32(depth_mm) * near
 
 
-def _scale_about(shift: list[Array], centre: Array, spacing_zyx: Array, *, reach_mm: float, stretch: float) -> None:
+def _scale_about(shift: list[Array], centre: Array, spacing_mm_zyx: Array, *, reach_mm: float, stretch: float) -> None:
     """Scale about a point, fading out as a Gaussian: a positive stretch reads from further out and so shrinks."""
     offsets = [
         (np.arange(n, dtype=np.float32) * np.float32(s) - np.float32(c)).reshape(
             [-1 if a == k else 1 for a in range(3)]
         )
-        for k, (n, s, c) in enumerate(zip(shift[0].shape, spacing_zyx, centre, strict=True))
+        for k, (n, s, c) in enumerate(zip(shift[0].shape, spacing_mm_zyx, centre, strict=True))
     ]
     near = np.exp(-(offsets[0] ** 2 + offsets[1] ** 2 + offsets[2] ** 2) / np.float32(reach_mm**2)) * np.float32(
         stretch
@@ -122,39 +123,41 @@ def _scale_about(shift: list[Array], centre: Array, spacing_zyx: Array, *, reach
         shift[axis] += near * offsets[axis]
 
 
-def _roughen(shift: list[Array], liver: Array, signs: Signs, spacing_zyx: Array, rng: np.random.Generator) -> None:
-    box = padded_box(liver, spacing_zyx, 14)
+def _roughen(shift: list[Array], liver: Array, signs: Signs, spacing_mm_zyx: Array, rng: np.random.Generator) -> None:
+    box = padded_box(liver, spacing_mm_zyx, 14)
     inside = liver[box]
-    level = ndimage.distance_transform_edt(inside, spacing_zyx) - ndimage.distance_transform_edt(~inside, spacing_zyx)
+    level = ndimage.distance_transform_edt(inside, spacing_mm_zyx) - ndimage.distance_transform_edt(
+        ~inside, spacing_mm_zyx
+    )
     level = ndimage.gaussian_filter(level.astype(np.float32), (0.4, 1.2, 1.2))
-    bumps = smooth_noise(rng, level.shape, spacing_zyx, max(4.5, 0.8 * signs.nodule_mm))
+    bumps = smooth_field(rng, level.shape, spacing_mm_zyx, max(4.5, 0.8 * signs.nodule_mm))
     height = bumps * np.exp(-((level / 7) ** 2)) * np.float32(signs.surface_mm)
-    slope = np.gradient(level, *spacing_zyx)
+    slope = np.gradient(level, *spacing_mm_zyx)
     length = np.sqrt(sum(s * s for s in slope)) + 1e-3
     for axis in (1, 2):
         shift[axis][box] += (height * slope[axis] / length).astype(np.float32)
 
 
-def padded_box(mask: Array, spacing_zyx: Array, margin_mm: float) -> Box:
+def padded_box(mask: Array, spacing_mm_zyx: Array, margin_mm: float) -> Box:
     """The mask's bounding box with a margin, cut to the grid."""
     found = ndimage.find_objects(mask.astype(np.uint8))[0]
-    pads = np.ceil(margin_mm / np.asarray(spacing_zyx)).astype(int)
+    pads = np.ceil(margin_mm / np.asarray(spacing_mm_zyx)).astype(int)
     z, y, x = (slice(max(s.start - p, 0), min(s.stop + p, n)) for s, p, n in zip(found, pads, mask.shape, strict=True))
     return (z, y, x)
 
 
-def add_texture(image: Array, labels: Array, signs: Signs, spacing_zyx: Array, rng: np.random.Generator) -> None:
+def add_texture(image: Array, labels: Array, signs: Signs, spacing_mm_zyx: Array, rng: np.random.Generator) -> None:
     """Put septa, nodules and a confluent wedge into the liver of ``image``, in place."""
     liver = labels == LIVER
     if not liver.any():
         return
-    box = padded_box(liver, spacing_zyx, 4)
+    box = padded_box(liver, spacing_mm_zyx, 4)
     inside = liver[box]
     change = np.zeros(inside.shape, np.float32)
     if signs.septa or signs.nodules:
-        change[inside] = _lace(inside, signs, spacing_zyx, rng)
+        change[inside] = _lace(inside, signs, spacing_mm_zyx, rng)
     if signs.confluent:
-        change += signs.confluent * _wedge(inside, spacing_zyx, rng)
+        change += signs.confluent * _wedge(inside, spacing_mm_zyx, rng)
     normal = np.median(image[box][inside])
     # Vessels and bile ducts keep their brightness: only tissue near the parenchyma's own signal changes.
     tissue = np.clip(1.6 - np.abs(image[box] / normal - 1) / 0.3, 0, 1)
@@ -162,11 +165,11 @@ def add_texture(image: Array, labels: Array, signs: Signs, spacing_zyx: Array, r
     image[box] += normal * change * tissue * soft
 
 
-def _lace(inside: Array, signs: Signs, spacing_zyx: Array, rng: np.random.Generator) -> Array:
+def _lace(inside: Array, signs: Signs, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
     """Relative change of signal in the liver's voxels (n,): the borders of a bent Voronoi pattern are septa, its cells
     nodules."""
     shape = (inside.shape[0] * SUBSLICES, *inside.shape[1:])
-    fine = np.array([spacing_zyx[0] / SUBSLICES, spacing_zyx[1], spacing_zyx[2]])
+    fine = np.array([spacing_mm_zyx[0] / SUBSLICES, spacing_mm_zyx[1], spacing_mm_zyx[2]])
     extent = np.array(shape) * fine
     # Where there is a cell is uneven, so that nodules differ in size.
     count = int(np.prod(extent + 20) / signs.nodule_mm**3 * 1.5)
@@ -175,7 +178,7 @@ def _lace(inside: Array, signs: Signs, spacing_zyx: Array, rng: np.random.Genera
     z, y, x = np.nonzero(np.repeat(inside, SUBSLICES, axis=0))
     points = np.stack([z, y, x], 1).astype(np.float32) * fine.astype(np.float32)
     for axis in range(3):
-        points[:, axis] += 0.22 * signs.nodule_mm * smooth_noise(rng, shape, fine, 1.1 * signs.nodule_mm)[z, y, x]
+        points[:, axis] += 0.22 * signs.nodule_mm * smooth_field(rng, shape, fine, 1.1 * signs.nodule_mm)[z, y, x]
     found = cKDTree(seeds).query(points, k=2)
     gap, cell = np.asarray(found[0]), np.asarray(found[1])
     first, second = cell.min(1).astype(np.int64), cell.max(1).astype(np.int64)
@@ -184,7 +187,7 @@ def _lace(inside: Array, signs: Signs, spacing_zyx: Array, rng: np.random.Genera
     carries = np.clip((signs.septa_complete - pair) / 0.15 + 0.5, 0, 1) * (0.6 + 0.8 * ((pair * 37) % 1))
     width = 0.55 + 0.5 * ((pair * 17) % 1)
     wall = np.exp(-(((gap[:, 1] - gap[:, 0]) / (2 * width)) ** 2))
-    patch = np.clip(1 + 0.45 * smooth_noise(rng, shape, fine, 32)[z, y, x], 0.15, 1.6)
+    patch = np.clip(1 + 0.45 * smooth_field(rng, shape, fine, 32)[z, y, x], 0.15, 1.6)
     dark = rng.uniform(0.3, 1.2, len(seeds))
     iron = rng.uniform(size=len(seeds)) < signs.siderotic
     own = cell[:, 0]
@@ -195,24 +198,24 @@ def _lace(inside: Array, signs: Signs, spacing_zyx: Array, rng: np.random.Genera
     return total.reshape(inside.shape[0], SUBSLICES, *inside.shape[1:]).mean(1)[inside]
 
 
-def _wedge(inside: Array, spacing_zyx: Array, rng: np.random.Generator) -> Array:
+def _wedge(inside: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
     """A cone from the liver's middle to its anterior surface, 0-1 with soft sides: confluent fibrosis."""
-    places = np.argwhere(inside) * spacing_zyx
+    places = np.argwhere(inside) * spacing_mm_zyx
     middle = places.mean(0)
     front = places[places[:, 1] < np.quantile(places[:, 1], 0.06)]
     tip = middle + rng.normal(0, 8, 3)
     base = front[rng.integers(len(front))]
     axis = (base - tip) / (np.linalg.norm(base - tip) + 1e-6)
-    z, y, x = (np.arange(n, dtype=np.float32) * s for n, s in zip(inside.shape, spacing_zyx, strict=True))
+    z, y, x = (np.arange(n, dtype=np.float32) * s for n, s in zip(inside.shape, spacing_mm_zyx, strict=True))
     offset = [z[:, None, None] - tip[0], y[:, None] - tip[1], x - tip[2]]
     along = sum(o * a for o, a in zip(offset, axis, strict=True))
     across = np.sqrt(np.maximum(sum(o * o for o in offset) - along**2, 0))
-    ragged = 3 * smooth_noise(rng, inside.shape, spacing_zyx, 9)
+    ragged = 3 * smooth_field(rng, inside.shape, spacing_mm_zyx, 9)
     inner = (np.maximum(along, 0) * 0.36 - across + ragged) / 6
     return (np.clip(inner + 0.5, 0, 1) * (along > 6)).astype(np.float32)
 
 
-def add_ascites(image: Array, labels: Array, signs: Signs, spacing_zyx: Array, rng: np.random.Generator) -> None:
+def add_ascites(image: Array, labels: Array, signs: Signs, spacing_mm_zyx: Array, rng: np.random.Generator) -> None:
     """Lift the liver, and less the spleen, off the body wall: the outer layer becomes bright fluid. Changes both.
 
     The fluid fills the organ's hull, which is smooth as the peritoneum is; inwards it ends at a nodular surface.
@@ -224,16 +227,16 @@ def add_ascites(image: Array, labels: Array, signs: Signs, spacing_zyx: Array, r
         mask = labels == organ
         if not mask.any():
             continue
-        box = padded_box(mask, spacing_zyx, 14)
+        box = padded_box(mask, spacing_mm_zyx, 14)
         inside = mask[box]
-        hull = ndimage.distance_transform_edt(inside, spacing_zyx)
-        hull -= ndimage.distance_transform_edt(~inside, spacing_zyx)
-        depth = ndimage.gaussian_filter(hull.astype(np.float32), (0.5, *(6 / spacing_zyx[1:]))) + 1.5
+        hull = ndimage.distance_transform_edt(inside, spacing_mm_zyx)
+        hull -= ndimage.distance_transform_edt(~inside, spacing_mm_zyx)
+        depth = ndimage.gaussian_filter(hull.astype(np.float32), (0.5, *(6 / spacing_mm_zyx[1:]))) + 1.5
         side = np.linspace(1, -1, inside.shape[2]) * (1 if organ == LIVER else -1)
         front = np.linspace(1, -1, inside.shape[1])[:, None]
         outer = np.clip(0.6 * side + 0.5 * front, -1, 1)
-        uneven = 1 + 0.5 * smooth_noise(rng, inside.shape, spacing_zyx, 45)
-        nodular = 0.6 * signs.surface_mm * smooth_noise(rng, inside.shape, spacing_zyx, max(5.0, signs.nodule_mm))
+        uneven = 1 + 0.5 * smooth_field(rng, inside.shape, spacing_mm_zyx, 45)
+        nodular = 0.6 * signs.surface_mm * smooth_field(rng, inside.shape, spacing_mm_zyx, max(5.0, signs.nodule_mm))
         fluid = np.clip((share * signs.ascites_mm * outer * uneven + nodular - depth) / 1.2 + 0.5, 0, 1)
         # Beyond the hull only what stuck out of it is taken along, and never organs or body wall.
         fluid *= (inside | ((depth > 0) & (labels[box] == 0))) & (outer > 0)

@@ -10,18 +10,12 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from pipeline.case import EXCELLENT_FROM, LIVER, POOR_BELOW, POOR_HD95_MM
-from pipeline.simulation.phantom.shapes import Array, smooth_noise
+from pipeline.case import LIVER
+from pipeline.simulation.fields import Array, smooth_field
+from pipeline.thresholds import EXCELLENT_DICE_FROM
 
 
-def score(dice: float, hd95_mm: float) -> int:
-    """1 usable as it is, 2 small edits wished, 3 a part is missing or other tissue included."""
-    if dice < POOR_BELOW or hd95_mm > POOR_HD95_MM:
-        return 3
-    return 1 if dice >= EXCELLENT_FROM else 2
-
-
-def degrade(labels: Array, image: Array, spacing_zyx: Array, rng: np.random.Generator) -> tuple[Array, str]:
+def degrade(labels: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> tuple[Array, str]:
     """Labels with a liver that one or more faults have spoilt until it is no longer excellent, and the faults' names.
 
     Args:
@@ -34,47 +28,47 @@ def degrade(labels: Array, image: Array, spacing_zyx: Array, rng: np.random.Gene
     spoilt = liver
     names: list[str] = []
     for name in rng.permutation(list(FAULTS)):
-        changed = FAULTS[name](spoilt, image, spacing_zyx, rng)
+        changed = FAULTS[name](spoilt, image, spacing_mm_zyx, rng)
         # A segmenter that finds next to nothing is refused long before a classifier sees its mask.
         if changed.sum() > 0.2 * liver.sum():
             spoilt, names = changed, [*names, str(name)]
-        if 2 * (spoilt & liver).sum() < EXCELLENT_FROM * (spoilt.sum() + liver.sum()):
+        if 2 * (spoilt & liver).sum() < EXCELLENT_DICE_FROM * (spoilt.sum() + liver.sum()):
             break
     result = np.where(liver & ~spoilt, 0, labels)
     return np.where(spoilt, LIVER, result).astype(np.uint8), "+".join(names)
 
 
-def missing_lobe(liver: Array, image: Array, spacing_zyx: Array, rng: np.random.Generator) -> Array:
+def missing_lobe(liver: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
     """The left lobe, the dome, the tip or the posterior right lobe is cut off along a wavy plane."""
     towards = np.array([(0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (-1.0, 0.0, 0.0), (0.0, 0.8, -0.6)])[rng.integers(4)]
     towards = towards + rng.normal(0, 0.25, 3)
-    z, y, x = (np.arange(n) * s * t for n, s, t in zip(liver.shape, spacing_zyx, towards, strict=True))
-    along = z[:, None, None] + y[:, None] + x + 6 * smooth_noise(rng, liver.shape, spacing_zyx, 35)
+    z, y, x = (np.arange(n) * s * t for n, s, t in zip(liver.shape, spacing_mm_zyx, towards, strict=True))
+    along = z[:, None, None] + y[:, None] + x + 6 * smooth_field(rng, liver.shape, spacing_mm_zyx, 35)
     return liver & (along < np.quantile(along[liver], 1 - rng.uniform(0.08, 0.45)))
 
 
-def leak(liver: Array, image: Array, spacing_zyx: Array, rng: np.random.Generator) -> Array:
+def leak(liver: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
     """A blob of neighbouring tissue of 15 to 45 mm radius is taken for liver."""
     surface = np.argwhere(liver & ~ndimage.binary_erosion(liver))
-    centre = surface[rng.integers(len(surface))] * spacing_zyx
-    z, y, x = (np.arange(n) * s - c for n, s, c in zip(liver.shape, spacing_zyx, centre, strict=True))
+    centre = surface[rng.integers(len(surface))] * spacing_mm_zyx
+    z, y, x = (np.arange(n) * s - c for n, s, c in zip(liver.shape, spacing_mm_zyx, centre, strict=True))
     away = np.sqrt(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2)
-    blob = away + 6 * smooth_noise(rng, liver.shape, spacing_zyx, 20) < rng.uniform(15, 45)
+    blob = away + 6 * smooth_field(rng, liver.shape, spacing_mm_zyx, 20) < rng.uniform(15, 45)
     return liver | (blob & (image > 0.35 * np.median(image[liver])))
 
 
-def under_segmented(liver: Array, image: Array, spacing_zyx: Array, rng: np.random.Generator) -> Array:
-    depth = ndimage.distance_transform_edt(liver, spacing_zyx)
-    loss = rng.uniform(3, 9) * (1 + 0.6 * smooth_noise(rng, liver.shape, spacing_zyx, 40))
+def under_segmented(liver: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
+    depth = ndimage.distance_transform_edt(liver, spacing_mm_zyx)
+    loss = rng.uniform(3, 9) * (1 + 0.6 * smooth_field(rng, liver.shape, spacing_mm_zyx, 40))
     return liver & (depth > np.minimum(loss, 0.6 * depth.max()))
 
 
-def over_segmented(liver: Array, image: Array, spacing_zyx: Array, rng: np.random.Generator) -> Array:
-    away = ndimage.distance_transform_edt(~liver, spacing_zyx)
-    return liver | (away <= rng.uniform(3, 9) * (1 + 0.6 * smooth_noise(rng, liver.shape, spacing_zyx, 40)))
+def over_segmented(liver: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
+    away = ndimage.distance_transform_edt(~liver, spacing_mm_zyx)
+    return liver | (away <= rng.uniform(3, 9) * (1 + 0.6 * smooth_field(rng, liver.shape, spacing_mm_zyx, 40)))
 
 
-def wrong_slices(liver: Array, image: Array, spacing_zyx: Array, rng: np.random.Generator) -> Array:
+def wrong_slices(liver: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
     """A run of slices is left out, or carries the mask of another level."""
     levels = np.flatnonzero(liver.any((1, 2)))
     count = max(1, round(rng.uniform(0.1, 0.4) * len(levels)))

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from pipeline.case import LIVER, SPLEEN
-from pipeline.simulation.phantom.shapes import Array, smooth_noise
+from pipeline.simulation.fields import Array, smooth_field
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ def apply_background(image: Array, labels: Array, background: Background) -> Non
         image *= 1 + weight * tissue * np.float32(factor - 1)
 
 
-def acquire(image: Array, scan: Scan, spacing_zyx: Array, rng: np.random.Generator) -> Array:
+def acquire(image: Array, scan: Scan, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
     """Contrast, coil shading, blur, ghosts and Rician noise; returns int16 voxels."""
     top = np.float32(np.percentile(image, 99))
     image = (np.maximum(image, 0) / top) ** np.float32(scan.gamma)
-    image *= np.exp(np.float32(scan.shading) * smooth_noise(rng, image.shape, spacing_zyx, 130))
-    sigma = scan.blur_mm / spacing_zyx
+    image *= np.exp(np.float32(scan.shading) * smooth_field(rng, image.shape, spacing_mm_zyx, 130))
+    sigma = scan.blur_mm / spacing_mm_zyx
     image = ndimage.gaussian_filter(image, (0, sigma[1], sigma[2]))
     if scan.ghosts:
         step = int(image.shape[1] * rng.uniform(0.15, 0.35))

@@ -13,11 +13,12 @@ from scipy import ndimage
 from pipeline.case import LIVER
 from pipeline.cohort.images import read_labelled
 from pipeline.simulation.fibrosis_signs import Signs, add_ascites, add_texture, displacement
-from pipeline.simulation.mask_faults import degrade, score
+from pipeline.simulation.fields import Array, smooth_field
+from pipeline.simulation.mask_faults import degrade
 from pipeline.simulation.parameters import Parameters
-from pipeline.simulation.phantom.shapes import Array, smooth_noise
 from pipeline.simulation.scanner import Background, Scan, acquire, apply_background
 from pipeline.statistics.overlap import compare
+from pipeline.thresholds import segmentation_score
 
 TRUE_MASKS = "true_masks"
 """Folder of the true masks of the cases whose mask is a poor one."""
@@ -88,21 +89,23 @@ def make_case(plan: CasePlan, out: Path, p: Parameters) -> dict[str, object]:
     scan, background = Scan.draw(p.sites[plan.site], scan_rng), draw_background(scan_rng, p)
     volume, source_labels = read_labelled(plan.source_anatomy, plan.image, plan.labels)
     source = volume.image
-    voxels, labels, spacing_zyx = reshape(source, source_labels, signs, scan, plan.stream("shape"), p)
+    voxels, labels, spacing_mm_zyx = reshape(source, source_labels, signs, scan, plan.stream("shape"), p)
     texture_rng = plan.stream("texture")
     apply_background(voxels, labels, background)
-    add_texture(voxels, labels, signs, spacing_zyx, texture_rng)
-    add_ascites(voxels, labels, signs, spacing_zyx, texture_rng)
-    measured = acquire(voxels, scan, spacing_zyx, scan_rng)
-    given, fault = degrade(labels, voxels, spacing_zyx, plan.stream("mask")) if plan.poor_mask else (labels, "")
+    add_texture(voxels, labels, signs, spacing_mm_zyx, texture_rng)
+    add_ascites(voxels, labels, signs, spacing_mm_zyx, texture_rng)
+    measured = acquire(voxels, scan, spacing_mm_zyx, scan_rng)
+    given, fault = degrade(labels, voxels, spacing_mm_zyx, plan.stream("mask")) if plan.poor_mask else (labels, "")
     files = {"images": measured, "masks": given} | ({TRUE_MASKS: labels} if plan.poor_mask else {})
     for folder, array in files.items():
         image = sitk.GetImageFromArray(array)
-        image.SetSpacing([float(s) for s in spacing_zyx[::-1]])
+        image.SetSpacing([float(s) for s in spacing_mm_zyx[::-1]])
         image.SetOrigin(source.GetOrigin())
         path = out / folder / f"{plan.patient_id}.nii.gz"
         sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=2)
-    overlap = compare(given == LIVER, labels == LIVER, tuple(spacing_zyx)) if fault else {"dice": 1.0, "hd95_mm": 0.0}
+    overlap = (
+        compare(given == LIVER, labels == LIVER, tuple(spacing_mm_zyx)) if fault else {"dice": 1.0, "hd95_mm": 0.0}
+    )
     drawn = {**dataclasses.asdict(signs), **dataclasses.asdict(background), **dataclasses.asdict(scan)}
     return {
         "patient_id": plan.patient_id,
@@ -112,7 +115,7 @@ def make_case(plan: CasePlan, out: Path, p: Parameters) -> dict[str, object]:
         "mask_fault": fault,
         "liver_dice": round(overlap["dice"], 4),
         "liver_hd95_mm": round(overlap["hd95_mm"], 1),
-        "segmentation_score": score(overlap["dice"], overlap["hd95_mm"]),
+        "segmentation_score": segmentation_score(overlap["dice"], overlap["hd95_mm"]),
         "true_mask": f"{TRUE_MASKS if plan.poor_mask else 'masks'}/{plan.patient_id}.nii.gz",
     }
 
@@ -136,7 +139,7 @@ def reshape(
     grid = list(np.meshgrid(*places, indexing="ij"))
     _tilt(grid, size_zyx * old / 2, rng, p)
     for axis in range(3):
-        grid[axis] += np.float32(p.warp_mm) * smooth_noise(rng, shape, new, p.warp_length_mm)
+        grid[axis] += np.float32(p.warp_mm) * smooth_field(rng, shape, new, p.warp_length_mm)
     at = np.stack([g.ravel() / np.float32(s) for g, s in zip(grid, old, strict=True)])
     voxel_array = sitk.GetArrayFromImage(image)
     # Outside the body the nearest voxel will do; interpolation is for the half of the grid that shows something.

@@ -1,11 +1,25 @@
-"""How far a mask is from the true one: overlap and surface distance, without torch."""
+"""Overlap and surface distance of two masks."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 from scipy import ndimage
 
 MEASURES = ("dice", "iou", "hd95_mm", "assd_mm", "volume_error_percent")
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    """Dice coefficient of two bool arrays of one shape; 1 where both are empty."""
+    both = int(a.sum()) + int(b.sum())
+    return 2 * int((a & b).sum()) / both if both else 1.0
+
+
+def mean_pairwise_dice(masks: Sequence[np.ndarray]) -> float:
+    """Agreement of an ensemble: the mean Dice over all pairs of members."""
+    return float(np.mean([dice(a, b) for a, b in combinations(masks, 2)]))
 
 
 def compare(found: np.ndarray, truth: np.ndarray, spacing_mm_zyx: tuple[float, ...]) -> dict[str, float]:
@@ -15,8 +29,7 @@ def compare(found: np.ndarray, truth: np.ndarray, spacing_mm_zyx: tuple[float, .
     surface distances in both directions, ``volume_error_percent`` signed. Where one mask is empty the distances are
     infinite.
     """
-    both = int(found.sum()) + int(truth.sum())
-    overlap = 2 * int((found & truth).sum()) / both if both else 1.0
+    overlap = dice(found, truth)
     volume_error = 100 * (found.sum() - truth.sum()) / max(truth.sum(), 1)
     there, back = _surface_distances(found, truth, spacing_mm_zyx)
     values = (

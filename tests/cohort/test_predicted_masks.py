@@ -92,7 +92,7 @@ def test_one_unseen_member_segments_and_they_share_the_cases(tmp_path, manifest,
     assert read(tmp_path / "out" / "truth.csv")["member"].tolist() == [name for (name,) in segmenting.members]
 
     work = predicted_masks.Work(
-        predicted_masks.readers_of(predicted_masks.registry.find(segmenter), {}),
+        predicted_masks.out_of_fold_members(predicted_masks.registry.find(segmenter), {}),
         "one",
         False,
         tmp_path,

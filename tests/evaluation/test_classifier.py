@@ -17,10 +17,10 @@ from models.registry import ModelFolder, find, write_model_json
 from models.weights import save_member
 from pipeline.case import LIVER
 from pipeline.classification import Classifier
-from pipeline.classification.predict import read_member
+from pipeline.classification.predict import predict_member
 from pipeline.classification.slices import InputSpec
 from pipeline.cohort import result_cache as remembered
-from pipeline.cohort.out_of_fold import readers_of
+from pipeline.cohort.out_of_fold import out_of_fold_members
 from pipeline.errors import ManifestError
 from pipeline.evaluation import classifier as evaluation
 from pipeline.evaluation import figures as evaluation_figures
@@ -84,7 +84,7 @@ def model_folder(folder: Path, info: dict) -> ModelFolder:
 def test_no_member_reads_what_it_has_seen(tmp_path):
     (tmp_path / "folds.json").write_text(json.dumps(FOLDS))
     info = {"members": ["fold0", "fold1"], "unseen_anatomies": {"fold0": ["a0"], "fold1": ["a1", "a9"]}}
-    readers = readers_of(model_folder(tmp_path, info), {})
+    readers = out_of_fold_members(model_folder(tmp_path, info), {})
     expected = {("case0", "a0"): ("fold0",), ("new", "a1"): ("fold1",), ("new", "new"): ("fold0", "fold1")}
     assert {names: readers.of(names).members for names in expected} == expected  # type: ignore[union-attr]
     assert readers.of(("case0", "a1")) is None  # one has seen the case, the other the anatomy
@@ -93,7 +93,9 @@ def test_no_member_reads_what_it_has_seen(tmp_path):
 
 def test_anatomies_are_also_known_from_the_manifest_of_the_training(tmp_path):
     (tmp_path / "folds.json").write_text(json.dumps(FOLDS))
-    readers = readers_of(model_folder(tmp_path, {}), {"case0": "a0", "case1": "a1", "case2": "a1", "case3": "a3"})
+    readers = out_of_fold_members(
+        model_folder(tmp_path, {}), {"case0": "a0", "case1": "a1", "case2": "a1", "case3": "a3"}
+    )
     assert readers.of(("new", "a0")).members == ("fold0",)  # type: ignore[union-attr]
     assert readers.of(("new", "a1")) is None  # cases of it stand on both sides
     assert readers.cases_known
@@ -101,7 +103,7 @@ def test_anatomies_are_also_known_from_the_manifest_of_the_training(tmp_path):
 
 
 def test_a_model_that_says_nothing_is_read_by_all_and_reported(tmp_path):
-    readers = readers_of(model_folder(tmp_path, {}), {})
+    readers = out_of_fold_members(model_folder(tmp_path, {}), {})
     assert readers.of(("case0",)).members == ("fold0", "fold1")  # type: ignore[union-attr]
     assert not readers.cases_known
 
@@ -116,7 +118,7 @@ def test_a_cohort_is_evaluated_out_of_fold_from_image_to_report(tmp_path, manife
     assert table["read_by:other"].tolist() == ["ensemble"] * 6
     classifier = Classifier(find(model, "classifier"), torch.device("cpu"))
     slices = prepare(tmp_path / "image2.nii.gz", tmp_path / "mask2.nii.gz", SPEC)
-    logit, _ = read_member(classifier.networks[1], slices.tensor(SPEC))
+    logit, _ = predict_member(classifier.networks[1], slices.tensor(SPEC))
     assert table.loc["case2", "probability:model"] == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-5)
 
     (single,) = evaluate(manifest, [str(model / "fold1")], tmp_path / "single", device="cpu")["models"].values()

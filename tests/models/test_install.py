@@ -6,21 +6,24 @@ import json
 import shutil
 from collections.abc import Callable
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from pipeline.installation import install
 
+from models import install as install_module
 from models import registry
 from models.weights import save_member
-from pipeline import installation
 from pipeline.errors import ModelError
+from pipeline.trial_run import try_out
 from tests.classification.conftest import write_classifier
 from tests.segmentation.conftest import PLANS, tiny_network, write_model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+install = partial(install_module.install, try_out=try_out)
 
 
 @pytest.fixture
@@ -174,7 +177,7 @@ def test_an_installed_name_is_kept_unless_it_is_to_be_replaced(segmenter, tmp_pa
 def test_the_model_before_comes_back_where_the_new_one_cannot_be_put(segmenter, tmp_path):
     before = content(segmenter)
     with pytest.raises(OSError, match="nowhere"):
-        installation._put(tmp_path / "nowhere", segmenter)
+        install_module._put(tmp_path / "nowhere", segmenter)
     assert content(segmenter) == before
 
 
@@ -220,7 +223,7 @@ def hub(segmenter, monkeypatch) -> list[tuple[str, str]]:
         (local_dir / ".cache" / "huggingface" / "CACHEDIR.TAG").touch()
         return str(local_dir)
 
-    monkeypatch.setattr(installation, "snapshot_download", snapshot_download)
+    monkeypatch.setattr(install_module, "snapshot_download", snapshot_download)
     return asked
 
 
@@ -243,7 +246,7 @@ def test_a_hub_that_does_not_answer_is_one_sentence(monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise FileNotFoundError("offline")
 
-    monkeypatch.setattr(installation, "snapshot_download", fail)
+    monkeypatch.setattr(install_module, "snapshot_download", fail)
     with pytest.raises(ModelError, match="cannot be fetched"):
         install(f"someone/liver@{COMMIT}")
     assert list(registry.site_folder().iterdir()) == []

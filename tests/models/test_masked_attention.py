@@ -76,7 +76,7 @@ def test_cases_of_a_batch_do_not_mix(x):
 @torch.no_grad()
 def test_weights_sum_to_one_and_a_slice_without_liver_counts_nothing(x):
     x[1, 1] = 0
-    _, weights = network().read(x, [3, 2])
+    _, weights = network().forward_with_weights(x, [3, 2])
     torch.testing.assert_close(torch.stack([weights[:3].sum(), weights[3:].sum()]), torch.ones(2))
     assert weights[1] == 0
     assert (weights[[0, 2, 3, 4]] > 0).all()
@@ -84,7 +84,7 @@ def test_weights_sum_to_one_and_a_slice_without_liver_counts_nothing(x):
 
 @torch.no_grad()
 def test_fresh_weights_follow_the_liver_area(x):
-    _, weights = MaskedAttentionNet().eval().read(x)
+    _, weights = MaskedAttentionNet().eval().forward_with_weights(x)
     area = x[:, 1].sum((1, 2))
     torch.testing.assert_close(weights, area / area.sum())
 

@@ -13,7 +13,7 @@ from models import registry
 from pipeline.evaluation.segmenter import evaluate_case
 from pipeline.intake import open_upload, preselected, read_series
 from pipeline.segmentation import Segmenter, segment
-from pipeline.segmentation.quality import dice
+from pipeline.statistics.overlap import dice
 from tests.shared import shared_path
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"

@@ -5,7 +5,8 @@ import pytest
 import SimpleITK as sitk
 
 from pipeline.errors import SegmentationError
-from pipeline.segmentation.quality import clean, dice, mean_pairwise_dice
+from pipeline.segmentation.quality import clean
+from pipeline.statistics.overlap import dice, mean_pairwise_dice
 
 
 def labelled(*boxes: tuple[int, tuple[slice, slice, slice]]) -> sitk.Image:

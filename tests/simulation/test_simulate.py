@@ -15,13 +15,14 @@ from pipeline.cohort.manifest import COLUMNS, read_manifest
 from pipeline.errors import ManifestError
 from pipeline.simulation.contact_sheet import contact_sheet
 from pipeline.simulation.fibrosis_signs import Signs, add_ascites, add_texture, displacement
-from pipeline.simulation.mask_faults import FAULTS, degrade, score
+from pipeline.simulation.mask_faults import FAULTS, degrade
 from pipeline.simulation.parameters import DEFAULTS
 from pipeline.simulation.reference_standard import draw_biopsy, draw_elastography
 from pipeline.simulation.scanner import Background, apply_background
 from pipeline.simulation.simulate import Anatomy, Design, find_anatomies, plan_cases, simulate, split_sources
 from pipeline.simulation.simulated_case import draw_signs
 from pipeline.statistics.overlap import compare
+from pipeline.thresholds import segmentation_score
 
 SMALL = {"phantoms": 2, "phantom_size_xyz": (48, 48, 12), "phantom_spacing_mm_xyz": (6.7, 6.7, 20.0)}
 ARGUMENTS = SMALL | {"cases": 4, "test": 2, "seed": 4, "sites": 3, "poor_masks": 0.5}
@@ -199,7 +200,7 @@ def test_no_poor_mask_is_excellent_and_many_are_poor(organs):
     for seed in range(24):
         spoilt, _ = degrade(organs, image, SPACING_ZYX, np.random.default_rng(seed))
         measured = compare(spoilt == LIVER, truth, tuple(SPACING_ZYX))
-        scores.append(score(measured["dice"], measured["hd95_mm"]))
+        scores.append(segmentation_score(measured["dice"], measured["hd95_mm"]))
     assert set(scores) == {2, 3}
     assert scores.count(3) > 6, "poor is the rule"
 
@@ -209,7 +210,7 @@ def test_no_poor_mask_is_excellent_and_many_are_poor(organs):
     [(0.96, 5, 1), (0.93, 20, 1), (0.92, 5, 2), (0.80, 20, 2), (0.79, 5, 3), (0.97, 21, 3)],
 )
 def test_scores_follow_dice_and_distance(dice, hd95_mm, expected):
-    assert score(dice, hd95_mm) == expected
+    assert segmentation_score(dice, hd95_mm) == expected
 
 
 def test_more_sites_have_scanners_of_their_own_and_stay_the_same():

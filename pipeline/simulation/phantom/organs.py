@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from pipeline.simulation.phantom.shapes import Array, Grid, cut, ellipse, ellipsoid, join, smooth_noise
+from pipeline.simulation.fields import Array, smooth_field
+from pipeline.simulation.phantom.shapes import Grid, cut, ellipse, ellipsoid, join
 from pipeline.simulation.phantom.subject import Outline, Subject
 
 
@@ -17,7 +18,7 @@ def liver_level(g: Grid, s: Subject, o: Outline, fossa: Array, rng: np.random.Ge
         - 168 * np.maximum(f - rng.uniform(0.3, 0.38), 0)
         - 70 * np.maximum(v, 0)
         + 18 * np.maximum(-v, 0)
-        + 4 * smooth_noise(rng, g.shape, np.array(g.step_mm[::-1]), 40)
+        + 4 * smooth_field(rng, g.shape, np.array(g.step_mm[::-1]), 40)
     )
     right = cut(o.right_dome, (edge - g.x) * np.float32(0.78), 16)
     right = cut(right, 0.6 * s.height * (1.05 - f), 14)
@@ -25,7 +26,7 @@ def liver_level(g: Grid, s: Subject, o: Outline, fossa: Array, rng: np.random.Ge
     caudate = ellipsoid(g.x, g.y, g.z, np.array([-12, s.y(0.02), s.z(0.36)]), np.array([17, 13, 26]))
     level = join(join(right, left, 18), caudate, 8)
     hilum = ellipsoid(g.x, g.y, g.z, np.array([s.x(-0.2), s.y(-0.08), s.z(0.5)]), np.array([24, 10, 13]))
-    level = cut(level, -hilum, 6) + 1.5 * smooth_noise(rng, g.shape, np.array(g.step_mm[::-1]), 24)
+    level = cut(level, -hilum, 6) + 1.5 * smooth_field(rng, g.shape, np.array(g.step_mm[::-1]), 24)
     inside = cut(cut(cut(o.cavity - 2.5, o.abdomen - 1, 6), -o.spine, 8), -fossa, 10)
     return largest(grown_inside(level, inside, g.step_mm, s.liver_ml))
 
@@ -71,7 +72,7 @@ def spleen_level(g: Grid, s: Subject, o: Outline, fossa: Array, rng: np.random.G
     t = ((angle - middle) / spread) ** 2 + ((g.z - centre_z) / np.float32(tall)) ** 2
     thick = 32 * np.sqrt(np.maximum(1 - t, 0)) - 14 * np.maximum(t - 1, 0)
     level = (thick - np.maximum(o.cavity - 3, 0)) * np.float32(0.8)
-    level = level + 2.0 * smooth_noise(rng, g.shape, np.array(g.step_mm[::-1]), 22)
+    level = level + 2.0 * smooth_field(rng, g.shape, np.array(g.step_mm[::-1]), 22)
     away = ellipse(g.x, g.y, (0.0, s.y(0.2)), (34, 60))
     inside = cut(cut(cut(o.cavity - 2, o.abdomen + 4, 8), -away, 8), -fossa, 8)
     level[g.x < 0] = -50  # the other side's wall is as near

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.case import LEFT_KIDNEY, LIVER, RIGHT_KIDNEY, SPLEEN
+from pipeline.simulation.fields import Array, smooth_field
 from pipeline.simulation.phantom.contents import bowel_loops, colon, hepatic_vessels
 from pipeline.simulation.phantom.organs import (
     kidney_centres,
@@ -16,7 +17,7 @@ from pipeline.simulation.phantom.organs import (
     renal_fossa,
     spleen_level,
 )
-from pipeline.simulation.phantom.shapes import Array, Box, Grid, cover, cut, ellipse, ellipsoid, smooth_noise, tube
+from pipeline.simulation.phantom.shapes import Box, Grid, cover, cut, ellipse, ellipsoid, tube
 from pipeline.simulation.phantom.subject import Outline, Subject, outline
 
 WHOLE: Box = (slice(None), slice(None), slice(None))
@@ -41,7 +42,7 @@ class Painter:
     def __init__(self, grid: Grid, subject: Subject, rng: np.random.Generator) -> None:
         self.g, self.s, self.rng = grid, subject, rng
         self.o: Outline = outline(grid, subject)
-        self.steps_zyx = np.array(grid.step_mm[::-1])
+        self.spacing_mm_zyx = np.array(grid.step_mm[::-1])
         self.canvas = np.zeros(grid.shape, np.float32)
         self.organs: dict[int, Array] = {}
         self.texture = self.noise(9)
@@ -50,7 +51,7 @@ class Painter:
         self.kidney_at = kidney_centres(subject, rng)
 
     def noise(self, length_mm: float) -> Array:
-        return smooth_noise(self.rng, self.g.shape, self.steps_zyx, length_mm)
+        return smooth_field(self.rng, self.g.shape, self.spacing_mm_zyx, length_mm)
 
     def put(self, level: Array, value: Array | float, box: Box = WHOLE, softness_mm: float = 1.2) -> Array:
         """Blend ``value`` in where the shape is; return the cover. Organs painted before lose what it hides."""

@@ -10,8 +10,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from pipeline.simulation.fields import Array, smooth_field
 from pipeline.simulation.phantom.painter import Painter
-from pipeline.simulation.phantom.shapes import Array, smooth_noise
 from pipeline.simulation.phantom.subject import Subject, make_grid
 
 OVERSAMPLING_Z = 2
@@ -68,7 +68,7 @@ def _image(array: Array, spacing_mm_xyz: tuple[float, float, float], origin_xyz:
 def acquire(signal: Array, spacing_mm_xyz: tuple[float, float, float], rng: np.random.Generator) -> Array:
     """Coil shading, blur of the acquired matrix, Rician noise. (z, y, x) relative intensities in, voxel values out."""
     steps = np.array(spacing_mm_xyz[::-1])
-    shading = np.exp(0.16 * smooth_noise(rng, signal.shape, steps, 150))
+    shading = np.exp(0.16 * smooth_field(rng, signal.shape, steps, 150))
     up = np.linspace(0, 1, signal.shape[0], dtype=np.float32)[:, None, None]
     shading = shading * (1 - 0.35 * np.clip((up - 0.75) / 0.25, 0, 1) ** 2)
     signal = signal * shading

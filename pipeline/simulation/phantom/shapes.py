@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray
+from pipeline.simulation.fields import Array
+
 Box = tuple[slice, slice, slice]
 
 
@@ -48,28 +49,6 @@ class Grid:
         """The same space over fewer voxels."""
         first = tuple(f + (b.start or 0) * s for f, b, s in zip(self.first_mm, box[::-1], self.step_mm, strict=True))
         return Grid(self.x[box], self.y[box], self.z[box], (first[0], first[1], first[2]), self.step_mm)
-
-
-def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], step_mm_zyx: Array, length_mm: float) -> Array:
-    """A smooth random field (z, y, x) of about zero mean and unit deviation with the given correlation length."""
-    coarse = [max(4, int(np.ceil(n * s / length_mm)) + 3) for n, s in zip(shape, step_mm_zyx, strict=True)]
-    field = rng.standard_normal(coarse).astype(np.float32)
-    for axis, (n, step) in enumerate(zip(shape, step_mm_zyx, strict=True)):
-        field = _stretch(field, axis, 1.0 + np.arange(n) * step / length_mm)
-    return field * np.float32(3.0)  # the spline averages neighbours, which takes about two thirds of the deviation
-
-
-def _stretch(field: Array, axis: int, at: Array) -> Array:
-    """Cubic B-spline interpolation along one axis, as a small matrix product."""
-    base = np.floor(at).astype(int)
-    t = (at - base)[:, None]
-    weights = np.concatenate(
-        [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1
-    ) / np.float32(6)
-    matrix = np.zeros((len(at), field.shape[axis]), np.float32)
-    for k in range(4):
-        np.add.at(matrix, (np.arange(len(at)), np.clip(base - 1 + k, 0, field.shape[axis] - 1)), weights[:, k])
-    return np.moveaxis(np.tensordot(matrix, field, axes=(1, axis)), 0, axis)
 
 
 def ellipsoid(

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.simulation.phantom.shapes import Array, Box, Grid, cut, ellipse, ellipsoid, join, smooth_noise
+from pipeline.simulation.fields import Array, smooth_field
+from pipeline.simulation.phantom.shapes import Box, Grid, cut, ellipse, ellipsoid, join
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def make_grid(
     )
     shape, steps = size_xyz[::-1], np.array(step[::-1])
     axes = [np.float32(first[a]) + np.arange(size_xyz[a], dtype=np.float32) * np.float32(step[a]) for a in range(3)]
-    bend = [smooth_noise(rng, shape, steps, 70) * np.float32(mm) for mm in (4.0, 4.0, 6.0)]
+    bend = [smooth_field(rng, shape, steps, 70) * np.float32(mm) for mm in (4.0, 4.0, 6.0)]
     x, y, z = axes[0] + bend[0], axes[1][:, None] + bend[1], axes[2][:, None, None] + bend[2]
     return Grid(x.astype(np.float32), y.astype(np.float32), z.astype(np.float32), first, step)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from models.device import autocast
 from models.files import atomic_path, json_sha256
 from models.masked_attention import MaskedAttentionNet, MaskUse
-from pipeline.classification.predict import read_member
+from pipeline.classification.predict import predict_member
 from pipeline.classification.slices import InputSpec
 from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, CutOffs
 from pipeline.errors import ModelError
@@ -194,7 +194,7 @@ def train_epoch(run: Run, cases: Sequence[CachedCase], spec: InputSpec, fold: in
 
 def balanced_loss(net: MaskedAttentionNet, cases: Sequence[CachedCase], spec: InputSpec, device: torch.device) -> float:
     """Mean log loss of cases read as they are when predicting, both classes counting alike."""
-    logits = torch.tensor([read_member(net, case.tensor(spec).to(device))[0] for case in cases])
+    logits = torch.tensor([predict_member(net, case.tensor(spec).to(device))[0] for case in cases])
     labels = torch.tensor([case.label for case in cases])
     losses = F.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none")
     return float((losses[labels].mean() + losses[~labels].mean()) / 2)

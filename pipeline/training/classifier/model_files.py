@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import timm
 import torch
+from scipy.special import expit
 
 from models.masked_attention import BACKBONES, MaskedAttentionNet
 from models.registry import write_model_json
@@ -129,7 +130,7 @@ def out_of_fold(cases: Sequence[CachedCase], member: Member, fold: int) -> pd.Da
             "fold": fold,
             "label": [case.label for case in unseen],
             "raw_logit": member.raw_logits,
-            "probability": 1 / (1 + np.exp(-member.logits)),
+            "probability": expit(member.logits),
             "heat_peak": member.heat_peaks,
         }
     )

@@ -6,11 +6,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_curve
 
-RULE_OUT_SENSITIVITY = 0.90
-"""Below the rule-out point at most one positive in ten was missed."""
-
-RULE_IN_SPECIFICITY = 0.90
-"""From the rule-in point on at most one negative in ten was called."""
+from pipeline.thresholds import RULE_IN_SPECIFICITY, RULE_OUT_SENSITIVITY
 
 
 def youden_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:

@@ -17,7 +17,7 @@ from models.masked_attention import BACKBONES, MaskedAttentionNet
 from models.replacement import check_out
 from models.weights import WEIGHT_BITS, as_stored
 from pipeline.classification.explain import member_heat
-from pipeline.classification.predict import for_reading, read_member
+from pipeline.classification.predict import for_prediction, predict_member
 from pipeline.classification.slices import InputSpec
 from pipeline.cohort.manifest import Cohort, read_manifest
 from pipeline.errors import ModelError
@@ -134,15 +134,15 @@ def finish_member(
     The scale (Platt's) goes into the last layer: members then speak of the same log odds, so that their mean
     probability, and a threshold on it, mean something.
     """
-    net = for_reading(run.result().to(memory_format=torch.contiguous_format))
+    net = for_prediction(run.result().to(memory_format=torch.contiguous_format))
     as_it_ships(net)
-    raw = np.array([read_member(net, cases[i].tensor(spec).to(device))[0] for i in unseen])
+    raw = np.array([predict_member(net, cases[i].tensor(spec).to(device))[0] for i in unseen])
     scale, shift = platt(np.array([cases[i].label for i in unseen]), raw)
     with torch.no_grad():
         net.head.weight.mul_(scale)
         net.head.bias.mul_(scale).add_(shift)
     as_it_ships(net)  # the scaled layer is rounded too; a steep scale makes that visible
-    logits = np.array([read_member(net, cases[i].tensor(spec).to(device))[0] for i in unseen])
+    logits = np.array([predict_member(net, cases[i].tensor(spec).to(device))[0] for i in unseen])
     peaks = [heat_peak(net, cases[i].tensor(spec).to(device)) for i in unseen]
     return Member(net, unseen, raw, logits, (scale, shift), np.array(peaks), run.epochs, run.seconds)
 

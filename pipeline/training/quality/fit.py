@@ -22,7 +22,6 @@ from sklearn.model_selection import GroupKFold
 
 from models import registry
 from models.files import write_json
-from pipeline.case import EXCELLENT_FROM, POOR_BELOW, POOR_HD95_MM
 from pipeline.errors import ManifestError
 from pipeline.segmentation.quality_features import SIGNS, Features
 from pipeline.segmentation.quality_prediction import FILE, SCHEMA, QualityModel, Sum, Term
@@ -30,6 +29,7 @@ from pipeline.simulation.corruptions import AND
 from pipeline.statistics.bootstrap import bootstrap_interval
 from pipeline.statistics.estimate import Estimate
 from pipeline.statistics.proportions import proportion
+from pipeline.thresholds import EXCELLENT_DICE_FROM, POOR_DICE_BELOW, POOR_HD95_ABOVE_MM
 from pipeline.training.quality.robustness import UNCORRUPTED, measure_corruptions
 from pipeline.training.segmenter import card as segmenter_card
 
@@ -104,7 +104,8 @@ class Figures:
         return [
             f"{self.masks} masks of {self.anatomies} anatomies, {self.refused} more predictions gave no liver",
             *(f"{name}: {value} (aim: {aim}, {'met' if met else 'NOT met'})" for name, value, aim, met in aims),
-            f"Share of {self.far} masks with an HD95 above {POOR_HD95_MM:.0f} mm flagged: {_said(self.far_flagged)}",
+            f"Share of {self.far} masks with an HD95 above {POOR_HD95_ABOVE_MM:.0f} mm flagged: "
+            f"{_said(self.far_flagged)}",
             *(
                 []
                 if alone is None
@@ -131,7 +132,7 @@ def fit(rows: pd.DataFrame) -> QualityModel:
     """
     near = -np.log(rows["hd95_mm"].clip(1, 200).to_numpy())
     overlap = logit(rows["dice"].clip(0.02, 0.99).to_numpy())
-    return QualityModel(fit_sum(rows, overlap), POOR_BELOW, fit_sum(rows, near), POOR_HD95_MM)
+    return QualityModel(fit_sum(rows, overlap), POOR_DICE_BELOW, fit_sum(rows, near), POOR_HD95_ABOVE_MM)
 
 
 def fit_sum(rows: pd.DataFrame, target: np.ndarray) -> Sum:
@@ -189,15 +190,15 @@ def held_out_predictions(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 def with_flag(rows: pd.DataFrame) -> QualityModel:
     """Fit, and choose the flags' margins on these rows alone: as wide as ``FALSE_FLAGS`` and ``FALSE_FAR_FLAGS`` of
     their good masks allow."""
-    poor, good = (rows["dice"] < POOR_BELOW).to_numpy(), (rows["dice"] >= GOOD_FROM).to_numpy()
-    near = good & (rows["hd95_mm"] <= POOR_HD95_MM).to_numpy()
-    flag, far_flag = POOR_BELOW, POOR_HD95_MM
+    poor, good = (rows["dice"] < POOR_DICE_BELOW).to_numpy(), (rows["dice"] >= GOOD_FROM).to_numpy()
+    near = good & (rows["hd95_mm"] <= POOR_HD95_ABOVE_MM).to_numpy()
+    flag, far_flag = POOR_DICE_BELOW, POOR_HD95_ABOVE_MM
     overlap, distance = held_out_predictions(rows)
     if poor.any() and good.any():
-        flag = float(np.clip(np.quantile(overlap[good], FALSE_FLAGS), POOR_BELOW, HIGHEST_FLAG))
+        flag = float(np.clip(np.quantile(overlap[good], FALSE_FLAGS), POOR_DICE_BELOW, HIGHEST_FLAG))
     if near.any():
         cut = np.quantile(distance[near], 1 - FALSE_FAR_FLAGS)
-        far_flag = float(np.clip(cut, LOWEST_FAR_FLAG_MM, POOR_HD95_MM))
+        far_flag = float(np.clip(cut, LOWEST_FAR_FLAG_MM, POOR_HD95_ABOVE_MM))
     return replace(fit(rows), flag_below=round(flag, 4), flag_above_mm=round(far_flag, 2))
 
 
@@ -223,8 +224,8 @@ def cross_validate(rows: pd.DataFrame, refused: int) -> Figures:
 def figures_of(judged: pd.DataFrame, refused: int) -> Figures:
     groups, truth, predicted = (judged[name].to_numpy() for name in ("anatomy", "dice", "predicted"))
     flagged = judged["flagged"].to_numpy(bool)
-    far = (judged["hd95_mm"] > POOR_HD95_MM).to_numpy()
-    poor, good = truth < POOR_BELOW, truth >= GOOD_FROM
+    far = (judged["hd95_mm"] > POOR_HD95_ABOVE_MM).to_numpy()
+    poor, good = truth < POOR_DICE_BELOW, truth >= GOOD_FROM
     return Figures(
         masks=len(judged),
         anatomies=len(set(groups)),
@@ -286,7 +287,7 @@ def write(folder: Path, model: QualityModel, weights: Mapping[str, str], figures
         "schema": SCHEMA,
         "fitted_by": f"python -m pipeline train-quality DATA --segmenter {folder.resolve().name}",
         "predicts": "liver Dice and HD95 of one member's mask; for an ensemble the means over its members",
-        "score": f"3 below flag_below or above flag_above_mm, 1 from a Dice of {EXCELLENT_FROM}, else 2",
+        "score": f"3 below flag_below or above flag_above_mm, 1 from a Dice of {EXCELLENT_DICE_FROM}, else 2",
         "severities": per_corruption,
         "weights": dict(weights),
         "flag_below": model.flag_below,

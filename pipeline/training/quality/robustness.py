@@ -22,10 +22,10 @@ from models import registry
 from models.device import choose_device
 from models.files import atomic_path, file_sha256
 from models.measured import CORRUPTIONS, write_measured
-from pipeline.case import LIVER, POOR_BELOW, Source, Volume, view
+from pipeline.case import LIVER, Source, Volume, view
 from pipeline.cohort.images import read_labelled
 from pipeline.cohort.labelled_cases import anatomies_of, find_cases
-from pipeline.cohort.out_of_fold import readers_of
+from pipeline.cohort.out_of_fold import out_of_fold_members
 from pipeline.cohort.result_cache import digest
 from pipeline.errors import ManifestError, ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment_observed
@@ -33,6 +33,7 @@ from pipeline.segmentation.quality_features import SIGNS
 from pipeline.segmentation.quality_prediction import SCHEMA
 from pipeline.simulation import corruptions
 from pipeline.statistics.overlap import compare
+from pipeline.thresholds import POOR_DICE_BELOW
 from pipeline.training.segmenter.card import interval_of_mean
 
 log = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ def measure_corruptions(
     """
     folder = registry.find(model, "segmenter")
     files, anatomy_of = find_cases(data, without=without), anatomies_of(data)
-    readers = readers_of(folder, anatomy_of)
+    readers = out_of_fold_members(folder, anatomy_of)
     if not readers.cases_known:
         raise ModelError("The segmenter has no folds.json that says which cases its members have not seen.")
     unseen = {case: chosen for case in files if (chosen := readers.of({case, anatomy_of[case]}))}
@@ -213,7 +214,7 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
                 "95 % interval": interval_of_mean(part.groupby("anatomy")["dice"].mean()),
                 "SD": part["dice"].std(),
                 "worst": part["dice"].min(),
-                f"below {POOR_BELOW:.2f}": int((part["dice"] < POOR_BELOW).sum()),
+                f"below {POOR_DICE_BELOW:.2f}": int((part["dice"] < POOR_DICE_BELOW).sum()),
                 "refused": int(part["refused"].sum()),
             }
             | by_severity

@@ -31,6 +31,7 @@ from models.weights import WEIGHT_BITS, load_into, save_member
 from pipeline.cohort.labelled_cases import anatomies_of
 from pipeline.errors import ModelError
 from pipeline.segmentation.channels_last import channels_last
+from pipeline.statistics.overlap import dice
 from pipeline.training.segmenter import card as segmenter_card
 from pipeline.training.segmenter import export as segmenter_export
 from pipeline.training.segmenter import plan as nnunet_plan
@@ -134,7 +135,7 @@ def validation_dice(trainer: OrganContrastTrainer) -> dict[str, float]:
             logits = trainer.network(torch.from_numpy(padded).to(trainer.device))
         found = logits.argmax(1)[0, : size[0], : size[1], : size[2]].cpu().numpy() == 1
         truth = np.asarray(labels)[0] == 1
-        scores[case] = float(2 * (found & truth).sum() / max(found.sum() + truth.sum(), 1))
+        scores[case] = dice(found, truth)
     trainer.network.decoder.deep_supervision = True
     return scores
 

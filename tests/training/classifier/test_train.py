@@ -20,10 +20,10 @@ from safetensors.torch import load_file, save_file
 from models.registry import find
 from pipeline.case import LIVER
 from pipeline.classification import Classifier
-from pipeline.classification.predict import read_member
+from pipeline.classification.predict import predict_member
 from pipeline.classification.slices import InputSpec
 from pipeline.cohort.manifest import read_manifest
-from pipeline.cohort.out_of_fold import readers_of
+from pipeline.cohort.out_of_fold import out_of_fold_members
 from pipeline.errors import ManifestError, ModelError
 from pipeline.statistics import Estimate
 from pipeline.training.classifier import fold as classifier_fold
@@ -116,7 +116,7 @@ def test_what_was_written_predicts_unseen_cases_as_measured(trained):
     probabilities = measured.out_of_fold.set_index("patient_id").probability
     for index, row in rows.iterrows():
         net = classifier.networks[row.patient_id in unseen["fold1"]]
-        logit, _ = read_member(net, cache_case(index, row, folder / "model.work" / "slices", SPEC).tensor(SPEC))
+        logit, _ = predict_member(net, cache_case(index, row, folder / "model.work" / "slices", SPEC).tensor(SPEC))
         assert 1 / (1 + np.exp(-logit)) == pytest.approx(probabilities[row.patient_id], abs=2e-3)
 
 
@@ -248,7 +248,7 @@ def test_a_single_member_is_trained_and_the_other_folds_are_still_known(trained,
     unseen = json.loads((tmp_path / "model" / "folds.json").read_text())
     assert sorted(unseen["fold0"] + unseen["fold1"]) == [f"case{i}" for i in range(8)]
     assert sorted(measured.out_of_fold.patient_id) == sorted(unseen["fold0"])
-    readers = readers_of(model, {})
+    readers = out_of_fold_members(model, {})
     assert readers.of((unseen["fold1"][0],)) is None
     assert readers.of((unseen["fold0"][0],)) is not None
 

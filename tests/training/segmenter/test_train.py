@@ -11,7 +11,7 @@ import torch
 
 from models import registry
 from pipeline.case import Source, Volume
-from pipeline.cohort.out_of_fold import readers_of
+from pipeline.cohort.out_of_fold import out_of_fold_members
 from pipeline.errors import ManifestError, ModelError, SegmentationError
 from pipeline.evaluation.segmenter import compare, evaluate_segmenter
 from pipeline.segmentation import Segmenter, segment
@@ -65,8 +65,8 @@ def test_training_leaves_a_model_that_the_app_loads(trained, data):
     folds = json.loads((trained / "folds.json").read_text())
     assert folds == {"fold0": ["case1"], "fold1": ["case3"], "seen by all": ["case0", "case2"]}
     for case in ("case0", "case2"):
-        assert readers_of(model, {}).of({case}) is None
-    assert readers_of(model, {}).of({"case1"}).members == ("fold0",)
+        assert out_of_fold_members(model, {}).of({case}) is None
+    assert out_of_fold_members(model, {}).of({"case1"}).members == ("fold0",)
     loaded = Segmenter(model, torch.device("cpu"))
     assert loaded.predictor.configuration_manager.patch_size
     image = sitk.ReadImage(data / "imagesTr" / "case0_0000.nii.gz", sitk.sitkFloat32)
