@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.errors import ModelError, SegmentationError
+from models.errors import ModelError, SegmentationError
 
 MaskUse = Literal["attention", "none", "mask_only", "background_only", "background_only_without_spleen"]
 """``attention``: the method. ``none``: no mask at all. The others are ablations: what the outline alone tells, what

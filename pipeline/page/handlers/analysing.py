@@ -12,10 +12,10 @@ import gradio as gr
 from pipeline.case import Analysis, Step
 from pipeline.errors import Cancelled, PipelineError
 from pipeline.intake import read_series
+from pipeline.page.handlers.store_result import pack, reveal
 from pipeline.page.server.engine import Choice, Engine, Line
 from pipeline.page.state.open_cases import GONE, Case, Cases
 from pipeline.page.state.session_state import Outcome, Visit
-from pipeline.page.state.stored_result import pack, reveal
 from pipeline.page.view.components import Parts
 from pipeline.page.view.result_card import progress_html, waiting_html
 from pipeline.page.view.slice_viewer import volume_value

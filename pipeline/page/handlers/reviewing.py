@@ -9,9 +9,9 @@ from typing import Any
 import gradio as gr
 
 from pipeline.errors import PipelineError
+from pipeline.page.handlers.store_result import reveal
 from pipeline.page.state.open_cases import GONE, Cases
 from pipeline.page.state.session_state import Visit
-from pipeline.page.state.stored_result import reveal
 from pipeline.page.view.components import Parts
 from pipeline.page.view.result_card import message_html
 from pipeline.page.view.review_form import Answers, reviews_html, same_answers, to_review

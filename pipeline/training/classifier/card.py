@@ -7,9 +7,9 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from models.cards import licence_tag
 from pipeline import RESEARCH_USE
 from pipeline.training.classifier.fold import Settings
-from pipeline.training.licences import licence_tag
 
 TEMPLATE = """---
 {header}

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from models import registry
+from models.cards import licence_tag
 from models.measured import BEFORE, CORRUPTIONS, EVALUATION, read_measured
 from pipeline.segmentation.quality_prediction import FILE
 from pipeline.statistics.means import mean_interval
-from pipeline.training.licences import licence_tag
 
 log = logging.getLogger(__name__)
 
