@@ -85,11 +85,16 @@ class Cohort:
 
     rows: pd.DataFrame
     """``COLUMNS`` as strings, empty where nothing is given, with ``image`` and ``mask`` as full paths and ``split`` in
-    small letters; and ``label`` (bool): advanced fibrosis."""
+    small letters; ``label`` (bool): advanced fibrosis; and ``anatomy``: ``source_anatomy``, else ``patient_id``."""
     simulated: bool
     description: str
     """What the cohort is, in words; empty where nobody said."""
     cut_offs: CutOffs
+
+    @property
+    def anatomy_of(self) -> dict[str, str]:
+        """Anatomy by ``patient_id``: cases that share one are related."""
+        return dict(zip(self.rows["patient_id"], self.rows["anatomy"], strict=True))
 
     @property
     def positive_class(self) -> str:
@@ -135,6 +140,7 @@ def read_manifest(
         raise ManifestError("\n".join(faults))
     if rows.empty:
         raise ManifestError("The manifest has no rows.")
+    rows["anatomy"] = rows["source_anatomy"].where(rows["source_anatomy"] != "", rows["patient_id"])
     rows["label"] = [cut_offs.is_advanced(row) for row in rows.to_dict("records")]
     about = about_cohort(path.with_name("cohort.json"))
     return Cohort(rows, bool(about.get("simulated", False)), str(about.get("description", "")), cut_offs)
@@ -191,9 +197,14 @@ def read_left_out(manifest: Path) -> pd.DataFrame:
     return table
 
 
+def line_of(index: int) -> str:
+    """``Line 2`` for the first row, as a spreadsheet counts: the header is line 1."""
+    return f"Line {index + 2}"
+
+
 def row_faults(index: int, row: Mapping[Any, str], need: Collection[str]) -> Iterator[str]:
     """What is wrong with one row: a line each, counted as a spreadsheet does (the header is line 1)."""
-    line = f"Line {index + 2}"
+    line = line_of(index)
     for column in need:
         if not row[column]:
             more = "; a row without a label is for the segmenter's commands only" if column == "label_source" else ""
@@ -215,7 +226,7 @@ def row_faults(index: int, row: Mapping[Any, str], need: Collection[str]) -> Ite
 def file_faults(index: int, row: Mapping[Any, str]) -> Iterator[str]:
     for column in ("image", "mask"):
         if row[column] and not Path(row[column]).is_file():
-            yield f"Line {index + 2}: the {column} file does not exist; paths are relative to the manifest."
+            yield f"{line_of(index)}: the {column} file does not exist; paths are relative to the manifest."
 
 
 def number_faults(line: str, row: Mapping[Any, str]) -> Iterator[str]:
@@ -235,7 +246,7 @@ def number_faults(line: str, row: Mapping[Any, str]) -> Iterator[str]:
 
 def duplicates(rows: pd.DataFrame) -> list[str]:
     again = rows.patient_id.duplicated() & (rows.patient_id != "")
-    return [f"Line {index + 2}: patient_id occurs twice." for index in rows.index[again]]
+    return [f"{line_of(index)}: patient_id occurs twice." for index in rows.index[again]]
 
 
 def is_within(cell: str, low: float, high: float) -> bool:

@@ -23,7 +23,7 @@ from models.files import atomic_path, file_sha256, write_text
 from models.registry import ModelFolder
 from pipeline.case import LIVER, OrganMask, view
 from pipeline.cohort.images import read_labels, read_volume
-from pipeline.cohort.manifest import Cohort, read_manifest, read_table, read_truth
+from pipeline.cohort.manifest import Cohort, line_of, read_manifest, read_table, read_truth
 from pipeline.cohort.out_of_fold import OutOfFoldMembers, out_of_fold_members
 from pipeline.cohort.result_cache import ResultCache, digest, fingerprint
 from pipeline.errors import ManifestError, SegmentationError
@@ -90,7 +90,7 @@ def predict_masks(
     cohort = read_manifest(manifest, need=("patient_id", "image"))
     check_names(cohort)
     truth = read_truth(manifest)
-    anatomy_of = {row["patient_id"]: row["source_anatomy"] or row["patient_id"] for _, row in cohort.rows.iterrows()}
+    anatomy_of = cohort.anatomy_of
     readers = out_of_fold_members(registry.find(segmenter, "segmenter"), anatomy_of)
     for folder in (out / "masks", out / "done"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def check_names(cohort: Cohort) -> None:
     wrong = names[[re.fullmatch(r"[^/\\\0.][^/\\\0]*", name) is None for name in names]]
     if len(wrong):
         words = "patient_id names a mask file here: it must hold no / or \\ and not begin with a dot."
-        raise ManifestError("\n".join(f"Line {line + 2}: {words}" for line in wrong.index))
+        raise ManifestError("\n".join(f"{line_of(index)}: {words}" for index in wrong.index))
 
 
 def true_mask(row: Mapping[Any, str], told: Mapping[Any, str]) -> Path | None:
@@ -152,11 +152,13 @@ class Work:
             ManifestError: with one line for each row whose image or true mask cannot be used.
         """
         told, found, faults = truth.to_dict("index"), [], []
-        for number, row in enumerate(cohort.rows.to_dict("records"), start=1):
+        for number, (index, row) in enumerate(
+            zip(cohort.rows.index, cohort.rows.to_dict("records"), strict=True), start=1
+        ):
             try:
                 found.append(self.case(row, true_mask(row, told.get(row["patient_id"], {}))))
             except ManifestError as error:
-                faults.append(f"Line {number + 1}: {error}")
+                faults.append(f"{line_of(index)}: {error}")
             progress(number, len(cohort.rows))
         if faults:
             raise ManifestError("\n".join(faults))
@@ -167,7 +169,7 @@ class Work:
         case, image = row["patient_id"], Path(row["image"])
         found: dict[str, Any] = {"patient_id": case, "true_mask": truth, "member": "", "score": "", "reason": ""}
         found |= dict.fromkeys(MEASURES, math.nan)
-        model = self.choose(case, row["source_anatomy"] or case)
+        model = self.choose(case, row["anatomy"])
         if model is None:
             return found | {"reason": SEEN}
         image_sha = file_sha256(image)

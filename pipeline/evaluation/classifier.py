@@ -67,7 +67,7 @@ def evaluate(
     if rows.empty:
         raise ManifestError("The manifest has no rows whose split is test; choose --split all to read every row.")
     cohort = replace(whole, rows=rows)  # what counts as positive is said of the rows that are read
-    anatomy_of = {row["patient_id"]: row["source_anatomy"] or row["patient_id"] for _, row in whole.rows.iterrows()}
+    anatomy_of = whole.anatomy_of
     truth = read_truth(manifest)["true_mask"]
     rows = rows.assign(true_mask=[truth.get(case, "") for case in rows["patient_id"]])
     left_out = read_left_out(manifest)

@@ -19,6 +19,7 @@ from pipeline.classification import Classifier
 from pipeline.classification.predict import probability_of
 from pipeline.classification.slices import CaseSlices, InputSpec, take_slices
 from pipeline.cohort.images import read_labels, read_volume
+from pipeline.cohort.manifest import line_of
 from pipeline.cohort.out_of_fold import OutOfFoldMembers
 from pipeline.cohort.result_cache import ResultCache, fingerprint
 from pipeline.errors import ManifestError, SegmentationError
@@ -51,7 +52,7 @@ class Case:
 
     def __init__(self, row: Mapping[Any, Any], bench: Bench) -> None:
         self.row, self.bench = row, bench
-        self.anatomy = row["source_anatomy"] or row["patient_id"]
+        self.anatomy = row["anatomy"]
         self.names = {row["patient_id"], self.anatomy}
         self.files_key = [file_sha256(Path(row[file])) for file in ("image", "mask")]
         self.prepared: dict[InputSpec, CaseSlices] = {}
@@ -110,7 +111,7 @@ def read_cases(rows: pd.DataFrame, bench: Bench, progress: Callable[[int, int], 
         try:
             found.append(read_case(Case(row, bench)))
         except ManifestError as error:
-            faults.append(f"Line {index + 2}: {error}")
+            faults.append(f"{line_of(index)}: {error}")
         progress(number, len(rows))
     if faults:
         raise ManifestError("\n".join(faults))

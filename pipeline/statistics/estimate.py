@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t
 
+NOT_ESTIMABLE = "not estimable"
 Z95 = 1.959963984540054
 
 
@@ -40,6 +41,12 @@ class Estimate(NamedTuple):
     def bounded(self) -> bool:
         """Whether there is an interval too."""
         return self.known and math.isfinite(self.low) and math.isfinite(self.high)
+
+    def __str__(self) -> str:
+        """``0.721 (0.676 to 0.761)``, the figure alone where there is no interval, or ``not estimable``."""
+        if not self.known:
+            return NOT_ESTIMABLE
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})" if self.bounded else f"{self.value:.3f}"
 
 
 UNKNOWN = Estimate(math.nan, math.nan, math.nan)

@@ -14,6 +14,7 @@ from models.files import atomic_path, file_sha256, json_sha256
 from pipeline.case import LIVER, view
 from pipeline.classification.slices import CaseSlices, InputSpec, soft_mask, take_slices
 from pipeline.cohort.images import read_labels, read_volume
+from pipeline.cohort.manifest import line_of
 from pipeline.errors import ManifestError, SegmentationError
 
 
@@ -51,10 +52,10 @@ def cache_case(index: int, row: pd.Series, folder: Path, spec: InputSpec) -> Cac
         try:
             case = prepare(Path(row["image"]), Path(row["mask"]), spec)
         except (ManifestError, SegmentationError) as error:
-            raise ManifestError(f"Line {index + 2}: {error}") from error
+            raise ManifestError(f"{line_of(index)}: {error}") from error
         with atomic_path(file) as partial:  # folds may be trained side by side
             np.savez(partial, images=case.images.astype(np.float16), distance_mm=case.distance_mm.astype(np.float16))
-    return CachedCase(row["patient_id"], row["source_anatomy"] or row["patient_id"], bool(row["label"]), file)
+    return CachedCase(row["patient_id"], row["anatomy"], bool(row["label"]), file)
 
 
 def prepare(image_file: Path, mask_file: Path, spec: InputSpec) -> CaseSlices:
