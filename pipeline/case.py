@@ -56,19 +56,36 @@ class Series:
     """One row of the series picker. Holds allow-listed words and numbers only, never free text from a header."""
 
     key: str
-    """Opaque; given back to ``read_series`` to choose this series."""
+    """Opaque; ``read_series`` takes it to choose this series."""
+    kind: str
+    """``nifti`` or ``dicom``."""
     plane: str
     """``axial``, ``coronal``, ``sagittal`` or ``oblique``."""
     slices: int
-    spacing_mm_xyz: tuple[float, float, float]
-    """In-plane column and row spacing, then distance between slices, as acquired."""
+    pixel_mm: tuple[float, float]
+    """Distance between columns, then between rows, mm, in the plane of acquisition: not (x, y) unless that is axial."""
+    slice_step_mm: float
+    """Distance between slices, mm, along the normal of the plane of acquisition."""
     echo_time_ms: float | None
     weighting: str
     """``T2``, ``T1``, ``DWI``, ... from allow-listed words and times; ``unknown`` where nothing says it."""
-    likely: bool
-    """Whether this looks like the axial T2 series of the liver that the models want."""
-    why: str
-    """One sentence: why it is or is not a likely axial T2."""
+    doubts: tuple[str, ...] = ()
+    """Clauses on why this may not be the axial T2 series of the liver that the models need, in order of weight."""
+
+    @property
+    def likely(self) -> bool:
+        """Whether nothing speaks against an axial T2 series of the liver."""
+        return not self.doubts
+
+    @property
+    def why(self) -> str:
+        """One sentence: why this is or is not a likely axial T2."""
+        if self.kind == "nifti":
+            return f"The only image of the file: {self.plane} slices; NIfTI does not say how it is weighted."
+        if self.doubts:
+            return f"Less likely: {'; '.join(self.doubts)}."
+        echo = "" if self.echo_time_ms is None else f", echo time {self.echo_time_ms:.0f} ms"
+        return f"Likely the axial T2: axial slices, T2-weighted by its header{echo}, {self.slices} slices."
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def _print_series(study: Study) -> None:
     for heading in ("no.", "key", "plane", "slices", "spacing in mm", "TE in ms", "weighting", ""):
         table.add_column(heading, no_wrap=bool(heading))
     for number, series in enumerate(study.series, start=1):
-        spacing = " x ".join(f"{s:.2f}" for s in series.spacing_mm_xyz)
+        spacing = " x ".join(f"{s:.2f}" for s in (*series.pixel_mm, series.slice_step_mm))
         echo = "" if series.echo_time_ms is None else f"{series.echo_time_ms:.0f}"
         table.add_row(
             str(number), series.key, series.plane, str(series.slices), spacing, echo, series.weighting, series.why

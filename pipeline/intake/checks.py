@@ -62,7 +62,7 @@ def check_contrast(volume: Volume, organs: OrganMask) -> tuple[CaseWarning, ...]
 
 
 def _header_warnings(series: Series, other_body_part: bool) -> Iterator[CaseWarning]:
-    x, y, step = series.spacing_mm_xyz
+    pixel_mm, step_mm = max(series.pixel_mm), series.slice_step_mm
     low, high = words.T2_ECHO_MS
     if series.weighting not in ("T2", "unknown"):
         yield CaseWarning("not_t2", f"The header says {series.weighting}; the models know T2-weighted series only.")
@@ -73,10 +73,10 @@ def _header_warnings(series: Series, other_body_part: bool) -> Iterator[CaseWarn
         yield CaseWarning("not_axial", f"The slices are {series.plane}; the models know axial series only.")
     if series.slices < MIN_SLICES:
         yield CaseWarning("few_slices", f"Only {series.slices} slices: the series may not cover the whole liver.")
-    if step > MAX_STEP_MM:
-        yield CaseWarning("thick_slices", f"Slices are {step:.1f} mm apart, more than the models have seen.")
-    if max(x, y) > MAX_PIXEL_MM:
-        yield CaseWarning("coarse_pixels", f"Pixels of {max(x, y):.1f} mm are coarser than the models have seen.")
+    if step_mm > MAX_STEP_MM:
+        yield CaseWarning("thick_slices", f"Slices are {step_mm:.1f} mm apart, more than the models have seen.")
+    if pixel_mm > MAX_PIXEL_MM:
+        yield CaseWarning("coarse_pixels", f"Pixels of {pixel_mm:.1f} mm are coarser than the models have seen.")
     if other_body_part:
         yield CaseWarning("body_part", "The header names a part of the body other than the abdomen.")
 

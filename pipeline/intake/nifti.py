@@ -57,16 +57,16 @@ def list_series(file: Path) -> Series:
     coarsest = int(np.argmax(spacing)) if spacing.max() > 2 * np.median(spacing) else 2
     plane = words.plane_of(direction[:, coarsest])
     first, second = (axis for axis in range(3) if axis != coarsest)
-    likely = plane == "axial"
     return Series(
         key="nifti",
+        kind="nifti",
         plane=plane,
         slices=int(size[coarsest]),
-        spacing_mm_xyz=(float(spacing[first]), float(spacing[second]), float(spacing[coarsest])),
+        pixel_mm=(float(spacing[first]), float(spacing[second])),
+        slice_step_mm=float(spacing[coarsest]),
         echo_time_ms=None,
         weighting="unknown",
-        likely=likely,
-        why=f"The only image of the file: {plane} slices; NIfTI does not say how it is weighted.",
+        doubts=() if plane == "axial" else (f"{plane}, not axial",),
     )
 
 

@@ -1,6 +1,8 @@
-"""Which series is likely the axial T2 of the liver, and why: one sentence that the picker shows."""
+"""Which series is likely the axial T2 of the liver: the doubts about each, and their order in the picker."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from pipeline.case import Series
 from pipeline.intake import weighting as words
@@ -16,39 +18,35 @@ def row(key: str, stack: Stack) -> Series:
     first, geometry = stack[0], measure(stack)
     assert first.spacing_mm_yx is not None  # a usable stack has one
     plane = words.plane_of(geometry.normal)
-    doubts = _doubts(plane, stack)
     y, x = first.spacing_mm_yx
     return Series(
         key=key,
+        kind="dicom",
         plane=plane,
         slices=len(stack),
-        spacing_mm_xyz=(x, y, geometry.step_mm),
+        pixel_mm=(x, y),
+        slice_step_mm=geometry.step_mm,
         echo_time_ms=first.echo_ms,
         weighting=first.weighting,
-        likely=not doubts,
-        why=_because(stack) if not doubts else f"Less likely: {'; '.join(doubts)}.",
+        doubts=_doubts(plane, stack),
     )
 
 
-def order(series: list[Series]) -> tuple[Series, ...]:
-    """The best first: likely ones, then axial, T2, with more slices; equal ones as they came."""
-
-    def rank(s: Series) -> tuple[int, ...]:
-        doubts = 0 if s.likely else s.why.count(";") + 1
-        return (doubts, s.plane != "axial", s.weighting != "T2", -s.slices)
-
+def order(series: Sequence[Series]) -> tuple[Series, ...]:
+    """Sort by ``rank``, the best first; equal ones keep their order."""
     return tuple(sorted(series, key=rank))
 
 
-def _because(stack: Stack) -> str:
-    echo = "" if stack[0].echo_ms is None else f", echo time {stack[0].echo_ms:.0f} ms"
-    return f"Likely the axial T2: axial slices, T2-weighted by its header{echo}, {len(stack)} slices."
+def rank(series: Series) -> tuple[int, ...]:
+    """Sort key, smaller is better: fewer doubts, then axial, then T2, then more slices."""
+    return (len(series.doubts), series.plane != "axial", series.weighting != "T2", -series.slices)
 
 
-def _doubts(plane: str, stack: Stack) -> list[str]:
+def _doubts(plane: str, stack: Stack) -> tuple[str, ...]:
+    """What speaks against an axial T2 series of the liver, as clauses in order of weight."""
     first = stack[0]
     low, high = words.T2_ECHO_MS
-    doubts = []
+    doubts: list[str] = []
     if plane != "axial":
         doubts.append(f"{plane}, not axial")
     if first.weighting == "unknown":
@@ -63,4 +61,4 @@ def _doubts(plane: str, stack: Stack) -> list[str]:
         doubts.append("another part of the body by its header")
     if REFORMATTED & set(first.kind):  # DERIVED alone says little: anonymising and compressing set it as well
         doubts.append("computed from other images")
-    return doubts
+    return tuple(doubts)

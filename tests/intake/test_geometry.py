@@ -114,6 +114,7 @@ def test_missing_frame_of_reference_is_filled(tmp_path: Path) -> None:
 def test_series_row_gives_spacing_as_acquired(tmp_path: Path) -> None:
     write_dicom_series(make_volume_image(orientation="PIL"), tmp_path / "series")
     study = open_upload(tmp_path / "series", tmp_path / "case")
-    assert preselected(study).spacing_mm_xyz == pytest.approx((6.0, 12.0, 6.5))
+    assert preselected(study).pixel_mm == pytest.approx((6.0, 12.0))
+    assert preselected(study).slice_step_mm == pytest.approx(6.5)
     assert preselected(study).slices == 48
     assert read_series(study, preselected(study).key).spacing_mm_xyz == pytest.approx((6.5, 6.0, 12.0))
