@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 import zipfile
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.errors import InputError
+from pipeline.intake.faults import log_fault
+
+log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
 HEAD = 4096
@@ -61,7 +65,8 @@ def sniff(head: bytes) -> str | None:
     if head.startswith(GZIP):
         try:
             inner = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, 1024)
-        except zlib.error:
+        except zlib.error as error:
+            log_fault(log, error, "gzip header")
             return None
         kind = sniff(inner)
         return {"nifti": "nifti.gz", "pair": "pair"}.get(kind or "")
@@ -83,8 +88,10 @@ def gather(path: Path, into: Path, *, budget: Budget = BUDGET) -> Gathered:
         with _members(path, budget) as members:
             return _copy(members, into, budget)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError) as error:
+        log_fault(log, error, "zip archive")
         raise InputError("The zip is damaged or uses an unusual compression; zip the files again.") from error
     except OSError as error:
+        log_fault(log, error, "upload")
         raise InputError("The upload cannot be read or stored; check that it is there and try again.") from error
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,8 +17,11 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from pipeline.case import LeftOut
 from pipeline.errors import SeriesError
+from pipeline.intake.faults import describe, log_fault, log_faults, reading
 from pipeline.intake.headers import DAMAGE, Frame, read_frames
 from pipeline.intake.series import JITTER, ORIENTATION_TOLERANCE, PERPENDICULAR, Stack, group
+
+log = logging.getLogger(__name__)
 
 PIXEL_TAGS = [
     "SOPClassUID",
@@ -47,17 +52,19 @@ PIXEL_TAGS = [
 def list_stacks(files: Iterable[Path]) -> tuple[list[Stack], list[LeftOut]]:
     """Headers only: the stacks that can be analysed, and what is left out with its reason."""
     frames: list[Frame] = []
-    damaged = empty = 0
+    faults: Counter[str] = Counter()
+    empty = 0
     for file in files:
         try:
             found = read_frames(file)
-        except DAMAGE:
-            damaged += 1
+        except DAMAGE as error:
+            faults[describe(error)] += 1
             continue
         frames += found
         empty += not found
+    log_faults(log, faults, "DICOM header")
     stacks, left_out = group(frames)
-    if damaged:
+    if damaged := faults.total():
         left_out.append(LeftOut(_count(damaged, "DICOM file"), "the headers are damaged and cannot be read"))
     if empty and not frames:
         left_out.append(LeftOut(_count(empty, "DICOM file"), "there is no image in them"))
@@ -75,6 +82,7 @@ def read_stack(frames: Sequence[Frame]) -> sitk.Image:
     try:
         datasets = list(_datasets(frames))
     except DAMAGE as error:
+        log_fault(log, error, "DICOM pixels")
         raise SeriesError(
             "The pixels of the series are damaged, missing or compressed in a way that cannot be read; export it again."
         ) from error
@@ -88,6 +96,7 @@ def read_stack(frames: Sequence[Frame]) -> sitk.Image:
             orientation_tol=ORIENTATION_TOLERANCE,
         )
     except DAMAGE as error:
+        log_fault(log, error, "DICOM geometry")
         raise SeriesError("The slices do not form one regular volume; export the series again.") from error
     if stack.array.ndim != 3:
         raise SeriesError("The series holds colour images; choose an MR series.")
@@ -102,7 +111,8 @@ def _datasets(frames: Sequence[Frame]) -> Iterable[Dataset]:
     """
     reference = generate_uid()
     for dataset, frame in _slices(frames):
-        _ = dataset.pixel_array  # decoded here and kept, so that what fails later is the geometry
+        with reading("PixelData"):
+            _ = dataset.pixel_array  # decoded here and kept, so that what fails later is the geometry
         assert frames[0].spacing_mm_yx is not None  # a usable stack has one
         dataset.FrameOfReferenceUID = reference
         dataset.SeriesInstanceUID = frames[0].series_uid or reference

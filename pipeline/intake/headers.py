@@ -15,6 +15,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from pipeline.intake import weighting as words
+from pipeline.intake.faults import reading
 
 DAMAGE = (
     InvalidDicomError,
@@ -105,10 +106,12 @@ def read_frames(file: Path) -> list[Frame]:
     Raises:
         any of ``DAMAGE``: the header cannot be read.
     """
-    if pydicom.filereader.read_file_meta_info(file).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-        raise InvalidDicomError  # would be inflated whole, without a budget
+    meta = pydicom.filereader.read_file_meta_info(file)
+    with reading("TransferSyntaxUID"):
+        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            raise InvalidDicomError  # would be inflated whole, without a budget
     header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(TAGS))
-    if header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage or "Rows" not in header:
+    if _value(header.file_meta, "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage or "Rows" not in header:
         return []
     if "PerFrameFunctionalGroupsSequence" in header:
         return list(_enhanced(file, header))
@@ -116,10 +119,11 @@ def read_frames(file: Path) -> list[Frame]:
 
 
 def _enhanced(file: Path, header: Dataset) -> Iterator[Frame]:
-    groups = header.PerFrameFunctionalGroupsSequence
-    shared = header.get("SharedFunctionalGroupsSequence") or [Dataset()]
-    if len(groups) > MAX_FRAMES:
-        raise InvalidDicomError
+    with reading("PerFrameFunctionalGroupsSequence"):
+        groups = header.PerFrameFunctionalGroupsSequence
+        if len(groups) > MAX_FRAMES:
+            raise InvalidDicomError
+    shared = _value(header, "SharedFunctionalGroupsSequence") or [Dataset()]
     for index, group in enumerate(groups):
         yield _frame(file, index, header, _Groups(header, group, shared[0]))
 
@@ -134,15 +138,15 @@ class _Groups:
 
     def get(self, sequence: str, keyword: str, plain: str = "") -> Any:
         for groups in (self.frame, self.shared):
-            items = groups.get(sequence) if groups is not None else None
-            if items and items[0].get(keyword) is not None:
-                return items[0].get(keyword)
-        return self.header.get(plain or keyword)
+            items = _value(groups, sequence) if groups is not None else None
+            if items and (value := _value(items[0], keyword)) is not None:
+                return value
+        return _value(self.header, plain or keyword)
 
 
 def _frame(file: Path, index: int | None, header: Dataset, groups: _Groups) -> Frame:
     kind = groups.get("MRImageFrameTypeSequence", "FrameType", "ImageType")
-    modality = str(header.get("Modality") or "").strip().upper()
+    modality = str(_value(header, "Modality") or "").strip().upper()
     echo = _number(groups.get("MREchoSequence", "EffectiveEchoTime", "EchoTime"))
     repetition = _number(groups.get("MRTimingAndRelatedParametersSequence", "RepetitionTime"))
     return Frame(
@@ -154,9 +158,9 @@ def _frame(file: Path, index: int | None, header: Dataset, groups: _Groups) -> F
         sop_class=_text(header, "SOPClassUID"),
         reference_uid=_text(header, "FrameOfReferenceUID"),
         modality=modality,
-        rows=int(header.Rows),
-        columns=int(header.get("Columns") or 0),
-        samples=int(header.get("SamplesPerPixel") or 1),
+        rows=_integer(header, "Rows"),
+        columns=_integer(header, "Columns", absent=0),
+        samples=_integer(header, "SamplesPerPixel", absent=1),
         kind=tuple(word.strip().upper() for word in _texts(kind)),
         spacing_mm_yx=_numbers(groups.get("PixelMeasuresSequence", "PixelSpacing"), 2),
         orientation=_unit(_numbers(groups.get("PlaneOrientationSequence", "ImageOrientationPatient"), 6)),
@@ -185,7 +189,21 @@ def _weighting(header: Dataset, kind: Sequence[str], echo: float | None, repetit
 
 
 def _text(header: Dataset, keyword: str) -> str:
-    return " ".join(_texts(header.get(keyword))).strip()
+    with reading(keyword):
+        return " ".join(_texts(header.get(keyword))).strip()
+
+
+def _value(dataset: Dataset, keyword: str) -> Any:
+    """An element's value, decoded by pydicom on first access; None where it is absent."""
+    with reading(keyword):
+        return dataset.get(keyword)
+
+
+def _integer(dataset: Dataset, keyword: str, *, absent: int | None = None) -> int:
+    """An element as a whole number; ``absent`` where it is missing or empty, without which that is an error."""
+    with reading(keyword):
+        value = dataset.get(keyword)
+        return int(value if absent is None else value or absent)
 
 
 def _texts(value: Any) -> list[str]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.intake.faults import log_fault
+
+log = logging.getLogger(__name__)
 
 KEY_VARIABLE, DATA_VARIABLE = "FIBROREVIEW_SITE_KEY", "FIBROREVIEW_DATA"
 ID_DIGITS = 16
@@ -35,6 +39,7 @@ def case_key() -> bytes:
             _create(file)
         return file.read_bytes().strip()
     except OSError as error:
+        log_fault(log, error, "site key")
         raise PipelineError(
             f"The key for case ids cannot be stored; set {DATA_VARIABLE} to a folder that can be written to."
         ) from error

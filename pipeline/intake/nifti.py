@@ -16,8 +16,10 @@ import SimpleITK as sitk
 from pipeline.case import CaseWarning, Series
 from pipeline.errors import InputError
 from pipeline.intake import weighting as words
+from pipeline.intake.faults import log_fault, reading
 from pipeline.intake.series import MAX_VOXELS, MIN_SIDE, MIN_SLICES
 
+log = logging.getLogger(__name__)
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it prints what it finds in headers
 
 DAMAGE = (
@@ -82,6 +84,7 @@ def read_image(file: Path) -> tuple[sitk.Image, tuple[CaseWarning, ...]]:
         with np.errstate(over="ignore", invalid="ignore"):
             voxels = np.asanyarray(image.dataobj, dtype=np.float64).astype(np.float32)
     except DAMAGE as error:
+        log_fault(log, error, "NIfTI voxels")
         raise InputError(_DAMAGED) from error
     voxels, warnings = _finite(voxels.reshape(voxels.shape[:3]))
     result = sitk.GetImageFromArray(np.ascontiguousarray(voxels.transpose(2, 1, 0)))
@@ -97,6 +100,7 @@ def _open(file: Path) -> Any:
         _check_offset(file)
         image: Any = nib.load(file)
     except DAMAGE as error:
+        log_fault(log, error, "NIfTI header")
         raise InputError(_DAMAGED) from error
     if type(image) not in (nib.Nifti1Image, nib.Nifti2Image):
         raise InputError("This is not a single NIfTI file; convert it to .nii.gz.")
@@ -126,7 +130,8 @@ def _check_offset(file: Path) -> None:
         else:
             continue
         if not 0 <= offset <= MAX_OFFSET:
-            raise ValueError("voxel offset")
+            with reading("vox_offset"):
+                raise ValueError("voxel offset")
 
 
 def _grid(image: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

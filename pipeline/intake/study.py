@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +15,12 @@ from pipeline.case import LeftOut, Series, Source, Study, Volume, view
 from pipeline.errors import InputError, SeriesError
 from pipeline.intake import checks, dicom, nifti, ranking
 from pipeline.intake.archive import ADVICE, BUDGET, Budget, Gathered, gather
+from pipeline.intake.faults import log_fault
 from pipeline.intake.headers import Frame, read_frames
 from pipeline.intake.identity import case_id
 from pipeline.intake.series import Stack
+
+log = logging.getLogger(__name__)
 
 INDEX = "index.json"
 """Which of our files and frames make up each DICOM series of a study; beside them in the study's folder."""
@@ -131,6 +135,7 @@ def _stack(study: Study, key: str) -> Stack:
                 frames[name, frame.index] = frame
         return [frames[name, number] for name, number in index]
     except (OSError, ValueError, KeyError) as error:
+        log_fault(log, error, "files of the case")
         raise InputError("The files of this case are no longer there; upload the study again.") from error
 
 
