@@ -38,7 +38,8 @@ DAMAGE = (
 
 SHEAR = 1e-3
 """Axes this far from a right angle (cosine) are rounding of the header; more is a sheared grid."""
-MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
+MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+"""By the code in the low three bits of ``xyzt_units``: unknown (taken for mm), metre, millimetre, micrometre."""
 
 _DAMAGED = "The NIfTI file is damaged or incomplete; convert or download it again."
 _EMPTY_LIMIT = 0.5
@@ -140,11 +141,11 @@ def _grid(image: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Raises:
         InputError: no usable spacing, or axes that are not at right angles.
     """
-    scale = MM_PER_UNIT.get(image.header.get_xyzt_units()[0], 1.0)
+    scale = MM_PER_UNIT.get(int(image.header["xyzt_units"]) & 7, np.nan)
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(image.affine, float)
     axes = affine[:3, :3] * scale
     spacing = np.linalg.norm(axes, axis=0)
-    if not np.isfinite(affine).all() or spacing.min() < 1e-3 or spacing.max() > 1e3:
+    if not np.isfinite(affine * scale).all() or spacing.min() < 1e-3 or spacing.max() > 1e3:
         raise InputError("The file does not say how large its voxels are; convert it again from DICOM.")
     left, _, right = np.linalg.svd(axes / spacing)
     direction = left @ right  # the nearest exactly orthonormal axes

@@ -145,3 +145,12 @@ def test_case_id_is_that_of_voxels_and_geometry(tmp_path: Path) -> None:
     assert first == case_of(make_volume_image(orientation="PIL"), "b.nii.gz")
     assert first != case_of(make_volume_image(seed=1), "c.nii")
     assert first != case_of(make_volume_image(tilt_degrees=5), "d.nii")
+
+
+def test_a_unit_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    file = write_nifti(make_volume_image(), tmp_path / "a.nii")
+    content = bytearray(file.read_bytes())
+    content[123] = 5  # xyzt_units
+    file.write_bytes(content)
+    with pytest.raises(InputError, match="how large its voxels are"):
+        read(file, tmp_path / "case")
