@@ -6,18 +6,54 @@ import re
 import uuid
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from pipeline import __version__
 from pipeline.errors import ReviewError
 
 SCHEMA = 1
-ARMS = ("open", "unaided", "aided")
-VERDICTS = ("yes", "no", "not_assessable")
-AGREEMENTS = ("agree", "disagree", "unsure")
-CONFIDENCES = (1, 2, 3, 4, 5)
-SEGMENTATION_QUALITIES = (1, 2, 3)
-"""1: usable as it is; 2: small edits wished, shape and extent right; 3: a part is missing or other tissue included."""
 LONGEST_TEXT = 4000
+
+_READER = re.compile(r"(?=.*\d)[A-Za-z0-9_-]{2,12}")
+_READER_CODE = (
+    "Enter a reader code such as R1: 2 to 12 letters, digits, hyphens or underscores with at least one digit, "
+    "never a name."
+)
+
+
+def _reader_code(value: str) -> str:
+    if not _READER.fullmatch(value):
+        raise PydanticCustomError("reader_code", "not a code")
+    return value
+
+
+def _within(low: float, high: float) -> AfterValidator:
+    """A number from ``low`` to ``high``, both included; NaN is refused."""
+
+    def checked(value: float) -> float:
+        if not low <= value <= high:
+            raise PydanticCustomError("out_of_range", "{low} to {high}", {"low": low, "high": high})
+        return value
+
+    return AfterValidator(checked)
+
+
+def _one_of(*choices: object) -> AfterValidator:
+    """One of the answers that the form offers; empty or None is no answer yet."""
+
+    def checked(value: object) -> object:
+        if value not in choices:
+            raise PydanticCustomError("not_offered", "no such answer")
+        return value
+
+    return AfterValidator(checked)
+
+
+Share = Annotated[float, _within(0, 1)]
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 
 
 def new_review_id() -> str:
@@ -29,44 +65,50 @@ def new_review_id() -> str:
 class Review:
     """The columns of ``reviews.csv`` in their order. None and empty mean: not answered, or does not apply.
 
-    A form makes the ``review_id`` once and keeps it until the review is saved, so that a second click finds it stored.
+    Any content can be held, an unfinished form too; ``check`` validates it by the annotations here and refuses what is
+    incomplete. A form makes the ``review_id`` once and keeps it until the review is saved, so that a second click finds
+    it stored.
     """
+
+    __pydantic_config__: ClassVar = ConfigDict(strict=True, revalidate_instances="always")
 
     schema: int = SCHEMA
     review_id: str = field(default_factory=new_review_id)
-    saved_at: datetime | None = None
-    """Set by the store."""
+    saved_at: AwareDatetime | None = None
+    """Time of storage, UTC; set by the store."""
     study: str = ""
     protocol_sha256: str = ""
     session: str = ""
-    """The visit; random, names nobody."""
-    reader: str = ""
-    """A code, never a name."""
+    """Random id of the visit to the page."""
+    reader: Annotated[str, AfterValidator(_reader_code)] = ""
+    """Code of the reader, never a name."""
     reader_experience: str = ""
-    case_id: str = ""
-    arm: str = "open"
+    case_id: Annotated[str, Field(min_length=1)] = ""
+    arm: Annotated[str, _one_of("open", "unaided", "aided")] = "open"
     """``open`` (the ordinary page), or ``unaided`` or ``aided`` in a study."""
     order_index: int | None = None
     seed: int | None = None
-    opened_at: datetime | None = None
-    """When the case was put before the reader; with its time zone."""
-    active_seconds: float | None = None
+    opened_at: AwareDatetime | None = None
+    """When the case was shown to the reader; with its time zone."""
+    active_seconds: Annotated[float, _within(0, float("inf"))] | None = None
     pauses: int | None = None
-    suspicion: int | None = None
+    suspicion: Annotated[int, _within(0, 100)] | None = None
     """Suspicion of advanced fibrosis, 0-100."""
-    advanced_fibrosis: str = ""
+    advanced_fibrosis: Annotated[str, _one_of("yes", "no", "not_assessable", "")] = ""
     """The reader's own verdict: ``yes``, ``no`` or ``not_assessable``."""
-    confidence: int | None = None
-    """In the own verdict, 1 lowest to 5 highest."""
-    agreement: str = ""
-    """With the model: ``agree``, ``disagree`` or ``unsure``."""
-    segmentation_quality: int | None = None
-    reason: str = ""
-    comment: str = ""
+    confidence: Annotated[int, _one_of(1, 2, 3, 4, 5)] | None = None
+    """Confidence in the own verdict, 1 lowest to 5 highest."""
+    agreement: Annotated[str, _one_of("agree", "disagree", "unsure", "")] = ""
+    """Agreement with the model: ``agree``, ``disagree`` or ``unsure``."""
+    segmentation_quality: Annotated[int, _one_of(1, 2, 3)] | None = None
+    """1: usable as it is; 2: minor edits needed, shape and extent correct; 3: a part is missing or other tissue
+    included."""
+    reason: Text = ""
+    comment: Text = ""
     after_reveal: bool | None = None
     """Whether the AI's result had been shown when the answers were given."""
-    probability: float | None = None
-    threshold: float | None = None
+    probability: Share | None = None
+    threshold: Share | None = None
     predicted_score: int | None = None
     predicted_dice: float | None = None
     mask_sha256: str = ""
@@ -76,7 +118,7 @@ class Review:
     app_version: str = __version__
     overlays_opened: tuple[str, ...] = ()
     slices_viewed: tuple[int, ...] = ()
-    """Axial slices that stood on the screen, counted from 1 at the feet, as the page counts them."""
+    """Axial slices that were on the screen, counted from 1 at the feet, as the page counts them."""
     revises: str = ""
     """``review_id`` of the row that this one corrects."""
 
@@ -103,15 +145,18 @@ ANSWERS = (
 )
 """The columns that a reader fills: two rows that differ in one of them are two reviews."""
 
-_READER = re.compile(r"(?=.*\d)[A-Za-z0-9_-]{2,12}")
-_CHOICES: dict[str, tuple[object, ...]] = {
-    "arm": ARMS,
-    "advanced_fibrosis": (*VERDICTS, ""),
-    "confidence": (*CONFIDENCES, None),
-    "agreement": (*AGREEMENTS, ""),
-    "segmentation_quality": (*SEGMENTATION_QUALITIES, None),
-}
-_RANGES = {"suspicion": (0, 100), "probability": (0, 1), "threshold": (0, 1), "active_seconds": (0, float("inf"))}
+_COLUMN_RULES = TypeAdapter(Review)
+_PRECEDENCE = (
+    "reader_code",
+    "string_too_short",
+    "missing",
+    "not_offered",
+    "out_of_range",
+    "too_early",
+    "string_too_long",
+    "timezone_aware",
+)
+"""Kinds of fault, the one to name first at the top; a value of the wrong type comes last."""
 
 
 def check(review: Review) -> None:
@@ -123,28 +168,43 @@ def check(review: Review) -> None:
     Raises:
         ReviewError: says what to answer or correct.
     """
-    if not _READER.fullmatch(review.reader):
-        raise ReviewError(
-            "Enter a reader code such as R1: 2 to 12 letters, digits, hyphens or underscores with at least one digit, "
-            "never a name."
-        )
-    if not review.case_id:
-        raise ReviewError("Analyse a case before you save a review.")
+    faults = [(error["type"], _message(error)) for error in _column_errors(review)]
     if missing := _missing(review):
-        raise ReviewError(f"Answer before you save: {', '.join(missing)}.")
-    for column, choices in _CHOICES.items():
-        if getattr(review, column) not in choices:
-            raise ReviewError(f"Choose one of the offered answers for {column.replace('_', ' ')}.")
-    for column, (low, high) in _RANGES.items():
-        value = getattr(review, column)
-        if value is not None and not low <= value <= high:
-            raise ReviewError(f"The {column.replace('_', ' ')} must lie between {low} and {high}.")
+        faults.append(("missing", f"Answer before you save: {', '.join(missing)}."))
     if not review.saw_the_ai and (review.agreement or review.segmentation_quality):
-        raise ReviewError("Agreement and segmentation quality can be judged only after the AI's result was shown.")
-    if len(review.comment) > LONGEST_TEXT or len(review.reason) > LONGEST_TEXT:
-        raise ReviewError(f"Shorten the text to {LONGEST_TEXT} characters.")
-    if review.opened_at is not None and review.opened_at.tzinfo is None:
-        raise ReviewError("The time at which the case was opened needs a time zone.")
+        text = "Agreement and segmentation quality can be judged only after the AI's result was shown."
+        faults.append(("too_early", text))
+    if faults:
+        order = {kind: place for place, kind in enumerate(_PRECEDENCE)}
+        raise ReviewError(min(faults, key=lambda fault: order.get(fault[0], len(order)))[1])
+
+
+def _column_errors(review: Review) -> list[ErrorDetails]:
+    """What pydantic finds in single columns, in their order."""
+    try:
+        _COLUMN_RULES.validate_python(review)
+    except ValidationError as error:
+        return error.errors(include_url=False, include_input=False)
+    return []
+
+
+def _message(error: ErrorDetails) -> str:
+    """What to do about one column. Pydantic's own text quotes the value, so it is not shown."""
+    name = str(error["loc"][0]).replace("_", " ")
+    match error["type"]:
+        case "reader_code":
+            return _READER_CODE
+        case "string_too_short":
+            return "Analyse a case before you save a review."
+        case "out_of_range":
+            return f"The {name} must lie between {error['ctx']['low']} and {error['ctx']['high']}."
+        case "string_too_long":
+            return f"Shorten the text to {LONGEST_TEXT} characters."
+        case "timezone_aware":
+            return "The time at which the case was opened needs a time zone."
+        case "not_offered":
+            return f"Choose one of the offered answers for {name}."
+    return f"The {name} cannot be stored as it was given; enter it again."
 
 
 def _missing(review: Review) -> list[str]:

@@ -3,11 +3,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
 from pipeline.errors import ReviewError
-from pipeline.reviews import COLUMNS, Review, check
+from pipeline.reviews import COLUMNS, Review, ReviewStore, check
 from pipeline.reviews.record import as_row
 
 FULL = Review(
@@ -33,13 +34,20 @@ def test_columns_are_those_of_the_format():
     )
 
 
-def test_complete_review_passes():
-    check(FULL)
+def stored(review: Review, folder: Path) -> dict[str, str]:
+    """The row of a review that the store accepts."""
+    ReviewStore(folder).append(review)
+    (row,) = ReviewStore(folder).rows().to_dict("records")
+    return row
+
+
+def test_a_complete_review_is_stored_as_its_cells(tmp_path):
+    assert stored(FULL, tmp_path) | {"saved_at": ""} == cells(FULL)
 
 
 @pytest.mark.parametrize("reader", ["R1", "hep-02", "A_7", "12", "ABCDEFGHIJ12"])
-def test_codes_are_taken(reader):
-    check(replace(FULL, reader=reader))
+def test_codes_are_stored(reader, tmp_path):
+    assert stored(replace(FULL, reader=reader), tmp_path)["reader"] == reader
 
 
 @pytest.mark.parametrize("reader", ["", "R", "Mueller", "MEYER", "Dr Meyer 1", "a.b1", "ABCDEFGHIJ123", "R1\n", "=R1"])
@@ -48,30 +56,42 @@ def test_what_may_be_a_name_is_refused(reader):
         check(replace(FULL, reader=reader))
 
 
+def refusal(**changes: object) -> str:
+    with pytest.raises(ReviewError) as refused:
+        check(replace(FULL, **changes))  # type: ignore[arg-type]
+    return str(refused.value)
+
+
 @pytest.mark.parametrize(
-    ("change", "reason"),
+    ("change", "message"),
     [
-        ({"case_id": ""}, "Analyse a case"),
-        ({"advanced_fibrosis": ""}, "your verdict on advanced fibrosis"),
-        ({"confidence": None}, "your confidence"),
-        ({"agreement": ""}, "agreement with the model"),
-        ({"segmentation_quality": None}, "segmentation quality"),
-        ({"advanced_fibrosis": "maybe"}, "advanced fibrosis"),
-        ({"confidence": 6}, "confidence"),
-        ({"agreement": "yes"}, "agreement"),
-        ({"segmentation_quality": 4}, "segmentation quality"),
-        ({"arm": "closed"}, "arm"),
-        ({"suspicion": 101}, "between 0 and 100"),
-        ({"probability": math.nan}, "between 0 and 1"),
-        ({"comment": "x" * 5000}, "Shorten"),
-        ({"opened_at": datetime(2026, 1, 1)}, "time zone"),
-        ({"after_reveal": False}, "only after"),
-        ({"arm": "unaided"}, "only after"),
+        ({"case_id": ""}, "Analyse a case before you save a review."),
+        ({"advanced_fibrosis": ""}, "Answer before you save: your verdict on advanced fibrosis."),
+        ({"confidence": None}, "Answer before you save: your confidence."),
+        ({"agreement": ""}, "Answer before you save: agreement with the model."),
+        ({"segmentation_quality": None}, "Answer before you save: segmentation quality."),
+        ({"advanced_fibrosis": "maybe"}, "Choose one of the offered answers for advanced fibrosis."),
+        ({"confidence": 6}, "Choose one of the offered answers for confidence."),
+        ({"agreement": "yes"}, "Choose one of the offered answers for agreement."),
+        ({"segmentation_quality": 4}, "Choose one of the offered answers for segmentation quality."),
+        ({"arm": "closed"}, "Choose one of the offered answers for arm."),
+        ({"suspicion": 101}, "The suspicion must lie between 0 and 100."),
+        ({"probability": math.nan}, "The probability must lie between 0 and 1."),
+        ({"threshold": 1.01}, "The threshold must lie between 0 and 1."),
+        ({"active_seconds": -1.0}, "The active seconds must lie between 0 and inf."),
+        ({"comment": "x" * 4001}, "Shorten the text to 4000 characters."),
+        ({"reason": "x" * 4001}, "Shorten the text to 4000 characters."),
+        ({"opened_at": datetime(2026, 1, 1)}, "The time at which the case was opened needs a time zone."),
+        (
+            {"after_reveal": False},
+            "Agreement and segmentation quality can be judged only after the AI's result was shown.",
+        ),
+        ({"arm": "unaided"}, "Agreement and segmentation quality can be judged only after the AI's result was shown."),
+        ({"comment": 5}, "The comment cannot be stored as it was given; enter it again."),
     ],
 )
-def test_refused_with_a_reason(change, reason):
-    with pytest.raises(ReviewError, match=reason):
-        check(replace(FULL, **change))
+def test_refused_with_one_sentence(change, message):
+    assert refusal(**change) == message
 
 
 def test_all_missing_answers_are_named_at_once():
@@ -79,13 +99,39 @@ def test_all_missing_answers_are_named_at_once():
         check(Review(reader="R1", case_id="0f"))
 
 
+def test_what_is_missing_is_named_before_what_is_impossible_and_the_reader_before_both():
+    assert "agreement with the model" in refusal(agreement="", confidence=6)
+    assert "reader code" in refusal(reader="Meyer", agreement="", confidence=6)
+    assert "confidence" in refusal(confidence=6, suspicion=101, comment="x" * 4001)
+
+
+def test_a_refusal_quotes_no_answer():
+    assert "Doe" not in refusal(reader="Jane Doe")
+    assert "Doe" not in refusal(agreement="Jane Doe")
+
+
+@pytest.mark.parametrize("extreme", [{"suspicion": 0}, {"suspicion": 100}, {"probability": 0.0}, {"threshold": 1}])
+def test_the_ends_of_a_range_are_stored(extreme, tmp_path):
+    ((column, value),) = extreme.items()
+    assert stored(replace(FULL, **extreme), tmp_path)[column] == str(value)
+
+
 @pytest.mark.parametrize("change", [{"after_reveal": False}, {"arm": "unaided"}])
-def test_a_read_before_the_ai_needs_the_own_verdict_only(change):
-    check(replace(FULL, agreement="", segmentation_quality=None, **change))
+def test_a_read_before_the_ai_needs_the_own_verdict_only(change, tmp_path):
+    row = stored(replace(FULL, agreement="", segmentation_quality=None, **change), tmp_path)
+    assert (row["advanced_fibrosis"], row["agreement"], row["segmentation_quality"]) == ("no", "", "")
 
 
-def test_not_assessable_needs_no_confidence():
-    check(replace(FULL, advanced_fibrosis="not_assessable", confidence=None))
+def test_not_assessable_needs_no_confidence(tmp_path):
+    row = stored(replace(FULL, advanced_fibrosis="not_assessable", confidence=None), tmp_path)
+    assert (row["advanced_fibrosis"], row["confidence"]) == ("not_assessable", "")
+
+
+def test_an_unfinished_form_can_be_held_and_is_refused_when_it_is_checked():
+    draft = Review(reader="Jane Doe", confidence=9, agreement="maybe", comment="x" * 5000)
+    assert draft.confidence == 9
+    with pytest.raises(ReviewError):
+        check(draft)
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "\0=1", "​=1", "＝1"])
