@@ -124,13 +124,12 @@ def _print_series(study: Study) -> None:
 
 def _print_summary(analysis: Analysis) -> None:
     from pipeline.case import UNRELIABLE
-    from pipeline.exports.report import range_words
+    from pipeline.exports.wording import range_words, side_words
 
     fibrosis, organs, console = analysis.fibrosis, analysis.organs, answer_console()
     lines = [
         f"Probability of {fibrosis.positive_class}: {fibrosis.probability:.2f}, {fibrosis.verdict}: "
-        f"{fibrosis.side} the operating point {fibrosis.threshold:.2f}"
-        + (f". {UNRELIABLE}" if analysis.unreliable else ""),
+        f"{side_words(fibrosis)} {fibrosis.threshold:.2f}" + (f". {UNRELIABLE}" if analysis.unreliable else ""),
         range_words(fibrosis),
         f"Liver {organs.liver_ml:.0f} mL" + ("" if organs.spleen_ml is None else f", spleen {organs.spleen_ml:.0f} mL"),
         *(f"Warning: {warning.message}" for warning in analysis.warnings),

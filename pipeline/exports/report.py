@@ -7,24 +7,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from pipeline import RESEARCH_USE, __version__
-from pipeline.case import SPLEEN, UNRELIABLE, Analysis, Fibrosis, view
-from pipeline.exports import pictures
+from pipeline.case import UNRELIABLE, Analysis, Fibrosis
 from pipeline.exports.a4_page import AMBER, AMBER_DARK, INK, LINE, MUTED, PAGE, RULE, Page
-from pipeline.exports.wording import span
+from pipeline.exports.report_pictures import COLUMNS, PICTURE, TOP_HEAT, axial_row, heat_row
+from pipeline.exports.wording import range_words, side_words
 
 PNG_DPI = 150
-NEIGHBOUR_MM = 20.0
-"""Distance of the neighbouring slices shown beside the one with the largest liver."""
 SHORT_HASH = 12
-TOP_AXIAL, TOP_HEAT, PICTURE = 3.56, 6.32, 2.38
-COLUMNS = (0.5, 2.945, 5.39)
 
 
 def draw_report(analysis: Analysis, *, made_at: datetime | None = None) -> Figure:
@@ -38,8 +31,8 @@ def draw_report(analysis: Analysis, *, made_at: datetime | None = None) -> Figur
     page = Page(figure)
     _header(page, analysis, made_at or datetime.now(UTC))
     _result(page, analysis)
-    _axial_row(page, analysis)
-    _heat_row(page, analysis)
+    axial_row(page, analysis)
+    heat_row(page, analysis)
     _measurements(page, analysis)
     _notes(page, analysis)
     _footer(page)
@@ -67,7 +60,7 @@ def _result(page: Page, analysis: Analysis) -> None:
     page.paragraph(0.5, 1.50, f"Probability of {fibrosis.positive_class}", width=7.27, size=10, bold=True, lines=1)
     page.text(0.5, 1.98, f"{fibrosis.probability:.2f}", size=34, bold=True)
     page.text(1.95, 1.86, fibrosis.verdict.capitalize(), size=13, bold=True)
-    page.text(1.95, 2.11, f"{fibrosis.side} the operating point", size=8, colour=MUTED)
+    page.text(1.95, 2.11, side_words(fibrosis), size=8, colour=MUTED)
     if analysis.unreliable:
         page.text(1.95, 2.29, UNRELIABLE, size=7.5, colour=AMBER_DARK, bold=True)
     _scale(page, fibrosis)
@@ -75,22 +68,6 @@ def _result(page: Page, analysis: Analysis) -> None:
     if note:
         end = page.paragraph(0.66, bottom + 0.12, note, width=7.1, size=8, colour=AMBER_DARK, bold=True, lines=2)
         page.box(0.5, bottom + 0.03, 0.05, end - bottom - 0.06, AMBER)
-
-
-def range_words(fibrosis: Fibrosis) -> str:
-    """What the scale shows, in words: the members and on which sides they fall, the indeterminate zone, and how far the
-    probability hangs on the outline."""
-    low, high = fibrosis.ensemble_range
-    members = span(fibrosis.ensemble_range)
-    words = f"The ensemble's members, lowest to highest: {members} (not a confidence interval)."
-    if low < fibrosis.threshold <= high:
-        words += " They fall on both sides of the operating point."
-    if fibrosis.indeterminate is not None:
-        rule_out, rule_in = fibrosis.indeterminate
-        words += f" Indeterminate between the rule-out point {rule_out:.2f} and the rule-in point {rule_in:.2f}."
-    if fibrosis.mask_sensitivity is not None:
-        words += f" With the liver outline a voxel tighter or wider: {span(fibrosis.mask_sensitivity)}."
-    return words
 
 
 def _scale(page: Page, fibrosis: Fibrosis) -> None:
@@ -116,81 +93,6 @@ def _scale(page: Page, fibrosis: Fibrosis) -> None:
     )
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         axes.text(tick, 0.10, f"{tick:g}", fontsize=7, color=MUTED, ha="center", va="center")
-
-
-def _axial_row(page: Page, analysis: Analysis) -> None:
-    liver, voxels = analysis.organs.liver, analysis.volume.voxels
-    spleen = view(analysis.organs.labels) == SPLEEN
-    sx, sy, sz = analysis.volume.spacing_mm_xyz
-    limits = pictures.window(voxels)
-    page.heading(COLUMNS[0], TOP_AXIAL - 0.14, "Segmentation", "slice with the largest liver in the middle")
-    drawn = [("liver", pictures.LIVER_COLOUR), ("spleen", pictures.SPLEEN_COLOUR)]
-    page.legend(7.77, TOP_AXIAL - 0.14, drawn if spleen.any() else drawn[:1])
-    for left, z in zip(COLUMNS, shown_slices(liver, sz), strict=True):
-        axes = page.axes(left, TOP_AXIAL, PICTURE, PICTURE)
-        pictures.show_slice(axes, voxels[z], spacing_mm=(sy, sx), limits=limits)
-        pictures.outline(axes, spleen[z], pictures.SPLEEN_COLOUR, 0.8)
-        pictures.outline(axes, liver[z], pictures.LIVER_COLOUR, 1.1)
-        pictures.mark_sides(axes)
-        pictures.caption(axes, f"axial, slice {z + 1} / {len(voxels)}")
-
-
-def shown_slices(liver: np.ndarray, spacing_z_mm: float) -> tuple[int, int, int]:
-    """Indices z of the slice with the largest liver area and of its neighbours, lower and upper.
-
-    The neighbours lie about 20 mm away, at least one slice, and never beyond the liver's or the volume's ends.
-    """
-    area = liver.sum(axis=(1, 2))
-    middle = int(area.argmax())
-    inside = np.flatnonzero(area)
-    step = max(1, round(NEIGHBOUR_MM / spacing_z_mm))
-    lowest, highest = (int(inside[0]), int(inside[-1])) if len(inside) else (0, len(area) - 1)
-    return max(middle - step, lowest), middle, min(middle + step, highest)
-
-
-def _heat_row(page: Page, analysis: Analysis) -> None:
-    heat, voxels, liver = (
-        view(analysis.heatmap.image),
-        analysis.volume.voxels,
-        analysis.organs.liver,
-    )
-    sx, sy, sz = analysis.volume.spacing_mm_xyz
-    limits = pictures.window(voxels)
-    by_slice = heat.sum(axis=(1, 2)) if not analysis.heatmap.empty else liver.sum(axis=(1, 2))
-    z = int(by_slice.argmax())
-    y = int((heat if not analysis.heatmap.empty else liver).sum(axis=(0, 2)).argmax())
-    page.heading(
-        COLUMNS[0],
-        TOP_HEAT - 0.14,
-        "Heat map",
-        "Grad-CAM of the classifier, cut around the liver; one scale for every case",
-    )
-    axial = page.axes(COLUMNS[0], TOP_HEAT, PICTURE, PICTURE)
-    pictures.show_slice(axial, voxels[z], spacing_mm=(sy, sx), limits=limits)
-    coronal = page.axes(COLUMNS[1], TOP_HEAT, PICTURE, PICTURE)
-    pictures.show_slice(coronal, voxels[::-1, y], spacing_mm=(sz, sx), limits=limits)  # head on top
-    for axes, hot, mask in ((axial, heat[z], liver[z]), (coronal, heat[::-1, y], liver[::-1, y])):
-        if not analysis.heatmap.empty:
-            pictures.show_heat(axes, hot)
-        pictures.outline(axes, mask, pictures.LIVER_COLOUR, 0.9)
-        pictures.mark_sides(axes)
-    pictures.caption(axial, f"axial, slice {z + 1} / {voxels.shape[0]}")
-    pictures.caption(coronal, f"coronal, row {y + 1} / {voxels.shape[1]}")
-    if analysis.heatmap.empty:
-        pictures.say(axial, "no positive evidence")
-    _heat_bar(page, page.axes(COLUMNS[0], TOP_HEAT + PICTURE + 0.08, 2 * PICTURE + 0.065, 0.08))
-
-
-def _heat_bar(page: Page, axes: Axes) -> None:
-    bar = page.figure.colorbar(
-        ScalarMappable(norm=pictures.HEAT_SCALE, cmap=pictures.HEAT_COLOURS), cax=axes, orientation="horizontal"
-    )
-    bar.set_ticks([0.0, 0.25, 0.5, 0.75, 1.0], labels=["0", "0.25", "0.5", "0.75", "1"])
-    bar.outline.set_visible(False)  # type: ignore[operator]
-    axes.tick_params(labelsize=6.5, length=0, pad=3, colors=MUTED)
-    first, *_, last = axes.get_xticklabels()
-    first.set_horizontalalignment("left")
-    last.set_horizontalalignment("right")
 
 
 def _measurements(page: Page, analysis: Analysis) -> None:

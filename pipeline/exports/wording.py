@@ -1,15 +1,53 @@
-"""Ranges of probabilities in words: one figure where both ends read alike."""
+"""Sentences on a result that more than one output shows: report, command line, page.
+
+A range is one figure where both ends read alike.
+"""
 
 from __future__ import annotations
 
+from pipeline.case import Fibrosis
+
+
+def side_words(fibrosis: Fibrosis) -> str:
+    """``at or above the operating point``, or ``below the operating point``."""
+    return f"{fibrosis.side} the operating point"
+
+
+def range_words(fibrosis: Fibrosis) -> str:
+    """What the probability scale shows, in up to four sentences.
+
+    The members' range and whether they fall on both sides of the operating point, the indeterminate zone, and how far
+    the probability depends on the liver outline.
+    """
+    low, high = fibrosis.ensemble_range
+    members = span(fibrosis.ensemble_range)
+    words = f"The ensemble's members, lowest to highest: {members} (not a confidence interval)."
+    if low < fibrosis.threshold <= high:
+        words += " They fall on both sides of the operating point."
+    if fibrosis.indeterminate is not None:
+        rule_out, rule_in = fibrosis.indeterminate
+        words += f" Indeterminate between the rule-out point {rule_out:.2f} and the rule-in point {rule_in:.2f}."
+    if fibrosis.mask_sensitivity is not None:
+        words += f" {outline_words(span(fibrosis.mask_sensitivity))}"
+    return words
+
+
+def outline_words(shown: str) -> str:
+    """How far the probability depends on the liver outline.
+
+    Args:
+        shown: the range of probabilities with a moved outline, as ``span`` or ``percents`` writes it.
+    """
+    return f"With the liver outline a voxel tighter or wider: {shown}."
+
 
 def span(shares: tuple[float, float]) -> str:
-    """``0.14 to 0.26``, or ``0.14``."""
+    """A range of probabilities: ``0.14 to 0.26``, or ``0.14``."""
     return _once(" to ", *(f"{share:.2f}" for share in shares))
 
 
 def percents(shares: tuple[float, float]) -> str:
-    """``14–26 %``, or ``14 %``."""
+    """A range of probabilities in percent: ``14–26 %``, or ``14 %``."""
     return _once("–", *(f"{100 * share:.0f}" for share in shares)) + " %"
 
 

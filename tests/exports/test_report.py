@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from pipeline.case import UNRELIABLE, Analysis, CaseWarning, HeatMap, view
 from pipeline.exports import draw_report, pictures
-from pipeline.exports.report import range_words, shown_slices
+from pipeline.exports.report_pictures import shown_slices
+from pipeline.exports.wording import range_words
 from tests.builders import NOTE, as_image, make_analysis
 
 WHEN = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
