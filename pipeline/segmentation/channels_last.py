@@ -1,7 +1,7 @@
-"""An nnU-Net that a CPU computes faster, to the same result: 3-D convolutions are quicker on channels-last memory.
+"""Channels-last memory for nnU-Net: 3-D convolutions on a CPU are faster, with the same result.
 
-PyTorch's instance norm would copy every such tensor back. On one sample it is batch norm by the sample's own
-statistics, which takes the memory as it lies.
+PyTorch's instance norm would copy every such tensor back to channels-first. For one sample it equals batch norm with
+the sample's own statistics, which keeps the memory format.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class OneSampleNorm(nn.InstanceNorm3d):
-    """Instance norm of (1, C, z, y, x) in any memory format; more samples are normed as PyTorch does."""
+    """Instance norm of (1, C, z, y, x) that keeps the memory format; with more samples it is PyTorch's own."""
 
     def forward(self, input: Tensor) -> Tensor:
         if input.shape[0] != 1 or self.track_running_stats:
@@ -21,7 +21,7 @@ class OneSampleNorm(nn.InstanceNorm3d):
 
 
 def channels_last(network: nn.Module) -> nn.Module:
-    """Change the network in place; its weights and their names stay."""
+    """Convert a network in place to channels-last memory and norms that keep it; names and values of weights stay."""
     for module in network.modules():
         if type(module) is nn.InstanceNorm3d:
             module.__class__ = OneSampleNorm

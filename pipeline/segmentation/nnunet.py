@@ -31,6 +31,7 @@ from pipeline.segmentation.tiles import TilePredictor
 from pipeline.statistics.overlap import mean_pairwise_dice
 
 SMALLEST_EXTENT_MM = 40.0
+"""Shortest side of a volume that can hold a liver."""
 
 
 @dataclass
@@ -40,11 +41,13 @@ class Segmenter:
     model: registry.ModelFolder
     device: torch.device
     one_pass: bool = False
-    """Look at the whole volume at once in place of overlapping tiles: a few times faster, a little less exact, and its
-    masks are not judged by ``quality.json``, which was fitted to tiles."""
+    """Predict the whole volume at once in place of overlapping tiles: a few times faster, a little less exact. The
+    quality of its masks is not predicted: ``quality.json`` was fitted to tiles."""
     predictor: TilePredictor = field(init=False)
     states: list[dict[str, Tensor]] = field(init=False)
+    """Weights of each member."""
     quality: quality_prediction.QualityModel | None = field(init=False)
+    """Predictor of the mask's quality; None where the model has none."""
 
     def __post_init__(self) -> None:
         plans, dataset = (_read_json(self.model, name) for name in ("plans.json", "dataset.json"))
@@ -78,7 +81,7 @@ class Segmenter:
         self.quality = None if self.one_pass else quality_prediction.load(self.model.folder, self.model.info["sha256"])
 
     def set_tile(self, size: tuple[int, ...]) -> None:
-        """Choose the tile for a volume of ``size`` voxels, (z, y, x) as the network sees it."""
+        """Choose the tile for a volume of ``size`` voxels, (z, y, x) after preprocessing."""
         tile = self.patch_size
         if self.one_pass:
             settings = self.predictor.configuration_manager
@@ -88,22 +91,27 @@ class Segmenter:
         self.predictor.configuration_manager.configuration["patch_size"] = list(tile)
 
     def observe(self, data: Tensor, logits: Tensor) -> Features | None:
-        """Signs of quality of what the member that predicted last found in ``data`` (1, z, y, x).
+        """Features of quality of the last member's mask; None where it found no liver.
+
+        Args:
+            data: (1, z, y, x) float, the preprocessed volume.
+            logits: (label, z, y, x) float, the member's output.
 
         Raises:
-            ModelError: the plan is a 2-D one, which the second look does not know.
+            ModelError: the plan is 2-D, for which these features are not defined.
         """
         patch, spacing = (getattr(self.predictor.configuration_manager, name) for name in ("patch_size", "spacing"))
         if len(patch) != 3:
             raise ModelError("Quality can be predicted for a 3-D segmenter only.")
-        return features(data, logits, self.labels[LIVER], tuple(patch), spacing, self.predictor.look)
+        return features(data, logits, self.labels[LIVER], tuple(patch), spacing, self.predictor.predict_tile)
 
 
 def segment_steps(volume: Volume, segmenter: Segmenter) -> Generator[Step, None, OrganMask]:
-    """Predict with each member in turn and average their logits, as nnU-Net does: one step a tile.
+    """Predict with each member in turn and average their logits, as nnU-Net does: one step per tile.
 
-    The generator's return value is the mask, judged where the segmenter has a ``quality.json``. nnU-Net's loop over
-    tiles runs in a thread, so that each tile is a step here; closing the generator stops it at the next tile.
+    The generator's return value is the mask, with its predicted quality where the segmenter has a ``quality.json``.
+    nnU-Net's loop over tiles runs in a thread, so that each tile is a step here; closing the generator stops it at the
+    next tile.
 
     Raises:
         SegmentationError: no liver, or too little of it.
@@ -112,25 +120,25 @@ def segment_steps(volume: Volume, segmenter: Segmenter) -> Generator[Step, None,
         organs, _ = yield from _ensemble_steps(volume, segmenter, lambda data, logits: None)
         return organs
     organs, members = yield from _ensemble_steps(volume, segmenter, segmenter.observe)
-    judged = segmenter.quality.judge(members)
+    estimate = segmenter.quality.estimate(members)
     return replace(
         organs,
-        predicted_dice=judged.predicted_dice,
-        predicted_hd95_mm=judged.predicted_hd95_mm,
-        score=judged.score,
-        reasons=judged.reasons,
+        predicted_dice=estimate.predicted_dice,
+        predicted_hd95_mm=estimate.predicted_hd95_mm,
+        score=estimate.score,
+        reasons=estimate.reasons,
     )
 
 
 def segment_observed(volume: Volume, segmenter: Segmenter) -> tuple[OrganMask, list[Features | None]]:
-    """The mask with each member's signs of quality, to fit a predictor on."""
+    """The mask, and each member's features of quality, to fit a predictor on. Raises as ``segment_steps``."""
     return run_to_end(_ensemble_steps(volume, segmenter, segmenter.observe))
 
 
 def _ensemble_steps(
     volume: Volume, segmenter: Segmenter, observe: Callable[[Tensor, Tensor], Features | None]
 ) -> Generator[Step, None, tuple[OrganMask, list[Features | None]]]:
-    """The ensemble's mask, and what ``observe`` makes of each member's input and logits."""
+    """The ensemble's mask, and the value of ``observe`` for each member's input and logits."""
     predictor, count = segmenter.predictor, len(segmenter.states)
     _check_extent(volume)
     yield Step("Preparing the volume for the segmenter", 0.0)
@@ -159,14 +167,14 @@ def _ensemble_steps(
 
 
 def segment(volume: Volume, segmenter: Segmenter) -> OrganMask:
-    """``segment_steps`` run to its end."""
+    """``segment_steps`` run to its end. Raises as it does."""
     return run_to_end(segment_steps(volume, segmenter))
 
 
 def _member_steps(
     predictor: TilePredictor, state: dict[str, Tensor], data: Tensor, name: str, number: int, count: int
 ) -> Generator[Step, None, Tensor]:
-    """Predict with one member, a step a tile; returns its logits (label, z, y, x), float32."""
+    """Predict with one member, one step per tile; returns its logits (label, z, y, x), float32."""
     progress: SimpleQueue[float | None] = SimpleQueue()
     predictor.list_of_parameters = [state]
     predictor.stopped = False
@@ -189,7 +197,7 @@ def _member_steps(
 
 
 def _check_extent(volume: Volume) -> None:
-    """Refuse what cannot hold a liver, before nnU-Net would resample or crop it to nothing."""
+    """Refuse a volume that cannot hold a liver, before nnU-Net would resample or crop it to nothing."""
     extent = min(n * s for n, s in zip(volume.image.GetSize(), volume.spacing_mm_xyz, strict=True))
     if extent < SMALLEST_EXTENT_MM:
         raise SegmentationError(
@@ -217,7 +225,12 @@ def _preprocess(image: sitk.Image, predictor: TilePredictor) -> tuple[Tensor, di
 
 
 def _our_labels(labels: np.ndarray, mapping: dict[int, int]) -> np.ndarray:
-    """The model's label values to ours: 1 liver, 2 right kidney, 3 left kidney, 4 spleen; others become background."""
+    """Map the model's label values to those of ``pipeline.case``; others become background.
+
+    Args:
+        labels: (z, y, x) integers of the model.
+        mapping: the model's value by ours.
+    """
     table = np.zeros(256, np.uint8)
     for ours, theirs in mapping.items():
         table[theirs] = ours
@@ -225,9 +238,12 @@ def _our_labels(labels: np.ndarray, mapping: dict[int, int]) -> np.ndarray:
 
 
 def _organ_labels(dataset: dict[str, Any]) -> dict[int, int]:
-    """Our label value to the model's, by the names in its dataset.json.
+    """The model's label value by ours, from the names in its dataset.json.
 
     A liver-only model may call its one foreground label anything.
+
+    Raises:
+        ModelError: there is no liver among the labels.
     """
     theirs = {str(name).lower().replace(" ", "_"): value for name, value in dataset["labels"].items()}
     mapping = {ours: theirs[name] for name, ours in ORGANS.items() if isinstance(theirs.get(name), int)}

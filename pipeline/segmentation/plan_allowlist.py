@@ -1,7 +1,7 @@
-"""What a plan may name: nnU-Net imports by name what a plan says, and plans come with models from elsewhere.
+"""Allow-list of the names in a plan: nnU-Net imports what a plan names, and plans come with models from elsewhere.
 
-Without such a list a name could be any attribute of any module that nnU-Net searches, called with arguments of the
-plan's own. Reader and planner are not in it: this software never looks them up.
+Without such a list a name could be any attribute of any module that nnU-Net searches, called with arguments that the
+plan chooses. Reader and planner are not checked: this software never looks them up.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ NAMES = {
     "normalization_schemes": NORMALIZATION,
     "network_class_name": NETWORKS,
 }
-"""nnU-Net's own, by field of the plan."""
+"""Allowed names, all of them nnU-Net's own, by field of the plan; other fields may name ``LAYERS``."""
 
 
 def check_names(plans: dict[str, Any]) -> None:
-    """Refuse a plan that names anything else than nnU-Net's own classes and functions.
+    """Refuse a plan that names anything but the allowed classes and functions of nnU-Net and PyTorch.
 
     Raises:
         ModelError: says the field and the name.

@@ -1,4 +1,4 @@
-"""From a raw prediction to a liver mask that can be measured, and first signs of how good it is."""
+"""Clean a raw prediction and measure its liver."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ from pipeline.case import LIVER, SPLEEN, OrganMask
 from pipeline.errors import SegmentationError
 
 SMALLEST_LIVER_ML = 200.0
+"""Volume below which a liver counts as not found."""
 
 
 def clean(labels: sitk.Image, *, ensemble_dice: float | None, knows_spleen: bool) -> OrganMask:
     """Keep the liver's and the spleen's largest component, fill the liver's holes slice by slice, and measure.
 
-    ``labels`` is uint8 on the volume's grid. Holes are filled in-plane, where a vessel or lesion is enclosed by liver
-    and belongs to it; other organs are left as they are.
+    Holes are filled in-plane, where a vessel or lesion is enclosed by liver and belongs to it; kidneys are left as they
+    are.
+
+    Args:
+        labels: uint8 on the volume's grid, values as in ``pipeline.case``.
+        ensemble_dice: mean pairwise liver Dice of the members; None with a single member.
+        knows_spleen: whether the model segments the spleen.
 
     Raises:
         SegmentationError: no liver, or less than 200 mL of it.
@@ -52,7 +58,10 @@ def clean(labels: sitk.Image, *, ensemble_dice: float | None, knows_spleen: bool
 
 
 def largest_component(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The largest component (neighbours by face, edge or corner) and the voxel counts of all; empty without any."""
+    """The largest component of a (z, y, x) bool mask, and the voxel counts of all, (components,).
+
+    Neighbours share a face, an edge or a corner.
+    """
     parts, _ = ndimage.label(mask, structure=np.ones((3, 3, 3)))
     sizes = np.bincount(parts.ravel())[1:]
     return (parts == 1 + int(sizes.argmax()) if sizes.size else mask), sizes

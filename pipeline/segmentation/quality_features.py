@@ -1,8 +1,8 @@
-"""Signs of how good one network's liver mask is, without ground truth.
+"""Features of one network's liver mask that predict its quality without ground truth.
 
-Each is taken from a single member of an ensemble on its plan's grid, never from several at once: an ensemble's members
-have seen each other's held-out cases, so their agreement on training data says nothing about a new case, while these
-signs mean the same for a held-out case and for a new one.
+Each is computed from a single member of an ensemble on its plan's grid, never from several at once: an ensemble's
+members have seen each other's held-out cases, so their agreement on training data says nothing about a new case, while
+these features mean the same for a held-out case and for a new one.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from pipeline.segmentation.quality import largest_component
 from pipeline.statistics.overlap import dice
 
 Features = dict[str, float]
+"""Value by name, the keys of ``SIGNS``."""
 Box = tuple[slice, ...]
+"""Slices along (z, y, x)."""
 RING_MM = 12.0
+"""Width of the surroundings that the liver is compared with."""
 
 
 @dataclass(frozen=True)
 class Sign:
-    """How a feature goes with quality, and what to say where it speaks against a mask."""
+    """How a feature relates to quality, and the clause to show where it lowers the prediction."""
 
     goes: str
     """``up``: the more, the better; ``down``; ``near``: the nearer to the training data's median, the better."""
@@ -53,16 +56,17 @@ def features(
     liver: int,
     patch: tuple[int, int, int],
     spacing_mm_zyx: tuple[float, ...],
-    look: Callable[[Tensor], Tensor],
+    predict_tile: Callable[[Tensor], Tensor],
 ) -> Features | None:
-    """The signs of ``SIGNS`` for the liver that one member found; None where it found none.
+    """The features of the liver that one member found; None where it found none.
 
     Args:
-        data: (1, z, y, x) float, as the network saw it.
-        logits: (label, z, y, x) float, what it answered; ``liver`` is the index of the liver.
-        patch: (z, y, x) size of the tile for the second look.
-        look: the same network on one tile (1, z, y, x); called once, which costs one tile of the many that a volume of
-            an abdomen takes (one in eight for the shipped plan).
+        data: (1, z, y, x) float, the network's preprocessed input.
+        logits: (label, z, y, x) float, its output; ``liver`` is the index of the liver.
+        patch: (z, y, x) size in voxels of the tile for the second prediction.
+        spacing_mm_zyx: voxel size of ``data``.
+        predict_tile: the same network on one tile (1, z, y, x), returning logits (label, z, y, x). It is called once,
+            which adds one tile to the many that a volume of an abdomen takes (one in eight for the shipped plan).
     """
     found = (logits.argmax(0) == liver).numpy()
     if not found.any():
@@ -70,7 +74,7 @@ def features(
     probability = logits.softmax(0)[liver].numpy()
     mask, sizes = largest_component(found)
     tile = tile_around(mask, patch)
-    second = (second_look(data, tile, patch, look).argmax(0) == liver).numpy()
+    second = (second_look(data, tile, patch, predict_tile).argmax(0) == liver).numpy()
     return {
         "second_look": dice(found[tile], second),
         "expected_dice": float(2 * probability[found].sum() / (probability.sum() + found.sum())),
@@ -91,11 +95,13 @@ def tile_around(mask: np.ndarray, patch: tuple[int, int, int]) -> Box:
     return tuple(slice(start, min(start + size, n)) for start, size, n in zip(starts, patch, mask.shape, strict=True))
 
 
-def second_look(data: Tensor, tile: Box, patch: tuple[int, int, int], look: Callable[[Tensor], Tensor]) -> Tensor:
-    """Logits (label, z, y, x) of a tile with other surroundings, a bent tone curve and a little noise.
+def second_look(
+    data: Tensor, tile: Box, patch: tuple[int, int, int], predict_tile: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Predict a tile again with other surroundings, another gamma and a little noise: logits (label, z, y, x).
 
-    A sound outline hardly moves. Test-time augmentation as a measure of doubt: Wang et al., Neurocomputing 338 (2019)
-    34. The noise is the same for every case.
+    A reliable outline hardly moves. Test-time augmentation as a measure of uncertainty: Wang et al., Neurocomputing 338
+    (2019) 34. The noise is the same for every case.
     """
     part = data[(slice(None), *tile)]
     low, span = part.min(), part.max() - part.min() + 1e-6
@@ -106,7 +112,7 @@ def second_look(data: Tensor, tile: Box, patch: tuple[int, int, int], look: Call
     padded = torch.zeros(1, *patch)
     inside = tuple(slice(0, n) for n in part.shape[1:])
     padded[(slice(None), *inside)] = altered
-    return look(padded)[(slice(None), *inside)]
+    return predict_tile(padded)[(slice(None), *inside)]
 
 
 def edge_contact(mask: np.ndarray) -> float:
@@ -119,7 +125,7 @@ def edge_contact(mask: np.ndarray) -> float:
 
 
 def _local(image: np.ndarray, mask: np.ndarray, spacing: np.ndarray) -> Features:
-    """Signs that need the mask's neighbourhood only: brightness, size, shape."""
+    """Features of the mask's neighbourhood: brightness, size, shape. ``image`` and ``mask`` are (z, y, x)."""
     reach = np.ceil(RING_MM / spacing).astype(int)
     own = ndimage.find_objects(mask.astype(np.uint8))[0]
     box = tuple(slice(max(o.start - r, 0), o.stop + r) for o, r in zip(own, reach, strict=True))

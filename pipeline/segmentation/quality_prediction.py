@@ -1,8 +1,8 @@
-"""From the signs of a mask to its predicted Dice and HD95, score and reasons, by the segmenter's ``quality.json``.
+"""Predict a mask's Dice, HD95, score and reasons from its features, by the segmenter's ``quality.json``.
 
-Each predictor is a sum that can be read and drawn: for each sign a line of straight pieces, monotone and at most 0, is
-added to the logit of a faultless mask's Dice, or to the negative logarithm of its HD95 in mm.
-``pipeline.training.quality.fit`` fits them.
+Each predictor is an additive model: one piecewise linear term per feature, monotone and at most 0, is added to the
+logit of a faultless mask's Dice, or to the negative logarithm of its HD95 in mm. ``pipeline.training.quality.fit`` fits
+them.
 """
 
 from __future__ import annotations
@@ -26,69 +26,86 @@ log = logging.getLogger(__name__)
 
 FILE = "quality.json"
 SCHEMA = 2
-"""Of that file and of the signs' formulas: counted up whenever either changes. The first had no distances."""
-TELLING = -0.25
-"""What a sign must take from the logit of the Dice to be named as a reason."""
+"""Version of that file and of the features' formulas; raised whenever either changes. Version 1 had no distances."""
+REASON_BELOW = -0.25
+"""Largest contribution, to the logit of the Dice or to the negative log HD95, that is named as a reason."""
 
 
 @dataclass(frozen=True)
-class Term:
-    """One sign's share: ``adds`` to the logit at the values ``at``, straight in between, constant beyond."""
+class PiecewiseTerm:
+    """One feature's contribution: piecewise linear between knots, constant beyond them."""
 
     sign: str
+    """Name of the feature, a key of ``SIGNS``."""
     reference: float | None
-    """Where given, the sign enters as its distance from this value: the median of the training data."""
+    """Median of the training data, where the feature enters as its distance from it; else None."""
     at: tuple[float, ...]
+    """Values of the feature at the knots, ascending."""
     adds: tuple[float, ...]
+    """Contribution at each knot, at most 0."""
 
     def of(self, found: Features) -> float:
+        """The contribution of a mask with these features."""
         value = found[self.sign]
         return float(np.interp(value if self.reference is None else abs(value - self.reference), self.at, self.adds))
 
 
 @dataclass(frozen=True)
-class Sum:
-    """A fitted predictor: what a faultless mask has, and what each sign takes from it."""
+class AdditiveModel:
+    """A fitted predictor: the value of a faultless mask and the terms that lower it."""
 
     intercept: float
-    terms: tuple[Term, ...]
+    """Value of a faultless mask."""
+    terms: tuple[PiecewiseTerm, ...]
 
     def of(self, found: Features) -> float:
+        """The value of a mask with these features."""
         return self.intercept + sum(term.of(found) for term in self.terms)
 
 
 @dataclass(frozen=True)
-class Judgement:
+class QualityEstimate:
+    """Predicted quality of an ensemble's liver mask."""
+
     predicted_dice: float
+    """Liver Dice, 0-1."""
     predicted_hd95_mm: float | None
-    """None where no member found a liver."""
+    """95th percentile of surface distances, mm; None where no member found a liver."""
     score: int
+    """1 excellent, 2 acceptable, 3 poor, as ``thresholds.segmentation_score``."""
     reasons: tuple[str, ...]
+    """At most three clauses on what lowers the prediction, the heaviest first; empty at score 1."""
 
 
 @dataclass(frozen=True)
 class QualityModel:
     """Fitted predictors of one member's liver Dice and HD95."""
 
-    overlap: Sum
+    overlap: AdditiveModel
+    """Logit of the Dice."""
     flag_below: float
     """Predicted Dice below which the score is 3: ``POOR_DICE_BELOW`` and a safety margin."""
-    closeness: Sum
+    closeness: AdditiveModel
+    """Negative natural logarithm of the HD95 in mm."""
     flag_above_mm: float
-    """Predicted HD95 above which the score is 3: ``POOR_HD95_ABOVE_MM`` less a safety margin."""
+    """Predicted HD95, mm, above which the score is 3: ``POOR_HD95_ABOVE_MM`` less a safety margin."""
 
     def predict(self, found: Features | None) -> float:
-        """Dice of one member's mask; 0 for a member that found no liver."""
+        """Predicted Dice, 0-1, of one member's mask; 0 for a member that found no liver."""
         return 0.0 if found is None else float(expit(self.overlap.of(found)))
 
     def predict_hd95_mm(self, found: Features) -> float:
-        """HD95 of one member's mask in mm."""
+        """Predicted HD95, mm, of one member's mask."""
         return math.exp(-self.closeness.of(found))
 
-    def judge(self, members: Sequence[Features | None]) -> Judgement:
-        """Judge an ensemble's mask by the mean of its members' predictions, each as it was fitted: on its own.
+    def estimate(self, members: Sequence[Features | None]) -> QualityEstimate:
+        """Predict the quality of an ensemble's mask: the mean of its members' predictions.
 
-        The average of the members is as good as a typical one of them, and mostly better, so this errs towards doubt.
+        The predictors were fitted to single members. An ensemble's mask is at least as good as a typical member's, so
+        this errs towards doubt.
+
+        Args:
+            members: the features of each member's mask; None for a member that found no liver.
         """
         predicted = float(np.mean([self.predict(found) for found in members]))
         there = [found for found in members if found is not None]
@@ -97,20 +114,26 @@ class QualityModel:
         score = segmentation_score(
             predicted, 0.0 if hd95 is None else hd95, poor_below=self.flag_below, poor_above_mm=self.flag_above_mm
         )
-        speaks = self.closeness if far and predicted >= self.flag_below else self.overlap
-        return Judgement(predicted, hd95, score, () if score == 1 else self._reasons(speaks, there))
+        decisive = self.closeness if far and predicted >= self.flag_below else self.overlap
+        return QualityEstimate(predicted, hd95, score, () if score == 1 else self._reasons(decisive, there))
 
     @staticmethod
-    def _reasons(predictor: Sum, members: Sequence[Features]) -> tuple[str, ...]:
+    def _reasons(predictor: AdditiveModel, members: Sequence[Features]) -> tuple[str, ...]:
         if not members:
             return ()
         taken = {term.sign: float(np.mean([term.of(found) for found in members])) for term in predictor.terms}
-        telling = sorted((value, sign) for sign, value in taken.items() if value <= TELLING)
-        return tuple(SIGNS[sign].words for _, sign in telling[:3])
+        heaviest = sorted((value, sign) for sign, value in taken.items() if value <= REASON_BELOW)
+        return tuple(SIGNS[sign].words for _, sign in heaviest[:3])
 
 
 def load(folder: Path, weights: Mapping[str, str]) -> QualityModel | None:
-    """The predictor of a segmenter's folder; None where there is none for its weights (sha256 by file) and these signs.
+    """Read the predictor from a segmenter's folder.
+
+    Args:
+        weights: sha256 of the segmenter's weights by file.
+
+    Returns:
+        None where the folder has no ``quality.json``, or one for other weights or other features.
 
     Raises:
         ModelError: ``quality.json`` is damaged.
@@ -125,7 +148,10 @@ def load(folder: Path, weights: Mapping[str, str]) -> QualityModel | None:
             return None
         distance = content["hd95"]
         model = QualityModel(
-            _sum(content), float(content["flag_below"]), _sum(distance), float(distance["flag_above_mm"])
+            _additive_model(content),
+            float(content["flag_below"]),
+            _additive_model(distance),
+            float(distance["flag_above_mm"]),
         )
         fitted_for = dict(content["weights"])
     except (ValueError, KeyError, TypeError) as error:
@@ -139,12 +165,16 @@ def load(folder: Path, weights: Mapping[str, str]) -> QualityModel | None:
     return model
 
 
-def _sum(content: dict[str, Any]) -> Sum:
-    """A predictor as ``quality.json`` holds it; raises ValueError, KeyError or TypeError on anything else."""
+def _additive_model(content: dict[str, Any]) -> AdditiveModel:
+    """Parse one predictor of ``quality.json``.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is no such predictor.
+    """
     terms = tuple(
-        Term(t["sign"], t["reference"], tuple(map(float, t["at"])), tuple(map(float, t["adds"])))
+        PiecewiseTerm(t["sign"], t["reference"], tuple(map(float, t["at"])), tuple(map(float, t["adds"])))
         for t in content["terms"]
     )
     if any(len(term.at) != len(term.adds) or list(term.at) != sorted(set(term.at)) for term in terms):
-        raise ValueError("a term's line is none")
-    return Sum(float(content["intercept"]), terms)
+        raise ValueError("a term needs as many contributions as knots, in ascending order")
+    return AdditiveModel(float(content["intercept"]), terms)

@@ -39,7 +39,7 @@ class TilePredictor(nnUNetPredictor):
         return prediction
 
     @torch.inference_mode()
-    def look(self, tile: Tensor) -> Tensor:
-        """One tile (1, z, y, x) through the member that predicted last; its logits (label, z, y, x), float32."""
+    def predict_tile(self, tile: Tensor) -> Tensor:
+        """Predict one tile (1, z, y, x) with the last member used; returns its logits (label, z, y, x), float32."""
         with autocast(self.device):
             return self.network(tile[None].to(self.device))[0].float().cpu()

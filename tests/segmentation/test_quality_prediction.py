@@ -15,7 +15,7 @@ from pipeline.analysis import mask_warnings
 from pipeline.errors import ModelError
 from pipeline.segmentation import Segmenter, quality_features, quality_prediction, segment, segment_observed
 from pipeline.segmentation.quality_features import SIGNS, edge_contact, features, tile_around
-from pipeline.segmentation.quality_prediction import QualityModel, Sum, Term
+from pipeline.segmentation.quality_prediction import AdditiveModel, PiecewiseTerm, QualityModel
 from tests.segmentation.conftest import LABELS, BrightIsLiver, make_volume, write_model
 
 BOX = (slice(3, 9), slice(8, 24), slice(8, 28))
@@ -89,15 +89,15 @@ def test_no_liver_gives_no_signs():
 
 
 MODEL = QualityModel(
-    Sum(
+    AdditiveModel(
         3.0,
         (
-            Term("second_look", None, (0.5, 0.9), (-6.0, 0.0)),
-            Term("brightness", 1.0, (0.0, 2.0), (0.0, -1.0)),
+            PiecewiseTerm("second_look", None, (0.5, 0.9), (-6.0, 0.0)),
+            PiecewiseTerm("brightness", 1.0, (0.0, 2.0), (0.0, -1.0)),
         ),
     ),
     flag_below=0.83,
-    closeness=Sum(-math.log(8.0), (Term("roughness", None, (0.0, 0.5), (0.0, -math.log(4.0))),)),
+    closeness=AdditiveModel(-math.log(8.0), (PiecewiseTerm("roughness", None, (0.0, 0.5), (0.0, -math.log(4.0))),)),
     flag_above_mm=18.0,
 )
 SMOOTH = {"roughness": 0.0}
@@ -105,7 +105,7 @@ SMOOTH = {"roughness": 0.0}
 
 @pytest.mark.parametrize(("second_look", "score"), [(0.95, 1), (0.85, 2), (0.72, 3)])
 def test_score_follows_the_predicted_dice_and_reasons_name_the_heaviest_sign(second_look, score):
-    judged = MODEL.judge([SMOOTH | {"second_look": second_look, "brightness": 0.6}])
+    judged = MODEL.estimate([SMOOTH | {"second_look": second_look, "brightness": 0.6}])
     assert judged.score == score
     assert judged.reasons == (() if score == 1 else (SIGNS["second_look"].words,))
 
@@ -119,17 +119,17 @@ def test_a_bright_and_a_dark_liver_are_equally_far_and_beyond_the_last_value_not
 def test_a_surface_that_is_far_off_is_flagged_too_and_names_its_own_reason():
     sound = SMOOTH | {"second_look": 0.95, "brightness": 1.0}
     assert MODEL.predict_hd95_mm(sound) == pytest.approx(8.0)
-    assert (MODEL.judge([sound]).score, MODEL.judge([sound]).predicted_hd95_mm) == (1, pytest.approx(8.0))
-    far = MODEL.judge([sound | {"roughness": 1.0}])
+    assert (MODEL.estimate([sound]).score, MODEL.estimate([sound]).predicted_hd95_mm) == (1, pytest.approx(8.0))
+    far = MODEL.estimate([sound | {"roughness": 1.0}])
     assert (far.score, far.predicted_hd95_mm) == (3, pytest.approx(32.0))
     assert far.reasons == (SIGNS["roughness"].words,)
-    assert MODEL.judge([None]).predicted_hd95_mm is None
+    assert MODEL.estimate([None]).predicted_hd95_mm is None
 
 
 def test_a_member_without_a_liver_counts_as_dice_0():
     good = SMOOTH | {"second_look": 1.0, "brightness": 1.0}
-    assert MODEL.judge([good, None]).predicted_dice == pytest.approx(MODEL.predict(good) / 2)
-    assert MODEL.judge([None]).score == 3
+    assert MODEL.estimate([good, None]).predicted_dice == pytest.approx(MODEL.predict(good) / 2)
+    assert MODEL.estimate([None]).score == 3
 
 
 def write_quality(folder, **changes) -> None:

@@ -24,7 +24,7 @@ from models import registry
 from models.files import write_json
 from pipeline.errors import ManifestError
 from pipeline.segmentation.quality_features import SIGNS, Features
-from pipeline.segmentation.quality_prediction import FILE, SCHEMA, QualityModel, Sum, Term
+from pipeline.segmentation.quality_prediction import FILE, SCHEMA, AdditiveModel, PiecewiseTerm, QualityModel
 from pipeline.simulation.corruptions import AND
 from pipeline.statistics.bootstrap import bootstrap_interval
 from pipeline.statistics.estimate import Estimate
@@ -135,7 +135,7 @@ def fit(rows: pd.DataFrame) -> QualityModel:
     return QualityModel(fit_sum(rows, overlap), POOR_DICE_BELOW, fit_sum(rows, near), POOR_HD95_ABOVE_MM)
 
 
-def fit_sum(rows: pd.DataFrame, target: np.ndarray) -> Sum:
+def fit_sum(rows: pd.DataFrame, target: np.ndarray) -> AdditiveModel:
     """Ridge regression of ``target`` on straight pieces of each sign, whose slopes may only go the sign's way.
 
     Args:
@@ -163,8 +163,8 @@ def fit_sum(rows: pd.DataFrame, target: np.ndarray) -> Sum:
         adds = climbed - total if SIGNS[name].goes == "up" else -climbed
         intercept += total  # of a faultless mask: what is left of each sign is what it takes away
         if total > 1e-4:
-            terms.append(Term(name, reference, tuple(map(float, at)), tuple(float(a) for a in adds.round(5))))
-    return Sum(intercept, tuple(terms))
+            terms.append(PiecewiseTerm(name, reference, tuple(map(float, at)), tuple(float(a) for a in adds.round(5))))
+    return AdditiveModel(intercept, tuple(terms))
 
 
 def predict(model: QualityModel, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -298,7 +298,7 @@ def write(folder: Path, model: QualityModel, weights: Mapping[str, str], figures
     write_json(folder / FILE, content)
 
 
-def _sum(predictor: Sum) -> dict[str, Any]:
+def _sum(predictor: AdditiveModel) -> dict[str, Any]:
     return {"intercept": round(predictor.intercept, 5), "terms": [asdict(term) for term in predictor.terms]}
 
 
