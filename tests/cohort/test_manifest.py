@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cohort.manifest import CutOffs, read_manifest
+from pipeline.cohort.manifest import COLUMNS, CutOffs, read_manifest
+from pipeline.cohort.manifest_row import parse_row
 from pipeline.errors import ManifestError
 
 HEADER = "patient_id,image,mask,lsm_kpa,lsm_method,metavir,label_source,split,source_anatomy"
@@ -133,6 +134,34 @@ def test_each_fault_has_one_line_that_names_it(tmp_path, row, message):
     with pytest.raises(ManifestError, match=f"^Line 2: .*{message}") as caught:
         read_manifest(write(tmp_path, row))
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_row_with_several_faults_has_a_line_for_each(tmp_path):
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(write(tmp_path, "p1,gone.nii,m.nii,many,MRE,F7,lsm,test,"))
+    assert str(caught.value).splitlines() == [
+        "Line 2: lsm_kpa must be a number from 1.5 to 75.",
+        "Line 2: metavir must be one of F0 to F4, and given where label_source is histology.",
+        "Line 2: a test split takes histology only.",
+        "Line 2: lsm_method must be TE or VCTE; kPa by MR elastography (MRE), shear wave elastography (SWE, ARFI) or "
+        "an unnamed method are on other scales.",
+        "Line 2: the image file does not exist; paths are relative to the manifest.",
+    ]
+
+
+def test_a_column_that_is_not_of_a_manifest_is_ignored(tmp_path):
+    path = write(tmp_path, "p1,i.nii,m.nii,13,TE,,lsm,,")
+    header, row = path.read_text().splitlines()
+    path.write_text(f"ward,{header}\nseven,{row}\n")
+    rows = read_manifest(path).rows
+    assert list(rows) == [*COLUMNS, "anatomy", "label"]
+    assert rows.label.tolist() == [True]
+
+
+def test_cells_get_their_types_and_empty_ones_none():
+    cells = dict.fromkeys(COLUMNS, "") | {"patient_id": "p1", "age": "61", "metavir": "F3"}
+    row = parse_row(cells, need=["patient_id"])
+    assert (row.patient_id, row.age, row.metavir, row.lsm_kpa, row.label_source) == ("p1", 61.0, "F3", None, "")
 
 
 def test_a_spreadsheets_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
