@@ -80,17 +80,11 @@ def predict_masks(
 ) -> None:
     """Write a cohort anew with a segmenter's masks in place of its own; an interrupted run goes on."""
     with faults_in_one_line(), progress_bar() as progress:
-        from pipeline.cohort import predicted_masks
+        from pipeline.cohort.cohort_segmenter import MaskOptions
+        from pipeline.cohort.predicted_masks import predict_masks as predict
 
-        masked = predicted_masks.predict_masks(
-            manifest,
-            out,
-            segmenter=segmenter,
-            members=members,
-            one_pass=one_pass,
-            device=device,
-            progress=case_by_case(progress, "Segmenting cases"),
-        )
+        options = MaskOptions(segmenter, members=members, one_pass=one_pass, device=device)
+        masked = predict(manifest, out, options, progress=case_by_case(progress, "Segmenting cases"))
     typer.echo(f"{masked.cases} cases in {masked.manifest}, {masked.segmented} segmented in this run")
     if len(masked.dice):
         average, worst = masked.dice.mean(), masked.dice.min()

@@ -23,8 +23,9 @@ import pandas as pd
 from models import registry
 from models.files import file_sha256, write_text
 from pipeline.classification.slices import InputSpec
+from pipeline.cohort.cohort_segmenter import MaskOptions, Members
 from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, CutOffs, read_manifest, read_table
-from pipeline.cohort.predicted_masks import Members, predict_masks
+from pipeline.cohort.predicted_masks import predict_masks
 from pipeline.cohort.result_cache import digest
 from pipeline.errors import ManifestError
 from pipeline.evaluation.classifier import evaluate
@@ -160,10 +161,7 @@ def run_protocol(
         masked = predict_masks(
             manifest,
             out / "masked",
-            segmenter=segmenter,
-            members=size.masks_by,
-            one_pass=size.one_pass,
-            device=device,
+            MaskOptions(segmenter, members=size.masks_by, one_pass=size.one_pass, device=device),
             progress=now_and_then(progress, "cases segmented"),
         )
     tests = split_tests(masked.manifest, small, cut_offs)

@@ -13,14 +13,17 @@ import SimpleITK as sitk
 import torch
 from typer.testing import CliRunner
 
+from models import registry
 from models.registry import write_model_json
 from models.weights import save_member
 from pipeline import __main__ as cli
 from pipeline.case import LIVER, SPLEEN, OrganMask
-from pipeline.cohort import predicted_masks
+from pipeline.cohort import cohort_segmenter
+from pipeline.cohort.cohort_segmenter import SEEN, CohortSegmenter, MaskOptions
 from pipeline.cohort.images import read_labels, read_volume
 from pipeline.cohort.manifest import read_manifest
-from pipeline.cohort.predicted_masks import SEEN, predict_masks
+from pipeline.cohort.out_of_fold import out_of_fold_members
+from pipeline.cohort.predicted_masks import predict_masks
 from pipeline.errors import ManifestError, SegmentationError
 from tests.cohort.boxes import write_cohort, write_image
 
@@ -52,8 +55,8 @@ class Segmenting:
 @pytest.fixture
 def segmenting(monkeypatch) -> Segmenting:
     fake = Segmenting()
-    monkeypatch.setattr(predicted_masks, "segment", fake)
-    monkeypatch.setattr(predicted_masks, "Segmenter", lambda model, device, one_pass: model)
+    monkeypatch.setattr(cohort_segmenter, "segment", fake)
+    monkeypatch.setattr(cohort_segmenter, "Segmenter", lambda model, device, one_pass: model)
     return fake
 
 
@@ -61,6 +64,11 @@ def segmenting(monkeypatch) -> Segmenting:
 def manifest(tmp_path) -> Path:
     (tmp_path / "cohort").mkdir()
     return write_cohort(tmp_path / "cohort")
+
+
+@pytest.fixture
+def options(segmenter) -> MaskOptions:
+    return MaskOptions(segmenter, device="cpu")
 
 
 @pytest.fixture
@@ -85,53 +93,60 @@ def change(manifest: Path, **columns: object) -> None:
     read(manifest).assign(**columns).to_csv(manifest, index=False)
 
 
-def test_one_unseen_member_segments_and_they_share_the_cases(tmp_path, manifest, segmenter, segmenting):
-    predict_masks(manifest, tmp_path / "out", segmenter=segmenter, device="cpu")
+def test_one_unseen_member_segments_and_they_share_the_cases(tmp_path, manifest, options, segmenting):
+    predict_masks(manifest, tmp_path / "out", options)
     assert segmenting.members[2:] == [("fold1",)] * 2 + [("fold0",)] * 2
     assert all(len(members) == 1 for members in segmenting.members[:2])
     assert read(tmp_path / "out" / "truth.csv")["member"].tolist() == [name for (name,) in segmenting.members]
 
-    work = predicted_masks.Work(
-        predicted_masks.out_of_fold_members(predicted_masks.registry.find(segmenter), {}),
-        "one",
-        False,
-        tmp_path,
-        torch.device("cpu"),
-    )
-    chosen = [work.choose(f"p{number}", "new").members[0] for number in range(300)]  # type: ignore[union-attr]
+
+def test_cases_are_shared_out_evenly_among_the_unseen_members(tmp_path, segmenter):
+    trained = out_of_fold_members(registry.find(segmenter), {})
+    chooser = CohortSegmenter(trained, MaskOptions(segmenter, device="cpu"), tmp_path)
+    chosen = [chooser.members_for(f"p{number}", "new").members[0] for number in range(300)]  # type: ignore[union-attr]
     assert min(chosen.count(member) for member in MEMBERS) > 70
 
 
 def test_all_unseen_members_segment_together(tmp_path, manifest, segmenter, segmenting):
-    predict_masks(manifest, tmp_path / "out", segmenter=segmenter, members="all", device="cpu")
+    predict_masks(manifest, tmp_path / "out", MaskOptions(segmenter, members="all", device="cpu"))
     assert segmenting.members == [MEMBERS] * 2 + [("fold1",)] * 2 + [("fold0",)] * 2
     assert read(tmp_path / "out" / "truth.csv")["member"][0] == "ensemble"
 
 
-def test_an_interrupted_run_goes_on_and_only_what_changed_is_segmented_again(tmp_path, manifest, segmenter, segmenting):
+def test_an_interrupted_run_is_resumed_and_only_what_changed_is_segmented_again(
+    tmp_path, manifest, options, segmenting
+):
     out, segmenting.stop_at = tmp_path / "out", 3
     with pytest.raises(KeyboardInterrupt):
-        predict_masks(manifest, out, segmenter=segmenter, device="cpu")
+        predict_masks(manifest, out, options)
     assert not (out / "manifest.csv").exists()
-    assert predict_masks(manifest, out, segmenter=segmenter, device="cpu").segmented == 4
+    assert predict_masks(manifest, out, options).segmented == 4
     assert len(segmenting.members) == 3 + 4
     before = (out / "manifest.csv").read_bytes(), (out / "truth.csv").read_bytes()
-    assert predict_masks(manifest, out, segmenter=segmenter, device="cpu").segmented == 0
+    assert predict_masks(manifest, out, options).segmented == 0
     assert ((out / "manifest.csv").read_bytes(), (out / "truth.csv").read_bytes()) == before
 
     shutil.copy(manifest.parent / "image4.nii.gz", manifest.parent / "image0.nii.gz")
     (out / "masks" / "case1.nii.gz").unlink()
-    assert predict_masks(manifest, out, segmenter=segmenter, device="cpu").segmented == 2
+    assert predict_masks(manifest, out, options).segmented == 2
     (tmp_path / "segmenter" / "plans.json").write_text("{}")
-    assert predict_masks(manifest, out, segmenter=segmenter, device="cpu").segmented == 6
+    assert predict_masks(manifest, out, options).segmented == 6
 
 
-def test_a_changed_true_mask_is_compared_anew_without_segmenting(tmp_path, manifest, segmenter, segmenting):
-    predict_masks(manifest, tmp_path / "out", segmenter=segmenter, device="cpu")
+def test_a_finished_case_has_a_record_that_earlier_versions_wrote_as_well(tmp_path, manifest, options, segmenting):
+    segmenting.refused, segmenting.score = {2}, 2
+    predict_masks(manifest, tmp_path / "out", options)
+    first, second = (json.loads((tmp_path / "out" / "done" / f"case{n}.json").read_text()) for n in (0, 1))
+    assert (list(first), first["score"], first["problem"]) == (["key", "score", "problem"], 2, "")
+    assert (second["score"], second["problem"]) == (None, "No liver was found.")
+
+
+def test_a_changed_true_mask_is_compared_anew_without_segmenting(tmp_path, manifest, options, segmenting):
+    predict_masks(manifest, tmp_path / "out", options)
     half = np.zeros((6, 24, 24), np.uint8)
     half[1:5, 6:12, 5:16] = LIVER
     write_image(manifest.parent / "mask0.nii.gz", half)
-    masked = predict_masks(manifest, tmp_path / "out", segmenter=segmenter, device="cpu")
+    masked = predict_masks(manifest, tmp_path / "out", options)
     assert masked.segmented == 0
     assert masked.dice["case0"] == pytest.approx(2 / 3, abs=0.01)
 
@@ -139,10 +154,11 @@ def test_a_changed_true_mask_is_compared_anew_without_segmenting(tmp_path, manif
 def test_rows_without_a_mask_are_left_out_and_listed(tmp_path, manifest, segmenting):
     # fold0 alone has not seen case0, but has seen its anatomy
     folds = {"fold0": ["case0"], "fold1": ["anatomy9"], "fold2": ["x"]}
-    segmenter, out = write_segmenter(tmp_path / "segmenter", folds), tmp_path / "out"
+    out = tmp_path / "out"
+    options = MaskOptions(write_segmenter(tmp_path / "segmenter", folds), device="cpu")
     change(manifest, source_anatomy=["anatomy9", "", "", "", "", ""])
     segmenting.refused = {2}
-    masked = predict_masks(manifest, out, segmenter=segmenter, device="cpu")
+    masked = predict_masks(manifest, out, options)
     assert masked.left_out.to_dict("records") == [
         {"patient_id": "case0", "reason": SEEN},
         {"patient_id": "case2", "reason": "No liver was found."},
@@ -151,25 +167,25 @@ def test_rows_without_a_mask_are_left_out_and_listed(tmp_path, manifest, segment
     for table in ("manifest.csv", "truth.csv"):
         assert read(out / table)["patient_id"].tolist() == ["case1", "case3", "case4", "case5"]
     assert (masked.cases, masked.segmented) == (4, 5)
-    again = predict_masks(manifest, out, segmenter=segmenter, device="cpu")
+    again = predict_masks(manifest, out, options)
     assert (again.cases, again.segmented, len(again.left_out)) == (4, 0, 2)  # a refusal is remembered as well
 
 
-def test_no_mask_at_all_is_refused(tmp_path, manifest, segmenter, segmenting):
+def test_no_mask_at_all_is_refused(tmp_path, manifest, options, segmenting):
     segmenting.refused = set(range(1, 7))
     with pytest.raises(ManifestError, match=r"left_out\.csv"):
-        predict_masks(manifest, tmp_path / "out", segmenter=segmenter, device="cpu")
+        predict_masks(manifest, tmp_path / "out", options)
     assert len(read(tmp_path / "out" / "left_out.csv")) == 6
     assert not (tmp_path / "out" / "manifest.csv").exists()
 
 
 @pytest.mark.parametrize("orientation", ["LPS", "RAI"])
-def test_the_new_cohort_can_be_read_and_lies_on_the_files_own_grid(tmp_path, segmenter, segmenting, orientation):
+def test_the_new_cohort_can_be_read_and_lies_on_the_files_own_grid(tmp_path, options, segmenting, orientation):
     (tmp_path / "cohort").mkdir()
     manifest = write_cohort(tmp_path / "cohort", orientation)
     change(manifest, ward="7", age="061")
     out = tmp_path / "deeper" / "out"
-    masked = predict_masks(manifest, out, segmenter=segmenter, device="cpu")
+    masked = predict_masks(manifest, out, options)
     given, written = read(manifest), read(masked.manifest)
     assert list(written) == list(given)
     kept = [column for column in given if column not in ("image", "mask", "segmentation_score")]
@@ -191,7 +207,7 @@ def test_the_new_cohort_can_be_read_and_lies_on_the_files_own_grid(tmp_path, seg
     assert labels[0, 0, 0] == SPLEEN
 
 
-def test_the_score_is_of_the_true_overlap_and_the_truth_is_carried_on(tmp_path, manifest, segmenter, segmenting):
+def test_the_score_is_of_the_true_overlap_and_the_truth_is_carried_on(tmp_path, manifest, options, segmenting):
     segmenting.score = 1
     small = np.zeros((6, 24, 24), np.uint8)
     small[1:5, 6:18, 5:8] = LIVER
@@ -200,7 +216,7 @@ def test_the_score_is_of_the_true_overlap_and_the_truth_is_carried_on(tmp_path, 
         "patient_id,stage,true_mask,liver_dice,liver_hd95_mm,mask_fault,segmentation_score\n"
         "case0,F0,true.nii.gz,1,0,leak,1\ncase1,F4,,1,0,,1\n"
     )
-    masked = predict_masks(manifest, tmp_path / "out", segmenter=segmenter, device="cpu")
+    masked = predict_masks(manifest, tmp_path / "out", options)
     assert masked.dice["case0"] == pytest.approx(2 * 3 / (3 + 11))
     assert masked.dice["case1"] > 0.99  # of the manifest's own mask
     assert read(masked.manifest)["segmentation_score"].tolist()[:2] == ["3", "1"]
@@ -221,30 +237,30 @@ def test_the_score_is_of_the_true_overlap_and_the_truth_is_carried_on(tmp_path, 
 
 
 def test_without_a_true_mask_the_score_is_the_segmenters_and_predictions_never_count_as_true(
-    tmp_path, manifest, segmenter, segmenting
+    tmp_path, manifest, options, segmenting
 ):
     change(manifest, mask="")
     segmenting.score = 2
-    first = predict_masks(manifest, tmp_path / "first", segmenter=segmenter, device="cpu")
+    first = predict_masks(manifest, tmp_path / "first", options)
     assert set(read(first.manifest)["segmentation_score"]) == {"2"}
     segmenting.score = None
-    second = predict_masks(first.manifest, tmp_path / "second", segmenter=segmenter, device="cpu")
+    second = predict_masks(first.manifest, tmp_path / "second", options)
     assert set(read(second.manifest)["segmentation_score"]) == {""}
     assert first.dice.empty
     assert second.dice.empty
 
 
-def test_folders_and_names_that_would_cost_files_are_refused(tmp_path, manifest, segmenter, segmenting):
+def test_folders_and_names_that_would_cost_files_are_refused(tmp_path, manifest, options, segmenting):
     before = (manifest.parent / "mask0.nii.gz").read_bytes()
     with pytest.raises(ManifestError, match="own folder"):
-        predict_masks(manifest, tmp_path / "cohort" / ".." / "cohort", segmenter=segmenter)
+        predict_masks(manifest, tmp_path / "cohort" / ".." / "cohort", options)
     other = tmp_path / "other" / "masks"
     other.mkdir(parents=True)
     with pytest.raises(ManifestError, match="other files"):
-        predict_masks(manifest, other.parent, segmenter=segmenter)
+        predict_masks(manifest, other.parent, options)
     change(manifest, patient_id=["../case0", *(f"case{number}" for number in range(1, 6))])
     with pytest.raises(ManifestError, match=r"^Line 2: patient_id names"):
-        predict_masks(manifest, tmp_path / "out", segmenter=segmenter)
+        predict_masks(manifest, tmp_path / "out", options)
     assert not segmenting.members
     assert (manifest.parent / "mask0.nii.gz").read_bytes() == before
 
@@ -262,18 +278,18 @@ def test_the_command_tells_dice_and_what_was_left_out(tmp_path, manifest, segmen
     assert "is not checked" in CliRunner().invoke(cli.app, [*arguments, "--device", "cpu"]).stdout
 
 
-def test_images_that_cannot_be_read_name_their_lines(tmp_path, manifest, segmenter, segmenting):
+def test_images_that_cannot_be_read_name_their_lines(tmp_path, manifest, options, segmenting):
     for number in (1, 4):
         (manifest.parent / f"image{number}.nii.gz").write_bytes(b"no image")
     with pytest.raises(ManifestError, match=r"^Line 3: .*\nLine 6: .*$"):
-        predict_masks(manifest, tmp_path / "out", segmenter=segmenter, device="cpu")
+        predict_masks(manifest, tmp_path / "out", options)
     assert len(segmenting.members) == 4
 
 
-def test_rows_without_a_label_are_segmented_and_stay_unlabelled(tmp_path, manifest, segmenter, segmenting):
+def test_rows_without_a_label_are_segmented_and_stay_unlabelled(tmp_path, manifest, options, segmenting):
     rows = read(manifest).drop(columns=["label_source", "metavir"])
     rows.to_csv(manifest, index=False)
-    masked = predict_masks(manifest, tmp_path / "out", segmenter=segmenter, device="cpu")
+    masked = predict_masks(manifest, tmp_path / "out", options)
     assert masked.cases == 6
     with pytest.raises(ManifestError, match="lacks the column"):
         read_manifest(masked.manifest)

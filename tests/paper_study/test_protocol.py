@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from pipeline import __main__ as cli
 from pipeline.case import LIVER, SPLEEN, OrganMask
 from pipeline.classification.slices import InputSpec
-from pipeline.cohort import predicted_masks
+from pipeline.cohort import cohort_segmenter
 from pipeline.cohort.manifest import DEFAULT_CUT_OFFS
 from pipeline.errors import ManifestError
 from pipeline.evaluation import figures as evaluation_figures
@@ -55,8 +55,8 @@ def segment_a_box(volume, model) -> OrganMask:
 @pytest.fixture(scope="module")
 def patched():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(predicted_masks, "segment", segment_a_box)
-        patch.setattr(predicted_masks, "Segmenter", lambda model, device, one_pass: model)
+        patch.setattr(cohort_segmenter, "segment", segment_a_box)
+        patch.setattr(cohort_segmenter, "Segmenter", lambda model, device, one_pass: model)
         patch.setattr(evaluation_measures, "DRAWS", 20)
         patch.setattr(evaluation_figures, "BAND_DRAWS", 20)
         yield patch
@@ -137,7 +137,7 @@ def test_a_second_run_trains_and_segments_nothing(study, patched):
     with pytest.MonkeyPatch.context() as patch:
         for name in ("train_classifier", "simulate"):
             patch.setattr(protocol, name, lambda *arguments, **named: pytest.fail("done before"))
-        patch.setattr(predicted_masks, "segment", lambda *arguments: pytest.fail("done before"))
+        patch.setattr(cohort_segmenter, "segment", lambda *arguments: pytest.fail("done before"))
         run_protocol(out, size=TINY, device="cpu")
     assert (out / "table.csv").read_bytes() == table
 
