@@ -21,10 +21,12 @@ def import_cirrmri600(
         imported = cirrmri600.import_cirrmri600(source, out, progress=case_by_case(progress, "Checking volumes"))
     typer.echo(imported.table.to_string(index=False))
     typer.echo(f"{imported.linked} files hard-linked, {imported.copied} copied, into {out}")
-    if imported.faults:
-        typer.echo(f"{len(imported.faults)} files are missing or wrong; their cases were left out:")
-        for fault in imported.faults:
-            typer.echo(f"  {fault}")
+    for faults, words in (
+        (imported.case_faults, "files are missing or wrong; their cases were left out:"),
+        (imported.table_faults, "faults in the tables of age and sex; no case was left out for them:"),
+    ):
+        if faults:
+            typer.echo("\n  ".join([f"{len(faults)} {words}", *faults]))
 
 
 def simulate(

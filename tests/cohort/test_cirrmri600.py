@@ -126,7 +126,7 @@ def test_cirrhotic_subjects_are_no_fibrosis_labels(imported):
 
 def test_each_faulty_file_has_its_line_and_the_table_counts_them(imported):
     _, result = imported
-    lines = "\n".join(result.faults)
+    lines = "\n".join(result.case_faults)
     for expected in (
         "train cirrhotic 5: the mask is missing",
         "train cirrhotic_0006: the image is damaged",
@@ -137,7 +137,8 @@ def test_each_faulty_file_has_its_line_and_the_table_counts_them(imported):
         "train cirrhotic_0011: the patient is in test too",
     ):
         assert expected in lines
-    assert len(result.faults) == 7
+    assert len(result.case_faults) == 7
+    assert result.table_faults == []
     table = result.table.set_index(["group", "split"])
     assert table.loc[("healthy", "train"), ["images", "imported", "published"]].tolist() == [55, 55, "55 or 56"]
     assert table.loc[("cirrhotic", "train"), ["images", "masks", "imported"]].tolist() == [9, 8, 2]
@@ -156,7 +157,42 @@ def test_files_are_links_and_a_copy_does_where_links_fail(imported, tree, tmp_pa
     add(small / "CirrMRI600+", 1, "healthy")
     copied = import_cirrmri600(small, tmp_path / "copy")
     assert (copied.linked, copied.copied) == (0, 2)
-    assert any("Healthy_demographics.csv: missing" in fault for fault in copied.faults)
+
+
+def write_tables(root: Path, *, ill: str, healthy: str) -> None:
+    (root / "T2_age_gender_evaluation.csv").write_text(ill)
+    (root / "Healthy_demographics.csv").write_text(healthy)
+
+
+def test_a_wrong_table_costs_no_case(tmp_path):
+    add(tmp_path / "data", 1, "healthy")
+    write_tables(tmp_path / "data", ill="ID,Age\n1,60\n", healthy="ID,Age,Gender\n1,330,2\n2,,3\n3,,\n")
+    result = import_cirrmri600(tmp_path / "data", tmp_path / "out")
+    assert result.table_faults == [
+        "T2_age_gender_evaluation.csv: lacks ID, Age or Gender, or is damaged; they stay empty for the cirrhotic.",
+        "Healthy_demographics.csv: the age of healthy 1 is no age; it stays empty.",
+        "Healthy_demographics.csv: the gender of healthy 2 is no gender; it stays empty.",
+    ]
+    assert result.case_faults == [
+        f"{CIRRHOTIC}/{split}_images: missing or empty." for split in ("test", "valid", "train")
+    ]
+    row = rows(tmp_path / "out" / "manifest.csv")["healthy_0001"]
+    assert (row["sex"], row["age"]) == ("male", "")
+
+
+def test_the_command_tells_left_out_cases_from_missing_tables(tmp_path):
+    for number, split in enumerate(("train", "valid", "test", "healthy"), 1):
+        add(tmp_path / "data", number, split)
+    done = CliRunner().invoke(app, ["import-cirrmri600", str(tmp_path / "data"), "-o", str(tmp_path / "out")])
+    assert done.stdout.splitlines()[-3:] == [
+        "2 faults in the tables of age and sex; no case was left out for them:",
+        "  T2_age_gender_evaluation.csv: missing; age and sex of the cirrhotic stay empty.",
+        "  Healthy_demographics.csv: missing; age and sex of the healthy stay empty.",
+    ]
+    assert "were left out" not in done.stdout
+    add(tmp_path / "data", 5)[1].unlink()
+    again = CliRunner().invoke(app, ["import-cirrmri600", str(tmp_path / "data"), "-o", str(tmp_path / "again")])
+    assert "1 files are missing or wrong; their cases were left out:\n  train cirrhotic 5: the mask" in again.stdout
 
 
 def test_the_command_prints_the_table_and_refuses_in_one_line(tmp_path):
