@@ -1,4 +1,4 @@
-"""Images of a cohort and the organ labels drawn on them: read in LPS, and refused where they do not lie on one grid."""
+"""Images of a cohort and their organ labels, read in LPS; labels on another grid than the image are refused."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pipeline.case import Source, Volume, view
 from pipeline.errors import ManifestError
 
 LARGEST_SHIFT_MM = 1.0
-"""Corners of image and mask may lie this far apart: rounding of the headers."""
+"""Largest distance of corresponding corners of image and mask, mm; headers are rounded."""
 
 
 def read_volume(image_file: Path) -> Volume:
-    """A cohort's image, in LPS, float32.
+    """Read an image of a cohort, in LPS, float32.
 
     Raises:
-        ManifestError: it is no 3-D image.
+        ManifestError: the file is not a 3-D image.
     """
     return Volume(_read_lps(image_file, sitk.sitkFloat32), Source("nifti", "training"))
 
 
 def read_labels(mask_file: Path, volume: Volume) -> sitk.Image:
-    """Organ labels of ``volume``, uint8, in LPS and on its grid.
+    """Read the organ labels of ``volume``, uint8, in LPS and on its grid.
 
     Raises:
-        ManifestError: they are no 3-D image, or lie on another grid.
+        ManifestError: the file is not a 3-D image, or lies on another grid.
     """
     labels = _read_lps(mask_file, sitk.sitkUInt8)
     if volume.image.GetSize() != labels.GetSize():
@@ -38,10 +38,10 @@ def read_labels(mask_file: Path, volume: Volume) -> sitk.Image:
 
 
 def read_labelled(case: str, image_file: Path, label_file: Path) -> tuple[Volume, sitk.Image]:
-    """Image and labels of one case of a data folder or manifest.
+    """Read image and labels of one case of a data folder or manifest.
 
     Raises:
-        ManifestError: as above, with the case's name before it.
+        ManifestError: as ``read_volume`` and ``read_labels``; the message begins with the case.
     """
     try:
         volume = read_volume(image_file)
@@ -51,10 +51,10 @@ def read_labelled(case: str, image_file: Path, label_file: Path) -> tuple[Volume
 
 
 def label_values(case: str, label_file: Path) -> set[int]:
-    """The values that a case's labels hold.
+    """Distinct values in the label file of a case.
 
     Raises:
-        ManifestError: they are no 3-D image; with the case's name before it.
+        ManifestError: the file is not a 3-D image; the message begins with the case.
     """
     try:
         return {int(value) for value in np.unique(view(_read_lps(label_file, sitk.sitkUInt8)))}
@@ -63,7 +63,7 @@ def label_values(case: str, label_file: Path) -> set[int]:
 
 
 def same_grid(a: sitk.Image, b: sitk.Image) -> bool:
-    """Whether two 3-D images have one size and their opposite corners lie at the same places."""
+    """Whether two 3-D images have the same size and their corners lie within ``LARGEST_SHIFT_MM`` of each other."""
     if a.GetSize() != b.GetSize():
         return False
     size = np.array(a.GetSize()) - 1

@@ -1,4 +1,4 @@
-"""Images and their labels, from nnU-Net's raw layout or a cohort manifest, and the split that came with them."""
+"""Images with labels for training, from nnU-Net's raw layout or a cohort manifest, and the split of these data."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from pipeline.cohort.manifest import SPLIT_NAMES, read_manifest
 from pipeline.errors import ManifestError
 
 SUFFIX = "_0000.nii.gz"
+"""End of an image's file name in nnU-Net's raw layout: channel 0."""
 SPLITS = "splits_final.json"
+"""nnU-Net's file of folds."""
 
 
 def find_cases(data: Path, *, without: Collection[str] = ()) -> dict[str, tuple[Path, Path]]:
     """Image and label file by case, sorted by case.
 
-    ``data`` is a folder with ``imagesTr`` and ``labelsTr`` (nnU-Net's raw layout; ``images`` and ``labels`` will do),
-    or a cohort manifest (CSV), whose rows with a ``split`` in ``without`` are left out; their files may lie elsewhere.
+    Args:
+        data: a folder with ``imagesTr`` and ``labelsTr`` (nnU-Net's raw layout) or ``images`` and ``labels``; or a
+            cohort manifest (CSV).
+        without: splits of the manifest to leave out; their files need not exist.
 
     Raises:
-        ManifestError: neither; a case without its label, named; a wrong row, as ``read_manifest`` says; or no row is
-            left.
+        ManifestError: ``data`` is neither; an image or label file is missing; a row of the manifest is wrong, as
+            ``read_manifest`` says; or no row is left.
     """
     cases = _from_manifest(data, without) if data.is_file() else _from_folder(data)
     missing = [case for case, files in cases.items() if not all(file.is_file() for file in files)]
@@ -33,7 +37,7 @@ def find_cases(data: Path, *, without: Collection[str] = ()) -> dict[str, tuple[
 
 
 def anatomies_of(data: Path) -> dict[str, str]:
-    """Source anatomy by case: ``source_anatomy`` of a manifest where it is given, else each case is its own."""
+    """Anatomy by case: ``source_anatomy`` in a manifest, if given; else the name of the case."""
     if not data.is_file():
         return {case: case for case in find_cases(data)}
     rows = _rows(data, absent=SPLIT_NAMES)
@@ -41,16 +45,16 @@ def anatomies_of(data: Path) -> dict[str, str]:
 
 
 def own_folds(data: Path, cases: Collection[str]) -> list[list[str]]:
-    """The cases that each fold of the data's own split holds out, sorted; an empty list where the data have none.
+    """Cases that each fold of the data's own split holds out, sorted; an empty list if the data have no split.
 
     A folder's split is ``splits_final.json`` beside its images, as nnU-Net and ``import-cirrmri600`` write it; a
     manifest's is one fold, the rows whose ``split`` is ``valid``.
 
     Args:
-        cases: all that there are to train on; each fold trains on those that it does not hold out.
+        cases: all cases to train on; each fold trains on those that it does not hold out.
 
     Raises:
-        ManifestError: ``splits_final.json`` is damaged or divides other cases.
+        ManifestError: ``splits_final.json`` is damaged or lists other cases.
     """
     if data.is_file():
         rows = _rows(data, absent=SPLIT_NAMES)
@@ -71,7 +75,7 @@ def own_folds(data: Path, cases: Collection[str]) -> list[list[str]]:
 
 
 def _fold_fault(train: list[str], held_out: list[str], cases: Collection[str]) -> str:
-    """What is wrong with a fold that must hold each case once; empty where nothing is."""
+    """Why a fold does not contain each case exactly once; empty where it does."""
     named = [*train, *held_out]
     if unknown := sorted(set(named) - set(cases)):
         return f"names cases that are not there ({', '.join(unknown[:5])})"

@@ -1,4 +1,8 @@
-"""Which members of a model may read a case: never one that was trained on it, or on the anatomy that it comes from."""
+"""Prevention of leakage: which members of a model may predict a case of a cohort.
+
+A member of an ensemble has seen the cases and anatomies of its training folds; its predictions for these, or for
+another case of the same anatomy, say nothing about new patients. Only members that have seen neither may predict.
+"""
 
 from __future__ import annotations
 
@@ -12,37 +16,38 @@ from pipeline.errors import ModelError
 
 @dataclass(frozen=True)
 class OutOfFoldMembers:
-    """What the members of one model were trained on, as far as it is known."""
+    """A model and what each of its members has seen in training, as far as the model says."""
 
     model: ModelFolder
     seen: Mapping[str, frozenset[str]]
-    """By member: cases and anatomies."""
+    """Names of cases and anatomies that a member was trained on, by member."""
     cases_known: bool
-    """Whether the model says which cases its members have seen; else all of its members read everything."""
+    """Whether the model lists the cases of its training; if not, leakage cannot be checked and all members predict."""
     anatomies_known: bool
-    """Whether the model itself names its anatomies; else only those are known that the manifest gives its cases."""
+    """Whether the model lists the anatomies of its training; if not, only those that the manifest gives its cases."""
 
     def of(self, names: Collection[str]) -> ModelFolder | None:
-        """The model with the members that have seen none of ``names``; None where all of them have."""
+        """The model with the members that have seen none of ``names`` (cases or anatomies); None if there are none."""
         members = tuple(member for member in self.model.members if not self.seen[member] & set(names))
         return replace(self.model, members=members) if members else None
 
     def in_words(self, chosen: ModelFolder) -> str:
-        """``ensemble``, or the members that read."""
+        """``ensemble`` if ``chosen`` has all members of the model, else their names, such as ``fold0+fold2``."""
         return "ensemble" if len(chosen.members) == len(self.model.info["members"]) else "+".join(chosen.members)
 
 
 def out_of_fold_members(model: ModelFolder, anatomy_of: Mapping[str, str]) -> OutOfFoldMembers:
-    """Gather what a model's members have seen from ``folds.json``, ``model.json`` and a manifest.
+    """Derive what each member of a model has seen from ``folds.json``, ``model.json`` and a manifest.
 
-    A member has seen each case that ``folds.json`` names for the others and not for itself, and every anatomy of such
-    a case. A model without ``folds.json``, or with a single fold in it, does not name the cases of its training.
+    ``folds.json`` lists the cases that each member held out, so a member has seen those of the other members but its
+    own, and every anatomy of such a case. ``unseen_anatomies`` in ``model.json`` is read the same way. A model without
+    ``folds.json``, or with a single fold in it, does not list the cases of its training.
 
     Args:
-        anatomy_of: source anatomy by case, of all rows of the manifest.
+        anatomy_of: anatomy by case, for all rows of the manifest.
 
     Raises:
-        ModelError: what the model says of its training is damaged.
+        ModelError: ``folds.json`` or ``unseen_anatomies`` is damaged.
     """
     cases = {member: frozenset(names) for member, names in read_folds(model.folder).items()}
     try:

@@ -1,4 +1,4 @@
-"""Answers kept on disk by what they came from, so that an interrupted run goes on and a stale one is never used."""
+"""A cache of results on disk, addressed by their inputs: a run can be resumed, and no outdated result is used."""
 
 from __future__ import annotations
 
@@ -13,30 +13,34 @@ from models.registry import ModelFolder
 from pipeline import __version__
 
 FORMAT = 2
-"""Of the answers that are kept: counted up whenever the same files and models would now be answered otherwise."""
+"""Version of the results; increment it when the code would give another result for the same files and models."""
 
 
 @dataclass(frozen=True)
 class ResultCache:
-    """A folder of answers, one JSON file each."""
+    """A folder with one JSON file per result, named by the digest of its inputs."""
 
     folder: Path
 
     def of(self, key: Sequence[object], compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The answer stored under ``key``, or ``compute()``, stored in one move."""
+        """The stored result, or that of ``compute()``, which is then stored; atomic.
+
+        Args:
+            key: everything the result depends on, as JSON values.
+        """
         file = self.folder / f"{digest(key)}.json"
         if file.is_file():
             return json.loads(file.read_text(encoding="utf-8"))
-        answer = compute()
-        write_text(file, json.dumps(answer))
-        return answer
+        result = compute()
+        write_text(file, json.dumps(result))
+        return result
 
 
 def digest(content: object) -> str:
-    """Of anything that JSON can hold, and of the software and ``FORMAT`` that answer."""
+    """24 hexadecimal digits over JSON values, the version of this software and ``FORMAT``."""
     return json_sha256([FORMAT, __version__, content])[:24]
 
 
 def fingerprint(model: ModelFolder) -> str:
-    """Changes with the weights of the chosen members and with everything that ``model.json`` says."""
+    """Digest of the weights of the chosen members and of all that ``model.json`` says."""
     return digest([model.sha256, model.members, model.info])

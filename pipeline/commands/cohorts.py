@@ -14,7 +14,7 @@ def import_cirrmri600(
     source: Annotated[Path, typer.Argument(metavar="DIR", help="The unpacked CirrMRI600+.")],
     out: Out,
 ) -> None:
-    """Bring the T2 part of CirrMRI600+ into nnU-Net's layout and a manifest, published splits kept."""
+    """Import the T2 part of CirrMRI600+ as nnU-Net raw data with a manifest; published splits are kept."""
     with faults_in_one_line(), progress_bar() as progress:
         from pipeline.cohort import cirrmri600
 
@@ -80,7 +80,7 @@ def predict_masks(
     ] = False,
     device: Device = "auto",
 ) -> None:
-    """Write a cohort anew with a segmenter's masks in place of its own; an interrupted run goes on."""
+    """Write a copy of a cohort with masks by a segmenter; an interrupted run can be resumed."""
     with faults_in_one_line(), progress_bar() as progress:
         from pipeline.cohort.cohort_segmenter import MaskOptions
         from pipeline.cohort.predicted_masks import predict_masks as predict
@@ -92,7 +92,7 @@ def predict_masks(
         average, worst = masked.dice.mean(), masked.dice.min()
         typer.echo(f"Liver Dice of {len(masked.dice)} cases: mean {average:.3f}, worst {worst:.3f}")
     if not masked.cases_known:
-        typer.echo(f"{segmenter} does not say which cases it was trained on: that these are unseen is not checked.")
+        typer.echo(f"{segmenter} does not list the cases of its training; leakage is not checked.")
     for reason, count in masked.left_out["reason"].value_counts().items():
         typer.echo(f"{count} left out: {reason}")
 

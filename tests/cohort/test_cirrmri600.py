@@ -32,7 +32,7 @@ def write(file: Path, *, mask: bool = False, size: int = 6, spacing: float = 1.5
 
 
 def add(root: Path, number: int, split: str = "train") -> tuple[Path, Path]:
-    """A sound case; the healthy have no split."""
+    """Write a usable case; the healthy have no split."""
     folder, names = (HEALTHY, "T2") if split == "healthy" else (CIRRHOTIC, split)
     image = root / folder / f"{names}_images" / f"{number}.nii.gz"
     mask = root / folder / f"{names}_masks" / f"{number}.nii.gz"
@@ -43,7 +43,7 @@ def add(root: Path, number: int, split: str = "train") -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory) -> Path:
-    """Sound: cirrhotic 1, 2 (train), 3 (valid), 4 (test), 55 healthy of which 1 to 4 collide; 5 to 11 are faulty."""
+    """Usable: cirrhotic 1, 2 (train), 3 (valid), 4 (test), 55 healthy of which 1 to 4 collide; 5 to 11 are faulty."""
     root = tmp_path_factory.mktemp("CirrMRI600plus")
     for number, split in ((1, "train"), (2, "train"), (3, "valid"), (4, "test")):
         add(root, number, split)
@@ -76,7 +76,7 @@ def rows(file: Path) -> dict[str, dict[str, str]]:
         return {row["patient_id"]: row for row in csv.DictReader(lines)}
 
 
-def test_sound_cases_lie_in_nnunets_layout_and_colliding_ids_stay_apart(imported):
+def test_usable_cases_lie_in_nnunets_layout_and_colliding_ids_stay_apart(imported):
     out, _ = imported
     cases = find_cases(out)
     assert len(cases) == 3 + 55
@@ -98,7 +98,7 @@ def test_published_splits_are_kept_and_no_patient_is_in_two(imported):
     assert {row["split"] for row in test.values()} == {"test"}
 
 
-def test_each_healthy_subject_is_unknown_to_one_member(imported):
+def test_each_healthy_subject_is_unseen_by_one_member(imported):
     out, _ = imported
     held_out = [fold["val"][1:] for fold in json.loads((out / "splits_final.json").read_text())]
     assert sorted(chain(*held_out)) == [name for name in sorted(rows(out / "manifest.csv")) if "healthy" in name]
@@ -180,7 +180,7 @@ def test_a_wrong_table_costs_no_case(tmp_path):
     assert (row["sex"], row["age"]) == ("male", "")
 
 
-def test_the_command_tells_left_out_cases_from_missing_tables(tmp_path):
+def test_the_command_reports_left_out_cases_and_missing_tables_apart(tmp_path):
     for number, split in enumerate(("train", "valid", "test", "healthy"), 1):
         add(tmp_path / "data", number, split)
     done = CliRunner().invoke(app, ["import-cirrmri600", str(tmp_path / "data"), "-o", str(tmp_path / "out")])

@@ -83,7 +83,7 @@ def test_what_is_no_manifest_is_refused(tmp_path, text):
         read_manifest(path)
 
 
-def test_cohort_json_tells_a_simulation(tmp_path):
+def test_cohort_json_marks_a_simulation(tmp_path):
     path = write(tmp_path, "p1,i.nii,m.nii,5,TE,,lsm,,")
     assert not read_manifest(path).simulated
     (tmp_path / "cohort.json").write_text(json.dumps({"simulated": True, "description": "Drawn."}))
@@ -102,7 +102,7 @@ def test_cohort_json_tells_a_simulation(tmp_path):
         (",,F1,histology", False, "METAVIR >= F2"),
     ],
 )
-def test_cut_offs_move_the_label_and_are_said_in_words(tmp_path, cells, advanced, words):
+def test_cut_offs_move_the_label_and_its_description(tmp_path, cells, advanced, words):
     cohort = read_manifest(write(tmp_path, f"p1,i.nii,m.nii,{cells},,"), cut_offs=CutOffs(8.2, "F2"))
     assert cohort.rows.label.tolist() == [advanced]
     assert cohort.positive_class == words

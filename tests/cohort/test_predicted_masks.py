@@ -1,4 +1,4 @@
-"""Predicted masks: by whom, kept or made anew, what is left out, and a cohort that others can read."""
+"""Predicted masks: by which members, resumed runs, cases left out, and a cohort that other commands can read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MEMBERS = ("fold0", "fold1", "fold2")
 
 
 class Segmenting:
-    """``segment`` that takes what is bright for liver, and remembers who was asked for what."""
+    """``segment`` by a threshold; records the members of each call."""
 
     def __init__(self) -> None:
         self.members: list[tuple[str, ...]] = []
@@ -141,7 +141,7 @@ def test_a_finished_case_has_a_record_that_earlier_versions_wrote_as_well(tmp_pa
     assert (second["score"], second["problem"]) == (None, "No liver was found.")
 
 
-def test_a_changed_true_mask_is_compared_anew_without_segmenting(tmp_path, manifest, options, segmenting):
+def test_a_changed_true_mask_is_compared_again_without_segmenting(tmp_path, manifest, options, segmenting):
     predict_masks(manifest, tmp_path / "out", options)
     half = np.zeros((6, 24, 24), np.uint8)
     half[1:5, 6:12, 5:16] = LIVER
@@ -207,7 +207,7 @@ def test_the_new_cohort_can_be_read_and_lies_on_the_files_own_grid(tmp_path, opt
     assert labels[0, 0, 0] == SPLEEN
 
 
-def test_the_score_is_of_the_true_overlap_and_the_truth_is_carried_on(tmp_path, manifest, options, segmenting):
+def test_the_score_is_of_the_true_overlap_and_the_truth_keeps_its_columns(tmp_path, manifest, options, segmenting):
     segmenting.score = 1
     small = np.zeros((6, 24, 24), np.uint8)
     small[1:5, 6:18, 5:8] = LIVER
@@ -265,7 +265,7 @@ def test_folders_and_names_that_would_cost_files_are_refused(tmp_path, manifest,
     assert (manifest.parent / "mask0.nii.gz").read_bytes() == before
 
 
-def test_the_command_tells_dice_and_what_was_left_out(tmp_path, manifest, segmenter, segmenting):
+def test_the_command_prints_dice_and_the_reasons_for_cases_left_out(tmp_path, manifest, segmenter, segmenting):
     segmenting.refused = {6}
     arguments = ["predict-masks", str(manifest), "-o", str(tmp_path / "out"), "--segmenter", segmenter]
     result = CliRunner().invoke(cli.app, [*arguments, "--device", "cpu"])
