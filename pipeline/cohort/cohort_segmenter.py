@@ -124,7 +124,7 @@ class CohortSegmenter:
         record = self._segment_once(case, image, key, model)
         if record.problem:
             return CaseMask(case, truth, reason=record.problem)
-        member = self.trained.in_words(model)
+        member = self.trained.describe(model)
         if truth is None:
             return CaseMask(case, None, member, record.score)
         mask = self.mask_file(case)
@@ -138,7 +138,7 @@ class CohortSegmenter:
 
     def members_for(self, case: str, anatomy: str) -> ModelFolder | None:
         """Choose the members for a case; None where all of them have seen it or its anatomy."""
-        unseen = self.trained.of((case, anatomy))
+        unseen = self.trained.unseen_members((case, anatomy))
         if unseen is None or self.options.members == "all":
             return unseen
         number = int.from_bytes(hashlib.sha256(case.encode()).digest()[:8])

@@ -26,12 +26,12 @@ class OutOfFoldMembers:
     anatomies_known: bool
     """Whether the model lists the anatomies of its training; if not, only those that the manifest gives its cases."""
 
-    def of(self, names: Collection[str]) -> ModelFolder | None:
+    def unseen_members(self, names: Collection[str]) -> ModelFolder | None:
         """The model with the members that have seen none of ``names`` (cases or anatomies); None if there are none."""
         members = tuple(member for member in self.model.members if not self.seen[member] & set(names))
         return replace(self.model, members=members) if members else None
 
-    def in_words(self, chosen: ModelFolder) -> str:
+    def describe(self, chosen: ModelFolder) -> str:
         """``ensemble`` if ``chosen`` has all members of the model, else their names, such as ``fold0+fold2``."""
         return "ensemble" if len(chosen.members) == len(self.model.info["members"]) else "+".join(chosen.members)
 
@@ -39,8 +39,8 @@ class OutOfFoldMembers:
 def out_of_fold_members(model: ModelFolder, anatomy_of: Mapping[str, str]) -> OutOfFoldMembers:
     """Derive what each member of a model has seen from ``folds.json``, ``model.json`` and a manifest.
 
-    ``folds.json`` lists the cases that each member held out, so a member has seen those of the other members but its
-    own, and every anatomy of such a case. ``unseen_anatomies`` in ``model.json`` is read the same way. A model without
+    ``folds.json`` lists the cases that each member held out. A member has seen all cases in it but those, and every
+    anatomy of a case that it has seen. ``unseen_anatomies`` in ``model.json`` is read the same way. A model without
     ``folds.json``, or with a single fold in it, does not list the cases of its training.
 
     Args:

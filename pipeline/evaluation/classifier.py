@@ -155,7 +155,7 @@ def statements(
             said.append(f"{name}: {note}")
         if (trained_for := info.get("positive_class")) != cohort.positive_class:
             said.append(f"{name} was trained for {trained_for} and is judged here by {cohort.positive_class}.")
-        alone = ~table[f"read_by:{name}"].isin([readers.in_words(readers.model), ""])
+        alone = ~table[f"read_by:{name}"].isin([readers.describe(readers.model), ""])
         if alone.any():
             said.append(
                 f"{name}: {alone.sum()} of {len(table)} cases were read out of fold, by members that have seen neither "

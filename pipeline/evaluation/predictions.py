@@ -126,10 +126,10 @@ def read_case(case: Case) -> dict[str, Any]:
     if true_mask and Path(true_mask).resolve() != Path(case.row["mask"]).resolve():  # else it would be its own judge
         row |= case.overlap(Path(true_mask))
     for name, readers in case.bench.classifiers.items():
-        model = readers.of(case.names)
+        model = readers.unseen_members(case.names)
         answer = {"problem": SEEN} if model is None else case.reading(model)
         row[f"probability:{name}"] = answer.get("probability", np.nan)
         row[f"advanced:{name}"] = answer.get("advanced")
-        row[f"read_by:{name}"] = readers.in_words(model) if model and "problem" not in answer else ""
+        row[f"read_by:{name}"] = readers.describe(model) if model and "problem" not in answer else ""
         row[f"problem:{name}"] = answer.get("problem", "")
     return row

@@ -45,7 +45,7 @@ def evaluate_segmenter(
     folder = registry.find(model, "segmenter")
     found, anatomy_of = find_cases(data), anatomies_of(data)
     readers = out_of_fold_members(folder, anatomy_of)
-    chosen_for = {case: readers.of({case, anatomy_of[case]}) for case in found}
+    chosen_for = {case: readers.unseen_members({case, anatomy_of[case]}) for case in found}
     cases = {case: model for case, model in chosen_for.items() if model is not None}
     if not cases:
         raise ManifestError("Every member of the segmenter has seen every case; name other data.")

@@ -23,16 +23,16 @@ def model_in(folder, folds=None, members=MEMBERS, **info) -> ModelFolder:
 def test_a_case_that_every_member_was_trained_on_has_no_unseen_member(tmp_path):
     folds = {"fold0": ["a"], "fold1": ["b"], "fold2": ["c"], SEEN_BY_ALL: ["d"]}
     members = out_of_fold_members(model_in(tmp_path, folds), {})
-    assert members.of(("d",)) is None
-    assert members.of(("b",)).members == ("fold1",)
-    assert members.of(("new",)).members == MEMBERS
+    assert members.unseen_members(("d",)) is None
+    assert members.unseen_members(("b",)).members == ("fold1",)
+    assert members.unseen_members(("new",)).members == MEMBERS
 
 
 def test_the_members_are_named_unless_they_are_all_of_the_model(tmp_path):
     model = model_in(tmp_path)
     members = out_of_fold_members(model, {})
-    assert members.in_words(model) == "ensemble"
-    assert members.in_words(model_in(tmp_path, members=("fold0", "fold2"))) == "fold0+fold2"
+    assert members.describe(model) == "ensemble"
+    assert members.describe(model_in(tmp_path, members=("fold0", "fold2"))) == "fold0+fold2"
 
 
 def test_one_fold_does_not_tell_which_cases_were_trained_on(tmp_path):

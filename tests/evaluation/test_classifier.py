@@ -86,9 +86,9 @@ def test_no_member_reads_what_it_has_seen(tmp_path):
     info = {"members": ["fold0", "fold1"], "unseen_anatomies": {"fold0": ["a0"], "fold1": ["a1", "a9"]}}
     readers = out_of_fold_members(model_folder(tmp_path, info), {})
     expected = {("case0", "a0"): ("fold0",), ("new", "a1"): ("fold1",), ("new", "new"): ("fold0", "fold1")}
-    assert {names: readers.of(names).members for names in expected} == expected  # type: ignore[union-attr]
-    assert readers.of(("case0", "a1")) is None  # one has seen the case, the other the anatomy
-    assert readers.of(("case2", "a0")) is None
+    assert {names: readers.unseen_members(names).members for names in expected} == expected  # type: ignore[union-attr]
+    assert readers.unseen_members(("case0", "a1")) is None  # one has seen the case, the other the anatomy
+    assert readers.unseen_members(("case2", "a0")) is None
 
 
 def test_anatomies_are_also_known_from_the_manifest_of_the_training(tmp_path):
@@ -96,15 +96,15 @@ def test_anatomies_are_also_known_from_the_manifest_of_the_training(tmp_path):
     readers = out_of_fold_members(
         model_folder(tmp_path, {}), {"case0": "a0", "case1": "a1", "case2": "a1", "case3": "a3"}
     )
-    assert readers.of(("new", "a0")).members == ("fold0",)  # type: ignore[union-attr]
-    assert readers.of(("new", "a1")) is None  # cases of it stand on both sides
+    assert readers.unseen_members(("new", "a0")).members == ("fold0",)  # type: ignore[union-attr]
+    assert readers.unseen_members(("new", "a1")) is None  # cases of it stand on both sides
     assert readers.cases_known
     assert not readers.anatomies_known
 
 
 def test_a_model_that_says_nothing_is_read_by_all_and_reported(tmp_path):
     readers = out_of_fold_members(model_folder(tmp_path, {}), {})
-    assert readers.of(("case0",)).members == ("fold0", "fold1")  # type: ignore[union-attr]
+    assert readers.unseen_members(("case0",)).members == ("fold0", "fold1")  # type: ignore[union-attr]
     assert not readers.cases_known
 
 

@@ -115,7 +115,7 @@ def measure_corruptions(
     readers = out_of_fold_members(folder, anatomy_of)
     if not readers.cases_known:
         raise ModelError("The segmenter has no folds.json that says which cases its members have not seen.")
-    unseen = {case: chosen for case in files if (chosen := readers.of({case, anatomy_of[case]}))}
+    unseen = {case: chosen for case in files if (chosen := readers.unseen_members({case, anatomy_of[case]}))}
     if not unseen:
         raise ManifestError("Every member of the segmenter has seen every case; name other data.")
     weights = {member: registry.find(folder.folder / member, "segmenter").sha256[:12] for member in folder.members}

@@ -249,8 +249,8 @@ def test_a_single_member_is_trained_and_the_other_folds_are_still_known(trained,
     assert sorted(unseen["fold0"] + unseen["fold1"]) == [f"case{i}" for i in range(8)]
     assert sorted(measured.out_of_fold.patient_id) == sorted(unseen["fold0"])
     readers = out_of_fold_members(model, {})
-    assert readers.of((unseen["fold1"][0],)) is None
-    assert readers.of((unseen["fold0"][0],)) is not None
+    assert readers.unseen_members((unseen["fold1"][0],)) is None
+    assert readers.unseen_members((unseen["fold0"][0],)) is not None
 
 
 @pytest.fixture(scope="module")

@@ -65,8 +65,8 @@ def test_training_leaves_a_model_that_the_app_loads(trained, data):
     folds = json.loads((trained / "folds.json").read_text())
     assert folds == {"fold0": ["case1"], "fold1": ["case3"], "seen by all": ["case0", "case2"]}
     for case in ("case0", "case2"):
-        assert out_of_fold_members(model, {}).of({case}) is None
-    assert out_of_fold_members(model, {}).of({"case1"}).members == ("fold0",)
+        assert out_of_fold_members(model, {}).unseen_members({case}) is None
+    assert out_of_fold_members(model, {}).unseen_members({"case1"}).members == ("fold0",)
     loaded = Segmenter(model, torch.device("cpu"))
     assert loaded.predictor.configuration_manager.patch_size
     image = sitk.ReadImage(data / "imagesTr" / "case0_0000.nii.gz", sitk.sitkFloat32)
