@@ -19,7 +19,7 @@ from models.registry import ModelFolder
 from pipeline.case import LIVER, OrganMask, view
 from pipeline.cohort.images import read_labels, read_volume
 from pipeline.cohort.out_of_fold import OutOfFoldMembers
-from pipeline.cohort.result_cache import ResultCache, digest, fingerprint
+from pipeline.cohort.result_cache import ResultCache, digest, model_fingerprint
 from pipeline.errors import SegmentationError
 from pipeline.segmentation import Segmenter, segment
 from pipeline.statistics.overlap import MEASURES, compare
@@ -120,7 +120,7 @@ class CohortSegmenter:
         if model is None:
             return CaseMask(case, truth, reason=SEEN)
         image_sha, one_pass = file_sha256(image), self.options.one_pass
-        key = digest([image_sha, fingerprint(model), settings_sha256(model, one_pass), one_pass])
+        key = digest([image_sha, model_fingerprint(model), settings_sha256(model, one_pass), one_pass])
         record = self._segment_once(case, image, key, model)
         if record.problem:
             return CaseMask(case, truth, reason=record.problem)

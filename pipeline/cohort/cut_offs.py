@@ -36,7 +36,7 @@ class CutOffs:
             return row.metavir >= self.metavir
         return row.label_source == "lsm" and row.lsm_kpa is not None and row.lsm_kpa > self.lsm_kpa
 
-    def in_words(self, sources: Collection[str]) -> str:
+    def describe(self, sources: Collection[str]) -> str:
         """Describe the positive class of a cohort whose labels come from ``sources`` (``label_source`` values)."""
         lsm, metavir = f"LSM > {self.lsm_kpa:g} kPa", f"METAVIR >= {self.metavir}"
         if "histology" not in sources:

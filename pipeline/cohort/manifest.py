@@ -54,7 +54,7 @@ class Cohort:
     @property
     def positive_class(self) -> str:
         """Description of the label ``True``, such as ``LSM > 12 kPa``."""
-        return self.cut_offs.in_words(set(self.rows.label_source))
+        return self.cut_offs.describe(set(self.rows.label_source))
 
 
 def read_manifest(

@@ -41,6 +41,6 @@ def digest(content: object) -> str:
     return json_sha256([FORMAT, __version__, content])[:24]
 
 
-def fingerprint(model: ModelFolder) -> str:
+def model_fingerprint(model: ModelFolder) -> str:
     """Digest of the weights of the chosen members and of all that ``model.json`` says."""
     return digest([model.sha256, model.members, model.info])

@@ -21,7 +21,7 @@ from pipeline.classification.slices import CaseSlices, InputSpec, take_slices
 from pipeline.cohort.images import read_labels, read_volume
 from pipeline.cohort.manifest import line_of
 from pipeline.cohort.out_of_fold import OutOfFoldMembers
-from pipeline.cohort.result_cache import ResultCache, fingerprint
+from pipeline.cohort.result_cache import ResultCache, model_fingerprint
 from pipeline.errors import ManifestError, SegmentationError
 from pipeline.statistics.overlap import MEASURES, compare
 
@@ -41,7 +41,7 @@ class Bench:
     loaded: dict[str, Classifier] = field(default_factory=dict)
 
     def classifier(self, model: ModelFolder) -> Classifier:
-        key = fingerprint(model)
+        key = model_fingerprint(model)
         if key not in self.loaded:
             self.loaded[key] = Classifier(model, self.device)
         return self.loaded[key]
@@ -92,7 +92,7 @@ class Case:
                 return {"problem": str(error)}
             return {"probability": probability, "advanced": probability >= classifier.threshold}
 
-        return self.bench.memory.of(["reading", *self.files_key, fingerprint(model)], compute)
+        return self.bench.memory.of(["reading", *self.files_key, model_fingerprint(model)], compute)
 
 
 def read_cases(rows: pd.DataFrame, bench: Bench, progress: Callable[[int, int], None]) -> pd.DataFrame:

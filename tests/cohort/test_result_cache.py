@@ -8,7 +8,7 @@ import pytest
 
 from models.registry import ModelFolder
 from pipeline.cohort import result_cache
-from pipeline.cohort.result_cache import ResultCache, digest, fingerprint
+from pipeline.cohort.result_cache import ResultCache, digest, model_fingerprint
 
 
 def test_a_result_is_computed_once_per_key(tmp_path):
@@ -55,5 +55,5 @@ def test_the_fingerprint_covers_members_weights_and_description(tmp_path):
         replace(model, info=info | {"threshold": 0.4}),
         replace(model, info=info | {"sha256": info["sha256"] | {"fold0/m.safetensors": "c"}}),
     ]
-    assert len({fingerprint(model), *map(fingerprint, others)}) == 4
-    assert fingerprint(replace(model, name="renamed", folder=tmp_path / "moved")) == fingerprint(model)
+    assert len({model_fingerprint(model), *map(model_fingerprint, others)}) == 4
+    assert model_fingerprint(replace(model, name="renamed", folder=tmp_path / "moved")) == model_fingerprint(model)
