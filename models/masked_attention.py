@@ -9,7 +9,7 @@ mask of ones: that is the network of the direct, unmasked approach.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import timm
 import torch
@@ -17,20 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.errors import ModelError, SegmentationError
-
-MaskUse = Literal["attention", "none", "mask_only", "background_only", "background_only_without_spleen"]
-"""``attention``: the method. ``none``: no mask at all. The others are ablations: what the outline alone tells, what
-everything but the liver tells, and the same without the half of the crop where the spleen lies. A large spleen is a
-sign of fibrosis; what is left without it can only come from the scanner, the site or the outline of the liver."""
-
-BACKBONES: dict[str, tuple[str, tuple[int, ...]]] = {
-    "resnet18": ("resnet18", (1, 2, 3)),
-    "resnet50": ("resnet50", (1, 2, 3)),
-    "densenet121": ("densenet121", (1, 2, 3)),
-    "swin_tiny": ("swin_tiny_patch4_window7_224", (0, 1, 2)),
-}
-"""Our name -> timm's name and the stages kept. The last stage is left out: texture sits in the earlier ones, and the
-heat map's cells stay at 16 pixels instead of 32."""
+from models.network_names import BACKBONES, MaskUse
 
 
 class MaskedAttention(nn.Module):

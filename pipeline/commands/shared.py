@@ -32,6 +32,15 @@ OUT = typer.Option("--out", "-o", help="Folder to write into.", callback=_folder
 Out = Annotated[Path, OUT]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal results.")]
+Fold = Annotated[
+    int | None, typer.Option(help="Train this fold only, from 0; gather all by the command without --fold.")
+]
+Resume = Annotated[bool, typer.Option(help="Resume from the last checkpoint.")]
+Licence = Annotated[str, typer.Option(help="Licence of the weights, from their data.")]
+LsmCut = Annotated[float, typer.Option(help="Liver stiffness in kPa above which fibrosis counts as advanced.")]
+MetavirCut = Annotated[
+    str, typer.Option(help="METAVIR stage from which fibrosis counts as advanced, where there is histology.")
+]
 
 
 @contextlib.contextmanager

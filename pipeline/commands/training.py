@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 
 import typer
 
-from pipeline.commands.shared import Device, Out, Seed, faults_in_one_line, log_shown
-
-Backbone = Literal["resnet18", "resnet50", "densenet121", "swin_tiny"]
-MaskUse = Literal["attention", "none", "mask-only", "background-only", "background-only-without-spleen"]
-"""As in ``models.masked_attention``, which would load torch."""
-Labels = Literal["cohort", "shuffled", "site"]
+from models.network_names import BACKBONES, MaskUse
+from pipeline.commands.shared import (
+    Device,
+    Fold,
+    Licence,
+    LsmCut,
+    MetavirCut,
+    Out,
+    Resume,
+    Seed,
+    faults_in_one_line,
+    log_shown,
+)
+from pipeline.thresholds import ADVANCED_LSM_ABOVE_KPA, ADVANCED_METAVIR_FROM
+from pipeline.training.classifier.settings import Labels, Settings, TrainingOptions
 
 
 def train_segmenter(
@@ -70,70 +79,90 @@ def evaluate_segmenter(
     typer.echo(table.round(3).to_string(index=False))
 
 
+if TYPE_CHECKING:
+    BackboneName = str
+    MaskName = str
+else:  # typer offers the values of a Literal; type checkers take none that is computed
+    BackboneName = Literal[tuple(BACKBONES)]
+    MaskName = Literal[tuple(name.replace("_", "-") for name in get_args(MaskUse))]
+
+Backbone = Annotated[BackboneName, typer.Option(help="Backbone network.")]
+Mask = Annotated[
+    MaskName, typer.Option(help="Use of the liver mask; none is the unmasked baseline, the others test for leaks.")
+]
+Folds = Annotated[int, typer.Option(help="Folds by source anatomy, one ensemble member each.", min=2)]
+Members = Annotated[int | None, typer.Option(help="Train the first folds only, this many (default: all).", min=1)]
+Epochs = Annotated[int, typer.Option(help="Passes over the cohort, at most.", min=1)]
+Patience = Annotated[
+    int | None,
+    typer.Option(help="Stop after this many epochs without a better inner fold (default: train all epochs).", min=1),
+]
+Work = Annotated[
+    Path | None, typer.Option(help="Folder of slices and checkpoints (default: beside the model, .work appended).")
+]
+Pretrained = Annotated[
+    str, typer.Option(help="Initial weights: imagenet (timm's) or a .safetensors file of timm's (default: random).")
+]
+LearntLabels = Annotated[
+    Labels, typer.Option(help="What to learn; shuffled (AUC near 0.5) and site (the scanner) test for leaks.")
+]
+Sensitivity = Annotated[
+    float | None,
+    typer.Option(
+        help="Target sensitivity of the operating point (default: maximise Youden's index).", min=0.01, max=1.0
+    ),
+]
+
+
 def train_classifier(
     manifest: Annotated[Path, typer.Argument(help="Cohort manifest (CSV).")],
     out: Out,
-    backbone: Annotated[Backbone, typer.Option(help="Network that reads the slices.")] = "resnet18",
-    mask: Annotated[
-        MaskUse,
-        typer.Option(help="How the liver mask enters; none is the unmasked baseline, the others test for leaks."),
-    ] = "attention",
-    folds: Annotated[int, typer.Option(help="Members of the ensemble, split by source anatomy.", min=2)] = 3,
-    fold: Annotated[
-        int | None, typer.Option(help="Train this fold only, from 0; gather all by the command without --fold.")
-    ] = None,
-    members: Annotated[int | None, typer.Option(help="Train the first so many folds only; else all.", min=1)] = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the cohort, at most.", min=1)] = 24,
-    patience: Annotated[
-        int | None, typer.Option(help="Stop after so many epochs without a better inner fold; else train all.", min=1)
-    ] = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
-    work: Annotated[
-        Path | None,
-        typer.Option(help="Folder of slices and checkpoints; beside the model, ending in .work, by default."),
-    ] = None,
-    pretrained: Annotated[
-        str, typer.Option(help="First weights: imagenet (timm's) or a .safetensors file of timm's; else random.")
-    ] = "",
-    labels: Annotated[
-        Labels, typer.Option(help="What to learn; shuffled (AUC near 0.5) and site (the scanner) test for leaks.")
-    ] = "cohort",
-    sensitivity: Annotated[
-        float | None, typer.Option(help="Wished of the operating point; else Youden's index.", min=0.01, max=1.0)
-    ] = None,
-    licence: Annotated[str, typer.Option(help="Of the weights, from their data.")] = "unknown",
-    lsm_cut: Annotated[float, typer.Option(help="Stiffness in kPa above which fibrosis counts as advanced.")] = 12.0,
-    metavir_cut: Annotated[str, typer.Option(help="Stage from which it does, where there is histology.")] = "F3",
+    backbone: Backbone = Settings.backbone,
+    mask: Mask = Settings.mask,
+    folds: Folds = Settings.folds,
+    fold: Fold = None,
+    members: Members = Settings.members,
+    epochs: Epochs = Settings.epochs,
+    patience: Patience = Settings.patience,
+    seed: Seed = Settings.seed,
+    device: Device = TrainingOptions.device,
+    resume: Resume = TrainingOptions.resume,
+    work: Work = TrainingOptions.work,
+    pretrained: Pretrained = TrainingOptions.pretrained,
+    labels: LearntLabels = Settings.labels,
+    sensitivity: Sensitivity = TrainingOptions.target_sensitivity,
+    licence: Licence = TrainingOptions.licence,
+    lsm_cut: LsmCut = ADVANCED_LSM_ABOVE_KPA,
+    metavir_cut: MetavirCut = ADVANCED_METAVIR_FROM,
 ) -> None:
     """Train the fibrosis classifier on a cohort and print what was measured out of fold."""
     with faults_in_one_line(), log_shown():
         from pipeline.cohort.manifest import CutOffs
         from pipeline.training.classifier import train as classifier
 
-        measured = classifier.train_classifier(
-            manifest,
-            out,
-            fold=fold,
+        settings = Settings(
+            backbone=backbone,
+            mask=cast(MaskUse, mask.replace("-", "_")),
+            folds=folds,
+            members=members,
+            epochs=epochs,
+            patience=patience,
+            seed=seed,
+            cut_offs=CutOffs(lsm_cut, metavir_cut.upper()),
+            labels=labels,
+        )
+        options = TrainingOptions(
+            settings=settings,
             device=device,
             resume=resume,
             work=work,
             licence=licence,
             pretrained=pretrained,
-            sensitivity=sensitivity,
-            backbone=backbone,
-            mask=mask.replace("-", "_"),
-            folds=folds,
-            epochs=epochs,
-            patience=patience,
-            seed=seed,
-            labels=labels,
-            members=members,
-            cut_offs=CutOffs(lsm_cut, metavir_cut.upper()),
+            target_sensitivity=sensitivity,
         )
-    if measured is None:
+        figures = classifier.train_classifier(manifest, out, options, fold=fold)
+    if figures is None:
         typer.echo(f"Fold {fold} is trained. When all {folds} are, run the command without --fold.")
         return
-    auc, low, high = measured.auc
-    typer.echo(f"Out-of-fold AUC {auc:.3f} (95 % interval {low:.3f} to {high:.3f})")
+    value, low, high = figures.auc
+    typer.echo(f"Out-of-fold AUC {value:.3f} (95 % interval {low:.3f} to {high:.3f})")

@@ -33,7 +33,7 @@ from pipeline.paper_study.report import write_report
 from pipeline.paper_study.tables import ENSEMBLE, LEAKS, MAIN, SHUFFLED, SITE, Study
 from pipeline.simulation.parameters import LIKE_THE_PAPER
 from pipeline.simulation.simulate import find_anatomies, simulate
-from pipeline.training.classifier.fold import Settings
+from pipeline.training.classifier.settings import Settings, TrainingOptions
 from pipeline.training.classifier.train import train_classifier
 
 log = logging.getLogger(__name__)
@@ -300,14 +300,15 @@ def train(
     train_classifier(
         manifest,
         folder,
-        device=device,
-        resume=resume,
-        work=work,
-        cache=out / "work" / "slices",
-        spec=size.input,
-        cut_offs=cut_offs,
-        pretrained=pretrained,
-        **settings,
+        TrainingOptions(
+            settings=Settings(**settings, cut_offs=cut_offs),
+            device=device,
+            resume=resume,
+            work=work,
+            cache=out / "work" / "slices",
+            spec=size.input,
+            pretrained=pretrained,
+        ),
     )
     write_text(model_of, content)
 

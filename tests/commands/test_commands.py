@@ -280,9 +280,9 @@ def test_help_loads_no_heavy_library():
             {"trained_on": "ours"},
         ),
         (
-            ["train-classifier", "cohort.csv", "-o", "out", "--mask", "none"],
+            ["train-classifier", "cohort.csv", "-o", "out", "--fold", "1"],
             "training.classifier.train.train_classifier",
-            {"mask": "none", "folds": 3},
+            {"fold": 1},
         ),
     ],
 )

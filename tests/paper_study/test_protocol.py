@@ -151,7 +151,7 @@ def test_a_network_is_trained_anew_where_its_cases_have_changed(study, tmp_path)
     called = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            protocol, "train_classifier", lambda *given, resume, **named: called.append((given[1].name, resume))
+            protocol, "train_classifier", lambda manifest, out, options: called.append((out.name, options.resume))
         )
         patch.setattr(protocol, "evaluate", lambda *given, **named: {})
         patch.setattr(protocol, "write_report", lambda found: copy)

@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from models.cards import licence_tag, render_card
 from pipeline import RESEARCH_USE
-from pipeline.training.classifier.fold import Settings
+from pipeline.training.classifier.settings import Settings
 
 ESTIMATES = ("auc", "sensitivity", "specificity", "rule_out_sensitivity", "rule_in_specificity")
 """Keys of ``out_of_fold`` that hold a value and its 95 % interval."""

@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from models.files import file_sha256
-from models.masked_attention import BACKBONES, feature_network
+from models.masked_attention import feature_network
+from models.network_names import BACKBONES
 from pipeline.errors import ModelError
 
 IMAGENET = "imagenet"

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline.errors import ManifestError
 from pipeline.training.classifier.data import CachedCase
-
-Labels = Literal["cohort", "shuffled", "site"]
+from pipeline.training.classifier.settings import Labels
 
 INNER_FOLDS = 5
 """Early stopping looks at one case in this many."""
