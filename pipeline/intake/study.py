@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from pipeline.case import LeftOut, Series, Source, Study, Volume, view
 from pipeline.errors import InputError, SeriesError
-from pipeline.intake import checks, dicom, nifti, ranking
+from pipeline.intake import checks, decoded, dicom, nifti, ranking
 from pipeline.intake.archive import ADVICE, BUDGET, Budget, Gathered, gather
 from pipeline.intake.faults import log_fault
 from pipeline.intake.headers import Frame, read_frames
@@ -64,6 +64,8 @@ def preselected(study: Study) -> Series:
 def read_series(study: Study, key: str) -> Volume:
     """Read a series of the study into LPS, voxel by voxel as stored, with the checks' warnings.
 
+    Decoded once; further reads of the same study take milliseconds (see ``decoded``).
+
     Raises:
         SeriesError: no such series, or its slices form no regular volume.
         InputError: its file is damaged.
@@ -71,11 +73,19 @@ def read_series(study: Study, key: str) -> Volume:
     series = next((s for s in study.series if s.key == key), None)
     if series is None:
         raise SeriesError("This series is not in the study; choose one from the list.")
+    volume = decoded.load(study.folder, key)
+    if volume is None:
+        volume = _decode(study, series)
+        decoded.store(volume, study.folder, key)
+    return volume
+
+
+def _decode(study: Study, series: Series) -> Volume:
     if study.kind == "nifti":
         native, warnings = nifti.read_image(_nifti_file(study))
         case, other_body_part = None, False
     else:
-        stack = _stack(study, key)
+        stack = _stack(study, series.key)
         native, warnings = dicom.read_stack(stack), ()
         case, other_body_part = _dicom_case(stack), stack[0].other_body_part
     image = sitk.DICOMOrient(native, "LPS")
