@@ -1,4 +1,4 @@
-"""``analyze``: the one function that the page, the command line, cohorts and tests call."""
+"""One seam for every caller: a series of a study in, named steps and an ``Analysis`` out."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 
 from models import registry
 from models.device import choose_device
-from pipeline.case import Analysis, Answer, CaseWarning, Fibrosis, OrganMask, Step, Volume
+from pipeline.case import Analysis, Answer, CaseWarning, Fibrosis, OrganMask, Step, Study
 from pipeline.classification import Classifier, classify_steps, explain_steps
 from pipeline.errors import Cancelled
-from pipeline.intake import check_contrast
+from pipeline.intake import check_contrast, read_series
 from pipeline.segmentation import Segmenter, segment_steps
 
 SEGMENT_UNTIL, CLASSIFY_UNTIL = 0.85, 0.95
-"""Shares of the progress bar, from measured timings."""
+"""Share of the progress bar, 0-1, at the end of each stage; from measured timings."""
 
 _locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
-"""One a device: neither nnU-Net's predictor nor Grad-CAM's hooks are re-entrant."""
+"""One lock per device: neither nnU-Net's predictor nor Grad-CAM's hooks are re-entrant."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,28 @@ def load_models(segmenter: str = "liver_t2", classifier: str = "fibrosis_t2", de
     )
 
 
-def analyze_steps(volume: Volume, models: Models, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Step]:
-    """Segment the liver, then estimate fibrosis inside it, one named step at a time; the last carries the analysis.
+def analyze_steps(
+    study: Study, key: str, models: Models, cancelled: Callable[[], bool] = lambda: False
+) -> Iterator[Step]:
+    """Read a series, segment the liver, estimate fibrosis inside it and explain the estimate, one named step at a time.
 
-    Waits for its turn where another analysis holds the device. Closing the iterator, or a true ``cancelled()``, ends
-    the run at the next step.
+    The last step carries the analysis. Waits while another analysis occupies the device; ``timings_s`` leaves that
+    wait out. Closing the iterator, or a true ``cancelled()``, ends the run at the next step.
+
+    Args:
+        study, key: as ``open_upload`` returns it, and the key of one of its series.
 
     Raises:
+        SeriesError, InputError: as ``read_series``.
         SegmentationError: no usable liver.
         Cancelled: ``cancelled()`` was true.
     """
     timings: dict[str, float] = {}
+    yield Step("Reading the series", 0.0)
+    with _timed(timings, "read"):
+        volume = read_series(study, key)
     yield Step("Waiting for the device", 0.0)
     with _turn(str(models.segmenter.device), cancelled):
-        start = time.perf_counter()
         with _timed(timings, "segment"):
             organs = yield from _part(segment_steps(volume, models.segmenter), 0.0, SEGMENT_UNTIL, cancelled)
         with _timed(timings, "classify"):
@@ -67,7 +75,6 @@ def analyze_steps(volume: Volume, models: Models, cancelled: Callable[[], bool] 
         with _timed(timings, "explain"):
             heat = explain_steps(volume, organs, models.classifier)
             heatmap = yield from _part(heat, CLASSIFY_UNTIL, 1.0, cancelled)
-        timings["total"] = time.perf_counter() - start
     analysis = Analysis(
         volume=volume,
         organs=organs,
@@ -81,20 +88,20 @@ def analyze_steps(volume: Volume, models: Models, cancelled: Callable[[], bool] 
             *mask_warnings(organs),
             *probability_warnings(fibrosis),
         ),
-        timings_s=timings,
+        timings_s={**timings, "total": sum(timings.values())},
     )
     yield Step("Done", 1.0, analysis)
 
 
-def analyze(volume: Volume, models: Models) -> Analysis:
-    """``analyze_steps`` run to its end. Shared by app, command line, cohort and tests."""
-    *_, last = analyze_steps(volume, models)
+def analyze(study: Study, key: str, models: Models) -> Analysis:
+    """``analyze_steps`` run to its end."""
+    *_, last = analyze_steps(study, key, models)
     assert last.analysis is not None
     return last.analysis
 
 
 def mask_warnings(organs: OrganMask) -> tuple[CaseWarning, ...]:
-    """What a reader should know about a mask before trusting what was computed inside it."""
+    """Warnings about a liver mask, for the reader and for everything computed inside it."""
     found = []
     if organs.score == 3:
         far = organs.predicted_hd95_mm
@@ -130,7 +137,7 @@ def mask_warnings(organs: OrganMask) -> tuple[CaseWarning, ...]:
 
 
 def probability_warnings(fibrosis: Fibrosis) -> tuple[CaseWarning, ...]:
-    """What a reader should know about a probability before trusting it."""
+    """A warning where the probability depends strongly on the liver outline."""
     if not fibrosis.mask_sensitive or fibrosis.mask_sensitivity is None:
         return ()
     low, high = fibrosis.mask_sensitivity
@@ -145,7 +152,7 @@ def probability_warnings(fibrosis: Fibrosis) -> tuple[CaseWarning, ...]:
 def _part(
     steps: Generator[Step, None, Answer], start: float, end: float, cancelled: Callable[[], bool]
 ) -> Generator[Step, None, Answer]:
-    """A stage's steps with their shares fitted between ``start`` and ``end`` of the whole."""
+    """A stage's steps, their shares mapped to ``start`` to ``end`` of the whole."""
     try:
         while True:
             try:

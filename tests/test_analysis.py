@@ -1,22 +1,25 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
+import SimpleITK as sitk
 import torch
 
 from models.registry import SHIPPED
 from pipeline import analysis as analysis_module
 from pipeline.analysis import Models, analyze, analyze_steps, load_models
-from pipeline.case import Volume
+from pipeline.case import Study, Volume
 from pipeline.classification import Classifier
-from pipeline.errors import Cancelled, SegmentationError
-from pipeline.intake import open_upload, preselected, read_series
+from pipeline.errors import Cancelled, SegmentationError, SeriesError
+from pipeline.intake import open_upload, preselected
 from tests.classification.conftest import write_classifier
 from tests.phantoms import write_dicom_series, zip_folder
 from tests.segmentation.conftest import bright_segmenter, make_volume, model_folder  # noqa: F401 - fixtures
 from tests.shared import shared_path
 
+KEY = "nifti"
 BOX = (slice(3, 9), slice(5, 20), slice(4, 24))
 
 
@@ -27,35 +30,45 @@ def models(bright_segmenter, tmp_path) -> Models:  # noqa: F811
 
 
 @pytest.fixture
-def volume() -> Volume:
-    return make_volume(BOX)
+def study(tmp_path) -> Study:
+    return study_of(make_volume(BOX), tmp_path / "upload")
 
 
-def test_steps_name_the_stages_and_end_with_the_analysis(models, volume):
-    steps = list(analyze_steps(volume, models))
+def study_of(volume: Volume, folder: Path) -> Study:
+    """The volume as an upload of one NIfTI file; its series is ``nifti``."""
+    folder.mkdir()
+    sitk.WriteImage(volume.image, str(folder / "upload.nii.gz"))
+    return open_upload(folder / "upload.nii.gz", folder / "case")
+
+
+def test_steps_name_the_stages_and_end_with_the_analysis(models, study):
+    steps = list(analyze_steps(study, KEY, models))
     shares = [step.share for step in steps]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)
     assert [step.analysis is not None for step in steps] == [False] * (len(steps) - 1) + [True]
     names = " ".join(step.name for step in steps)
-    assert all(word in names for word in ("Segmenting", "Estimating fibrosis", "Explaining"))
+    assert all(word in names for word in ("Reading", "Segmenting", "Estimating fibrosis", "Explaining"))
 
 
-def test_an_analysis_holds_grids_timings_and_models(models, volume):
-    found = analyze(volume, models)
-    assert found.heatmap.image.GetSize() == volume.image.GetSize() == found.organs.labels.GetSize()
-    assert set(found.timings_s) == {"segment", "classify", "explain", "total"}
+def test_an_analysis_holds_grids_timings_and_models(models, study):
+    found = analyze(study, KEY, models)
+    assert found.heatmap.image.GetSize() == found.volume.image.GetSize() == found.organs.labels.GetSize()
+    assert found.volume.image.GetSize() == make_volume(BOX).image.GetSize()
+    *stages, total = found.timings_s
+    assert (stages, total) == (["read", "segment", "classify", "explain"], "total")
+    assert found.timings_s["total"] == pytest.approx(sum(found.timings_s[stage] for stage in stages))
     assert 0 <= found.fibrosis.probability <= 1
     assert found.segmenter.name == "tiny"
     assert found.classifier.note == "random"
 
 
-def test_the_same_volume_gives_the_same_answer(models, volume):
-    first, second = analyze(volume, models), analyze(volume, models)
+def test_the_same_series_gives_the_same_answer(models, study):
+    first, second = analyze(study, KEY, models), analyze(study, KEY, models)
     assert first.fibrosis == second.fibrosis
 
 
-def test_cancelling_ends_the_run_and_frees_the_device(models, volume):
+def test_cancelling_ends_the_run_and_frees_the_device(models, study):
     asked = []
 
     def cancelled() -> bool:
@@ -63,19 +76,19 @@ def test_cancelling_ends_the_run_and_frees_the_device(models, volume):
         return len(asked) > 2
 
     with pytest.raises(Cancelled):
-        list(analyze_steps(volume, models, cancelled))
-    assert analyze(volume, models).fibrosis is not None
+        list(analyze_steps(study, KEY, models, cancelled))
+    assert analyze(study, KEY, models).fibrosis is not None
 
 
-def test_closing_the_steps_frees_the_device(models, volume):
-    steps = analyze_steps(volume, models)
+def test_closing_the_steps_frees_the_device(models, study):
+    steps = analyze_steps(study, KEY, models)
     next(steps)
     next(steps)
     steps.close()
-    assert analyze(volume, models).fibrosis is not None
+    assert analyze(study, KEY, models).fibrosis is not None
 
 
-def test_two_analyses_take_turns(models, volume, monkeypatch):
+def test_two_analyses_take_turns(models, study, monkeypatch):
     at_work, most = [], []
     original = analysis_module.classify_steps
 
@@ -87,7 +100,7 @@ def test_two_analyses_take_turns(models, volume, monkeypatch):
         return result
 
     monkeypatch.setattr(analysis_module, "classify_steps", watched)
-    threads = [threading.Thread(target=analyze, args=(volume, models)) for _ in range(3)]
+    threads = [threading.Thread(target=analyze, args=(study, KEY, models)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -95,15 +108,21 @@ def test_two_analyses_take_turns(models, volume, monkeypatch):
     assert most == [1, 1, 1]
 
 
-def test_a_volume_without_a_liver_is_refused_and_frees_the_device(models, volume):
-    empty = make_volume((slice(0, 0), slice(0, 0), slice(0, 0)))
+def test_a_series_without_a_liver_is_refused_and_frees_the_device(models, study, tmp_path):
+    empty = study_of(make_volume((slice(0, 0), slice(0, 0), slice(0, 0))), tmp_path / "empty")
     with pytest.raises(SegmentationError):
-        analyze(empty, models)
-    assert analyze(volume, models).organs.liver_ml > 200
+        analyze(empty, KEY, models)
+    assert analyze(study, KEY, models).organs.liver_ml > 200
 
 
-def test_a_liver_at_the_edge_is_said(models):
-    found = analyze(make_volume((slice(0, 9), slice(0, 20), slice(0, 24))), models)
+def test_a_series_that_is_not_there_is_refused(models, study):
+    with pytest.raises(SeriesError):
+        analyze(study, "s99", models)
+
+
+def test_a_liver_at_the_edge_is_said(models, tmp_path):
+    study = study_of(make_volume((slice(0, 9), slice(0, 20), slice(0, 24))), tmp_path / "edge")
+    found = analyze(study, KEY, models)
     assert "liver_at_edge" in {warning.code for warning in found.warnings}
 
 
@@ -112,8 +131,6 @@ def test_a_liver_at_the_edge_is_said(models):
     reason="the shipped models are not here",
 )
 def test_nifti_and_dicom_of_one_volume_give_one_answer(tmp_path):
-    import SimpleITK as sitk
-
     file = shared_path("chaos_t2/images/chaos01_0000.nii.gz")
     image = sitk.DICOMOrient(sitk.ReadImage(file), "LPS")
     write_dicom_series(image, tmp_path / "series")
@@ -121,7 +138,7 @@ def test_nifti_and_dicom_of_one_volume_give_one_answer(tmp_path):
     found = []
     for number, upload in enumerate((file, zip_folder(tmp_path / "series"))):
         study = open_upload(upload, tmp_path / str(number))
-        found.append(analyze(read_series(study, preselected(study).key), models))
+        found.append(analyze(study, preselected(study).key, models))
     nifti, dicom = found
     assert (nifti.organs.liver == dicom.organs.liver).all()
     assert nifti.fibrosis.probability == pytest.approx(dicom.fibrosis.probability, abs=1e-4)

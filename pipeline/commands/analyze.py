@@ -7,8 +7,6 @@ import io
 import json
 import sys
 import tempfile
-import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +19,7 @@ from pipeline.commands.shared import OUT, Device, answer_console, faults_in_one_
 from pipeline.errors import InputError, SeriesError
 
 if TYPE_CHECKING:
-    from pipeline.case import Analysis, Study, Volume
+    from pipeline.case import Analysis, Study
 
 
 def analyze(
@@ -59,36 +57,37 @@ def _open(source: Path, folder: Path) -> Study:
     return open_upload(source, folder)
 
 
-def _read(source: Path, folder: Path, wanted: str | None) -> Volume:
-    from pipeline.intake import preselected, read_series
+def _choose(study: Study, wanted: str | None) -> str:
+    """Key of the series to analyse: the one named by number or key, else the likeliest axial T2."""
+    from pipeline.intake import preselected
 
-    study = _open(source, folder)
     if wanted is None:
-        return read_series(study, preselected(study).key)
+        return preselected(study).key
     numbered = {str(number): series for number, series in enumerate(study.series, start=1)}
     chosen = {series.key: series for series in study.series}.get(wanted) or numbered.get(wanted)
     if chosen is None:
         raise SeriesError("There is no such series; show them with --list and take a number or key from it.")
-    return read_series(study, chosen.key)
+    return chosen.key
 
 
 def _run(source: Path, folder: Path, wanted: str | None, models: tuple[str, str, str], progress: Progress) -> Analysis:
-    """Read, load the models, analyse. The input is read first: its faults show before seconds go into imports."""
+    """Open the input, load the models, analyse, and show the steps."""
+    from pipeline.intake import read_series
+
     task = progress.add_task("Reading the images", total=1.0)
-    started = time.perf_counter()
-    volume = _read(source, folder, wanted)
-    read_s = time.perf_counter() - started
+    study = _open(source, folder)
+    key = _choose(study, wanted)
+    read_series(study, key)  # faults of the input show before torch is imported; the analysis reads the decoded series
     progress.update(task, description="Loading the models")
     with contextlib.redirect_stdout(io.StringIO()):  # nnU-Net prints; standard output is for our answer
         from pipeline.analysis import analyze_steps, load_models
 
         analysis = None
-        for step in analyze_steps(volume, load_models(*models)):
+        for step in analyze_steps(study, key, load_models(*models)):
             progress.update(task, completed=step.share, description=step.name)
             analysis = step.analysis
     assert analysis is not None
-    stages = analysis.timings_s
-    return replace(analysis, timings_s={"read": read_s, **stages, "total": read_s + stages.get("total", 0.0)})
+    return analysis
 
 
 def _written(analysis: Analysis, out: Path | None) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from models.registry import ModelInfo
-from pipeline.case import Analysis, CaseWarning, Fibrosis, HeatMap, OrganMask, SliceWeight, Step, Volume
+from pipeline.case import Analysis, CaseWarning, Fibrosis, HeatMap, OrganMask, SliceWeight, Step, Study, Volume
 from pipeline.errors import Cancelled, SegmentationError
+from pipeline.intake import read_series
 from pipeline.page.server.engine import Analyse, Choice
 
 NOTE = "Trained on simulated fibrosis: the probability means nothing for a patient."
@@ -50,7 +51,8 @@ def load_fake(
     While the file ``hold`` exists no analysis gets beyond its first step; while ``fault`` exists it ends there.
     """
 
-    def steps_of(volume: Volume, cancelled: Callable[[], bool]) -> Iterator[Step]:
+    def steps_of(study: Study, key: str, cancelled: Callable[[], bool]) -> Iterator[Step]:
+        volume = read_series(study, key)
         for number in range(steps):
             if cancelled():
                 raise Cancelled("Stopped.")

@@ -11,9 +11,8 @@ import gradio as gr
 
 from pipeline.case import Analysis, Step
 from pipeline.errors import Cancelled, PipelineError
-from pipeline.intake import read_series
 from pipeline.page.handlers.store_result import pack, reveal
-from pipeline.page.server.engine import Choice, Engine, Line
+from pipeline.page.server.engine import Choice, Engine, WaitingLine
 from pipeline.page.state.open_cases import GONE, Case, Cases
 from pipeline.page.state.session_state import Outcome, Visit
 from pipeline.page.view.components import Parts
@@ -32,7 +31,7 @@ class Analysing:
 
     def __init__(self, parts: Parts, cases: Cases, engine: Engine) -> None:
         self.parts, self.show = parts, Show(parts)
-        self.cases, self.engine, self.line = cases, engine, Line()
+        self.cases, self.engine, self.line = cases, engine, WaitingLine()
 
     def analyse(self, visit: Visit, blind: bool, segmenter: str, classifier: str) -> Iterator[Updates]:
         """Run the named models on the open series, one step at a time. Ends at its next step once it is stopped."""
@@ -73,10 +72,10 @@ class Analysing:
 
         Raises:
             Cancelled: stopped or discarded.
-            PipelineError: as ``read_series`` and ``analyze_steps``.
+            PipelineError: as ``analyze_steps``.
         """
         assert visit.study is not None
-        with self.line.stand() as ahead:
+        with self.line.join() as ahead:
             while (waiting := ahead()) or not self.engine.wait(POLL_S):
                 if case.stop.is_set():
                     raise Cancelled("Stopped.")
@@ -84,12 +83,8 @@ class Analysing:
                 yield {self.parts.status: progress_html(words, 0.0)}
                 if waiting:
                     time.sleep(POLL_S)
-            yield {self.parts.status: progress_html("Reading the series", 0.0)}
-            start = time.monotonic()
-            volume = read_series(visit.study, visit.series_key)
-            read_s = time.monotonic() - start
             shown, last = 0.0, Step("", 0.0)
-            for step in self.engine.analyse(volume, case.stop.is_set, choice):
+            for step in self.engine.analyse(visit.study, visit.series_key, choice, case.stop.is_set):
                 last = step
                 # Stopped: nothing more is shown, and the next step raises.
                 if time.monotonic() - shown > EVERY_S and not case.stop.is_set():
@@ -98,9 +93,7 @@ class Analysing:
                     yield {self.parts.status: progress_html(step.name, step.share)}
         if case.stop.is_set() or last.analysis is None:
             raise Cancelled("Stopped.")
-        timings = last.analysis.timings_s
-        total = timings.get("total", sum(timings.values())) + read_s
-        return replace(last.analysis, timings_s={"read": read_s, **timings, "total": total})
+        return last.analysis
 
     def _pack(self, analysis: Analysis, case: Case) -> Outcome:
         """``pack``, unless the case was discarded meanwhile: then nothing of it may come back to the disk.

@@ -1,4 +1,4 @@
-"""The models behind the page: loaded in the background, one analysis at a time, the others in line."""
+"""The models behind the page: loaded in the background, one analysis at a time, the others in a waiting line."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from pipeline.case import Step, Volume
+from pipeline.case import Step, Study
 from pipeline.errors import ModelError, PipelineError
 
-Analyse = Callable[[Volume, Callable[[], bool]], Iterator[Step]]
-"""``analyze_steps`` with its models bound: (volume, cancelled) -> steps, the last with the analysis."""
+Analyse = Callable[[Study, str, Callable[[], bool]], Iterator[Step]]
+"""``analyze_steps`` with its models bound: (study, series key, cancelled) -> steps, the last with the analysis."""
 log = logging.getLogger(__name__)
 
 
@@ -24,15 +24,15 @@ class Choice(NamedTuple):
 
 
 def load_chosen(choice: Choice) -> Analyse:
-    """Load these models. Seconds: torch and nnU-Net are imported here and not before."""
+    """Load these models. Takes seconds: torch and nnU-Net are imported here and not before."""
     from pipeline.analysis import analyze_steps, load_models
 
     models = load_models(choice.segmenter, choice.classifier)
-    return lambda volume, cancelled: analyze_steps(volume, models, cancelled)
+    return lambda study, key, cancelled: analyze_steps(study, key, models, cancelled)
 
 
 class Engine:
-    """Models that arrive while the page is already up: the default ones, and the last that a reader chose instead."""
+    """Models loaded while the page is already up: the default ones, and the last that a reader chose instead."""
 
     def __init__(self, load: Callable[[Choice], Analyse], default: Choice) -> None:
         self._load, self.default = load, default
@@ -42,7 +42,7 @@ class Engine:
         self._fault: PipelineError | None = None
 
     def start(self) -> None:
-        """Begin loading, in a thread of its own, and return at once."""
+        """Start loading in a thread and return at once."""
         threading.Thread(target=self._load_all, name="load-models", daemon=True).start()
 
     def _load_all(self) -> None:
@@ -58,11 +58,11 @@ class Engine:
             self._ready.set()
 
     def wait(self, seconds: float) -> bool:
-        """Whether loading has ended, well or badly, within ``seconds``."""
+        """Whether loading has ended, with or without an error, within ``seconds``."""
         return self._ready.wait(seconds)
 
-    def analyse(self, volume: Volume, cancelled: Callable[[], bool], choice: Choice) -> Iterator[Step]:
-        """The steps of one analysis. One at a time: whoever calls stands first in the line.
+    def analyse(self, study: Study, key: str, choice: Choice, cancelled: Callable[[], bool]) -> Iterator[Step]:
+        """The steps of one analysis. Not re-entrant: only the first of the waiting line calls it.
 
         Raises:
             ModelError: the models could not be loaded.
@@ -71,7 +71,7 @@ class Engine:
         self._ready.wait()
         if choice != self.default:
             yield Step("Loading the chosen models", 0.0)
-        yield from self._loaded(choice)(volume, cancelled)
+        yield from self._loaded(choice)(study, key, cancelled)
 
     def _loaded(self, choice: Choice) -> Analyse:
         if choice == self.default:
@@ -84,16 +84,16 @@ class Engine:
         return self._other[1]
 
 
-class Line:
-    """Who waits for the models, in order of arrival."""
+class WaitingLine:
+    """Queue of analyses waiting for the models, first come first served."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._tickets: list[object] = []
 
     @contextmanager
-    def stand(self) -> Iterator[Callable[[], int]]:
-        """Join the line; the value says how many are still ahead. Leaving the block leaves the line."""
+    def join(self) -> Iterator[Callable[[], int]]:
+        """Join the queue; the value counts those still ahead. Leaving the block leaves the queue."""
         ticket = object()
         with self._lock:
             self._tickets.append(ticket)

@@ -9,8 +9,9 @@ import gradio as gr
 import pytest
 
 from models import registry
-from pipeline.case import Volume
+from pipeline.case import Study, Volume
 from pipeline.errors import ModelError
+from pipeline.intake import read_series
 from pipeline.page.layout import build_page
 from pipeline.page.server.engine import Analyse, Choice
 from pipeline.page.server.settings import Settings
@@ -47,22 +48,23 @@ def test_stages_reach_the_page_by_name(desk: Desk, file: Path) -> None:
     assert "Segmenting the liver" in desk.analyse()
 
 
-def test_the_volume_is_what_the_models_get(tmp_path: Path, file: Path) -> None:
+def test_the_models_get_the_series_that_is_open_and_its_timings_are_kept(tmp_path: Path, file: Path) -> None:
     seen: list[Volume] = []
 
     def load(choice: Choice) -> Analyse:
         fake = load_fake()(choice)
 
-        def steps(volume: Volume, cancelled: Any) -> Any:
-            seen.append(volume)
-            return fake(volume, cancelled)
+        def steps(study: Study, key: str, cancelled: Any) -> Any:
+            seen.append(read_series(study, key))
+            return fake(study, key, cancelled)
 
         return steps
 
     desk = Desk(tmp_path, load=load)
     desk.open(file)
-    desk.analyse()
+    said = desk.analyse()
     assert seen[0].image.GetSize() == (48, 40, 12)
+    assert "Analysed in 12 s." in said
     desk.cases.close()
 
 
@@ -70,7 +72,7 @@ def test_after_an_unforeseen_fault_the_case_can_be_analysed_again(
     tmp_path: Path, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def load(choice: Choice) -> Analyse:
-        def steps(volume: Volume, cancelled: Any) -> Any:
+        def steps(study: Study, key: str, cancelled: Any) -> Any:
             raise MemoryError("out of memory")
 
         return steps

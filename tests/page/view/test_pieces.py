@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from pipeline.analysis import mask_warnings, probability_warnings
 from pipeline.case import UNRELIABLE
 from pipeline.page.server import niivue
-from pipeline.page.server.engine import Line
+from pipeline.page.server.engine import WaitingLine
 from pipeline.page.server.niivue import ASSETS
 from pipeline.page.server.routes import app_kwargs
 from pipeline.page.server.settings import settings_from
@@ -33,13 +33,13 @@ def test_a_workstation_listens_to_itself_only() -> None:
 
 
 def test_the_line_is_first_come_first_served() -> None:
-    line = Line()
-    with line.stand() as first:
-        with line.stand() as second:
+    line = WaitingLine()
+    with line.join() as first:
+        with line.join() as second:
             assert (first(), second()) == (0, 1)
-        with line.stand() as third:
+        with line.join() as third:
             assert third() == 1
-    with line.stand() as fourth:
+    with line.join() as fourth:
         assert fourth() == 0
 
 
