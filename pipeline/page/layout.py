@@ -1,4 +1,4 @@
-"""The page: what stands where, and which event calls which handler."""
+"""Layout of the page, and which event calls which handler."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from pipeline.page.server.engine import Analyse, Choice, Engine, load_chosen
 from pipeline.page.server.niivue import ASSETS, ensure_viewer
 from pipeline.page.server.routes import app_kwargs
 from pipeline.page.server.settings import Settings
-from pipeline.page.state.open_cases import Cases
-from pipeline.page.state.session_state import Visit
+from pipeline.page.state.open_cases import OpenCases
+from pipeline.page.state.session_state import SessionState
 from pipeline.page.view import review_form as form
-from pipeline.page.view.components import Parts
+from pipeline.page.view.components import Components
 from pipeline.page.view.result_card import waiting_html
 from pipeline.page.view.slice_viewer import viewer_component
 from pipeline.page.view.updates import Updates
@@ -30,24 +30,24 @@ from pipeline.reviews import ReviewStore
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 WAITING = 16
-"""Visitors whose analysis may wait in our line at once; more wait in Gradio's."""
+"""Analyses that may wait in our queue at once; more wait in Gradio's."""
 HEADER = f"""
 <header class="fr-header">
   <div><h1>FibroReview</h1><p>Liver MRI: segmentation and fibrosis estimate, reviewed by you</p></div>
   <p class="fr-chip" role="note">{RESEARCH_USE}</p>
 </header>"""
-LOOKED = """(...values) => {
+VIEWING_LOG = """(...values) => {
   values[values.length - 1] = window.fibroViewer ? window.fibroViewer.stats() : '';
   return values;
 }"""
-"""Puts what the viewer counted into the last input of the save event."""
+"""JavaScript: put the viewer's statistics into the last input of the save event."""
 OPENED = """(...values) => {
   const file = values.find((value) => value && value.orig_name);
   document.querySelector('.fr-opened').textContent = file ? file.orig_name : '%s';
   return values;
 }"""
-"""Shows the name of the upload, or ``%s`` where it is none. A file's name may be a patient's: it stands on this screen
-and is kept nowhere else."""
+"""JavaScript: show the name of the upload, or ``%s`` for an example. A file name may name a patient: it is shown and
+never stored."""
 DELETE_CACHE_S = (3600, 6 * 3600)
 
 
@@ -58,30 +58,30 @@ def build_page(
 
     Args:
         settings: see ``Settings``.
-        load: gives the analysis function of the named models.
+        load: returns the analysis function of the named models.
 
     Returns:
         The page and the arguments for its ``launch``.
     """
     library = ensure_viewer()
-    cases = Cases(keep_s=settings.keep_case_s)
+    cases = OpenCases(keep_s=settings.keep_case_s)
     cases.sweep_in_background()
     engine = Engine(load, Choice(settings.segmenter, settings.classifier))
     with gr.Blocks(title="FibroReview", analytics_enabled=False, delete_cache=DELETE_CACHE_S) as page:
-        parts, examples = _place(settings, cases, library is not None)
-        opening = Opening(parts, cases, public=settings.public)
-        analysing = Analysing(parts, cases, engine)
-        _wire_input(parts, opening, analysing, examples)
-        _wire_review(parts, Reviewing(parts, cases, ReviewStore(settings.reviews)))
+        components, examples = _place(settings, cases, library is not None)
+        opening = Opening(components, cases, public=settings.public)
+        analysing = Analysing(components, cases, engine)
+        _wire_input(components, opening, analysing, examples)
+        _wire_review(components, Reviewing(components, cases, ReviewStore(settings.reviews)))
         page.unload(opening.leave)
     engine.start()
     return page, _launch_arguments(settings, cases, library)
 
 
-def _place(settings: Settings, cases: Cases, has_library: bool) -> tuple[Parts, Mapping[str, Path]]:
-    """Lay the components out: input on the left, viewer in the middle, result and review on the right."""
+def _place(settings: Settings, cases: OpenCases, has_library: bool) -> tuple[Components, Mapping[str, Path]]:
+    """Create the components: input on the left, viewer in the middle, result and review on the right."""
     examples = examples_in(settings.examples)
-    made: dict[str, Any] = {"visit": gr.State(Visit())}
+    made: dict[str, Any] = {"state": gr.State(SessionState())}
     gr.HTML(HEADER, apply_default_css=False)
     with gr.Row(elem_id="fr-main"):
         with gr.Column(elem_id="fr-input", min_width=220):
@@ -93,7 +93,7 @@ def _place(settings: Settings, cases: Cases, has_library: bool) -> tuple[Parts, 
             _review_form(made)
     with gr.Accordion("Reviews of this visit", open=True, elem_id="fr-reviews"):
         made["reviews"] = gr.HTML(form.reviews_html([]), apply_default_css=False)
-    return Parts(**made), examples
+    return Components(**made), examples
 
 
 def _input_column(made: dict[str, Any], settings: Settings, examples: list[str]) -> None:
@@ -149,60 +149,67 @@ def _review_form(made: dict[str, Any]) -> None:
         made["comment"] = gr.Textbox(
             label="Comment (optional)", lines=2, max_length=4000, placeholder="No names, please.", elem_id="fr-comment"
         )
-        made["looked"] = gr.Textbox(visible=False)
+        made["viewing_log"] = gr.Textbox(visible=False)
         made["save"] = gr.Button("Save review", variant="primary", elem_id="fr-save")
         made["saved"] = gr.HTML("", apply_default_css=False, elem_id="fr-saved")
 
 
-def _wire_input(parts: Parts, opening: Opening, analysing: Analysing, examples: Mapping[str, Path]) -> None:
-    """Connect the input column. Opening never stands in line behind an analysis."""
-    quiet = _quiet(parts)
+def _wire_input(components: Components, opening: Opening, analysing: Analysing, examples: Mapping[str, Path]) -> None:
+    """Connect the input column. Opening a case does not wait for running analyses."""
+    quiet = _quiet(components)
     many = {"concurrency_limit": WAITING, **quiet}
-    uploaded = [parts.visit, parts.upload, parts.confirmed]
-    chosen = [parts.visit, parts.blind, parts.segmenter, parts.classifier]
+    uploaded = [components.state, components.upload, components.confirmed]
+    chosen = [components.state, components.blind, components.segmenter, components.classifier]
     events = [
-        parts.upload.upload(opening.upload, uploaded, js=OPENED % "", **many),
-        parts.series.input(opening.choose_series, [parts.visit, parts.series], **many),
-        parts.analyse.click(analysing.analyse, chosen, **many),
+        components.upload.upload(opening.upload, uploaded, js=OPENED % "", **many),
+        components.series.input(opening.choose_series, [components.state, components.series], **many),
+        components.analyse.click(analysing.analyse, chosen, **many),
     ]
-    for button, (label, example) in zip(parts.examples, examples.items(), strict=True):
-        events.append(button.click(_on_example(opening, example), [parts.visit], js=OPENED % label, **many))
+    for button, (label, example) in zip(components.examples, examples.items(), strict=True):
+        events.append(button.click(_on_example(opening, example), [components.state], js=OPENED % label, **many))
     for event in events:
-        event.failure(analysing.failed, [parts.visit], concurrency_limit=None, **quiet)
-    parts.stop.click(analysing.stop, [parts.visit], concurrency_limit=None, **quiet)
-    parts.confirmed.change(
+        event.failure(analysing.failed, [components.state], concurrency_limit=None, **quiet)
+    components.stop.click(analysing.stop, [components.state], concurrency_limit=None, **quiet)
+    components.confirmed.change(
         lambda confirmed: gr.update(interactive=confirmed),
-        parts.confirmed,
-        parts.upload,
+        components.confirmed,
+        components.upload,
         show_progress="hidden",
         api_visibility="private",
     )
 
 
 def _on_example(opening: Opening, path: Path) -> Callable[..., Iterator[Updates]]:
-    """A handler of its own for each example: Gradio finds the request by its annotation, which a partial hides."""
+    """One handler per example: Gradio passes the request by annotation, which ``functools.partial`` would hide."""
 
-    def on_example(visit: Visit, request: gr.Request) -> Iterator[Updates]:
-        yield from opening.example(visit, path, request)
+    def on_example(state: SessionState, request: gr.Request) -> Iterator[Updates]:
+        yield from opening.example(state, path, request)
 
     return on_example
 
 
-def _wire_review(parts: Parts, reviewing: Reviewing) -> None:
-    """Connect the form. One save at a time, so that the second of two clicks finds the first one's row."""
-    quiet = _quiet(parts)
-    answers = [parts.reader, parts.advanced, parts.confidence, parts.agreement, parts.quality, parts.comment]
-    looked = [parts.visit, *answers, parts.looked]
-    saving = parts.save.click(reviewing.save, looked, js=LOOKED, concurrency_limit=1, **quiet)
+def _wire_review(components: Components, reviewing: Reviewing) -> None:
+    """Connect the form. Saves run one at a time: the second of two clicks finds the first one's row."""
+    quiet = _quiet(components)
+    answers = [
+        components.reader,
+        components.advanced,
+        components.confidence,
+        components.agreement,
+        components.quality,
+        components.comment,
+    ]
+    inputs = [components.state, *answers, components.viewing_log]
+    saving = components.save.click(reviewing.save, inputs, js=VIEWING_LOG, concurrency_limit=1, **quiet)
     saving.failure(reviewing.save_failed, concurrency_limit=None, **quiet)
 
 
-def _quiet(parts: Parts) -> dict[str, Any]:
-    """Any component may change, and only our own progress bar is shown."""
-    return {"outputs": parts.all(), "show_progress": "hidden", "api_visibility": "private"}
+def _quiet(components: Components) -> dict[str, Any]:
+    """Event arguments: any component may change, and Gradio shows no progress of its own."""
+    return {"outputs": components.all(), "show_progress": "hidden", "api_visibility": "private"}
 
 
-def _launch_arguments(settings: Settings, cases: Cases, library: Path | None) -> Mapping[str, Any]:
+def _launch_arguments(settings: Settings, cases: OpenCases, library: Path | None) -> Mapping[str, Any]:
     return {
         "server_name": settings.server_name,
         "server_port": settings.server_port,
@@ -221,7 +228,7 @@ def _launch_arguments(settings: Settings, cases: Cases, library: Path | None) ->
 
 
 def _theme() -> gr.themes.Base:
-    """Teal on slate with the system's own fonts: nothing is fetched from elsewhere, and every text has contrast."""
+    """Teal on slate with system fonts: nothing is fetched from other hosts, and all text has sufficient contrast."""
     theme = gr.themes.Base(primary_hue="teal", secondary_hue="slate", neutral_hue="slate", font=FONT, font_mono=MONO)
     return theme.set(
         body_background_fill="*neutral_50",

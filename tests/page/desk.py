@@ -16,8 +16,8 @@ from pipeline.page.handlers.reviewing import Reviewing
 from pipeline.page.layout import _place
 from pipeline.page.server.engine import Choice, Engine
 from pipeline.page.server.settings import Settings
-from pipeline.page.state.open_cases import Cases
-from pipeline.page.state.session_state import Visit
+from pipeline.page.state.open_cases import OpenCases
+from pipeline.page.state.session_state import SessionState
 from pipeline.reviews import ReviewStore
 from tests.page.fake_models import load_fake
 
@@ -35,20 +35,20 @@ class Desk:
     """Calls the page's handlers as a visitor does and applies what they return."""
 
     def __init__(self, folder: Path, *, public: bool = False, load: Any = None) -> None:
-        self.cases = Cases(keep_s=1000)
+        self.cases = OpenCases(keep_s=1000)
         with gr.Blocks():
-            self.parts, _ = _place(Settings(examples=folder), self.cases, has_library=False)
+            self.components, _ = _place(Settings(examples=folder), self.cases, has_library=False)
         self.store = ReviewStore(folder / "reviews")
         engine = Engine(load or load_fake(), DEFAULT)
         engine.start()
-        self.opening = Opening(self.parts, self.cases, public=public)
-        self.analysing = Analysing(self.parts, self.cases, engine)
-        self.reviewing = Reviewing(self.parts, self.cases, self.store)
-        self.visit = Visit()
+        self.opening = Opening(self.components, self.cases, public=public)
+        self.analysing = Analysing(self.components, self.cases, engine)
+        self.reviewing = Reviewing(self.components, self.cases, self.store)
+        self.state = SessionState()
         self.sent: list[dict[Any, Any]] = []
 
     def take(self, updates: dict[Any, Any]) -> None:
-        self.visit = updates.pop(self.parts.visit, self.visit)
+        self.state = updates.pop(self.components.state, self.state)
         self.sent.append(updates)
 
     def run(self, updates: Iterator[dict[Any, Any]]) -> str:
@@ -60,7 +60,7 @@ class Desk:
 
     def upload(self, file: Path, *, confirmed: bool = True) -> str:
         """The web server's copy of a file arrives."""
-        return self.run(self.opening.upload(self.visit, str(file), confirmed, Request()))  # type: ignore[arg-type]
+        return self.run(self.opening.upload(self.state, str(file), confirmed, Request()))  # type: ignore[arg-type]
 
     def open(self, file: Path) -> str:
         """Upload a copy of a file."""
@@ -73,7 +73,7 @@ class Desk:
 
     def analyse(self, choice: Choice = DEFAULT, *, blind: bool = False) -> str:
         """Press Analyse and wait for the end."""
-        return self.run(self.analysing.analyse(self.visit, blind, *choice))
+        return self.run(self.analysing.analyse(self.state, blind, *choice))
 
     def save(
         self,
@@ -84,5 +84,5 @@ class Desk:
         quality: int | None = None,
     ) -> str:
         """Save these answers; what was sent to the page."""
-        self.take(self.reviewing.save(self.visit, reader, verdict, confidence, agreement, quality, "", ""))
+        self.take(self.reviewing.save(self.state, reader, verdict, confidence, agreement, quality, "", ""))
         return repr(self.sent[-1])

@@ -1,4 +1,4 @@
-"""Packing an analysis for the page: its files in the case's private folder, and their way out when it is revealed."""
+"""Store an analysis in the case's private folder, and publish its files when the result is revealed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from models.registry import ModelInfo
 from pipeline.case import Analysis
 from pipeline.exports import write_analysis
 from pipeline.exports.viewer_files import write_viewer_overlays
-from pipeline.page.state.open_cases import Case
-from pipeline.page.state.session_state import Outcome
+from pipeline.page.state.open_cases import OpenCase
+from pipeline.page.state.session_state import StoredResult
 from pipeline.page.view.result_card import result_html
 from pipeline.page.view.slice_viewer import file_address
 
@@ -23,7 +23,7 @@ DOWNLOADS = {
 }
 
 
-def pack(analysis: Analysis, case: Case) -> Outcome:
+def pack(analysis: Analysis, case: OpenCase) -> StoredResult:
     """Write all files of an analysis into the case's private folder and describe it. Nothing is served yet."""
     results, overlays = case.private / "results", case.private / "overlays"
     overlays.mkdir(exist_ok=True)
@@ -31,7 +31,7 @@ def pack(analysis: Analysis, case: Case) -> Outcome:
     about = write_viewer_overlays(analysis, overlays)
     case_id = analysis.volume.source.case_id
     links = {label: file_address(case.served / _name(case_id, name)) for label, name in DOWNLOADS.items()}
-    return Outcome(
+    return StoredResult(
         case_id=case_id,
         probability=analysis.fibrosis.probability,
         threshold=analysis.fibrosis.threshold,
@@ -46,10 +46,10 @@ def pack(analysis: Analysis, case: Case) -> Outcome:
     )
 
 
-def reveal(case: Case, outcome: Outcome) -> None:
+def reveal(case: OpenCase, result: StoredResult) -> None:
     """Move overlays and downloads to where the page can fetch them. Files are named by the case."""
     for name in DOWNLOADS.values():
-        _move(case.private / "results" / name, case.served / _name(outcome.case_id, name))
+        _move(case.private / "results" / name, case.served / _name(result.case_id, name))
     for overlay in (case.private / "overlays").iterdir():
         _move(overlay, case.served / overlay.name)
 

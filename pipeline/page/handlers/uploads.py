@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.case import Series, Study
 from pipeline.errors import InputError
 from pipeline.intake import open_upload
-from pipeline.page.state.open_cases import Case
+from pipeline.page.state.open_cases import OpenCase
 
 SUFFIXES = (".nii.gz", ".nii", ".zip", ".dcm")
 """The endings that intake tells apart; any other file is taken as DICOM without an ending."""
@@ -19,7 +19,7 @@ SUFFIXES = (".nii.gz", ".nii", ".zip", ".dcm")
 EXAMPLES = {"NIfTI example": "abdomen_t2.nii.gz", "DICOM example": "abdomen_t2_dicom.zip"}
 
 
-def import_upload(upload: Path, case: Case) -> Study:
+def import_upload(upload: Path, case: OpenCase) -> Study:
     """Move an upload into the case under a name of ours, open it, and delete it.
 
     Raises:
@@ -36,7 +36,7 @@ def import_upload(upload: Path, case: Case) -> Study:
     return _open(mine, case)
 
 
-def import_example(example: Path, case: Case) -> Study:
+def import_example(example: Path, case: OpenCase) -> Study:
     """Open a copy of one of our own examples."""
     mine = case.private / f"upload{_suffix(example)}"
     shutil.copyfile(example, mine)
@@ -53,7 +53,7 @@ def examples_in(folder: Path) -> Mapping[str, Path]:
     return {label: folder / name for label, name in EXAMPLES.items() if (folder / name).exists()}
 
 
-def _open(mine: Path, case: Case) -> Study:
+def _open(mine: Path, case: OpenCase) -> Study:
     into = case.private / "study"
     into.mkdir()
     try:

@@ -1,4 +1,4 @@
-"""What the page takes from its surroundings, read once at start."""
+"""Settings of the page from the environment, read once at start."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ DEFAULT_PORT = 7860
 
 @dataclass(frozen=True)
 class Settings:
-    """How one instance of the page behaves."""
+    """Settings of one instance of the page."""
 
     reviews: Path = ROOT / "reviews"
     segmenter: str = "liver_t2"
     classifier: str = "fibrosis_t2"
-    """The models that are chosen until a reader chooses others."""
+    """Default models; a reader may choose others."""
     examples: Path = ROOT / "assets" / "examples"
     public: bool = False
-    """On a public Space: uploads wait for the tick that the images are de-identified."""
+    """On a public Space: uploads require the confirmation that the images are de-identified."""
     server_name: str = "127.0.0.1"
     server_port: int = DEFAULT_PORT
     max_upload: str = "1gb"
     keep_case_s: float = 2 * 3600.0
-    """A case that nobody touched for so long is deleted."""
+    """Time without use after which a case is deleted, s."""
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:

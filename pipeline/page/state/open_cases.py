@@ -1,4 +1,4 @@
-"""One case's folders: made under random names, deleted when the case is replaced, its visitor leaves, or by time."""
+"""Folders of open cases: random names; deleted when the case is replaced, its session ends or its time is up."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Case:
-    """Where one case lives. ``key`` is unguessable and names ``private``; ``served`` has another name of its own.
+class OpenCase:
+    """Folders of one case. ``key`` is unguessable and names ``private``; ``served`` has an unrelated random name.
 
-    Whoever knows a served address can fetch that file, so what is held back from the reader stays in ``private``.
+    Anyone with a served address can fetch the file, so withheld results stay in ``private``.
     """
 
     key: str
@@ -33,11 +33,11 @@ class Case:
     private: Path
     served: Path
     stop: threading.Event = field(default_factory=threading.Event)
-    """Set when the analysis of this case should end: by the button, or because the case was discarded."""
+    """Set to stop the analysis of this case: by the button, or when the case is discarded."""
 
 
-class Cases:
-    """Every open case of this process, by key. The only shared object that knows of more than one visitor."""
+class OpenCases:
+    """All open cases of this process, by key. The only object shared by sessions."""
 
     def __init__(self, *, keep_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         _delete_stale_roots()
@@ -45,15 +45,15 @@ class Cases:
         self.served_root = self.root / "served"
         self._keep_s, self._clock = keep_s, clock
         self._lock = threading.Lock()
-        self._open: dict[str, Case] = {}
+        self._open: dict[str, OpenCase] = {}
         self._touched: dict[str, float] = {}
         self.when_deleted: list[Callable[[], None]] = []
-        """Called after files were deleted, so that nothing of them stays in memory."""
+        """Callbacks after files were deleted, to drop what memory still holds of them."""
 
-    def open(self, session: str) -> Case:
-        """A new case with empty folders for the visitor ``session``."""
+    def open(self, session: str) -> OpenCase:
+        """Create a case with empty folders for ``session``."""
         key = secrets.token_hex(16)
-        case = Case(key, session, self.root / "private" / key, self.served_root / secrets.token_hex(16))
+        case = OpenCase(key, session, self.root / "private" / key, self.served_root / secrets.token_hex(16))
         case.private.mkdir(parents=True)
         case.served.mkdir(parents=True)
         with self._lock:
@@ -61,7 +61,7 @@ class Cases:
             self._touched[key] = self._clock()
         return case
 
-    def serve_anew(self, case: Case) -> Case:
+    def serve_anew(self, case: OpenCase) -> OpenCase:
         """The same case with an empty served folder of a new name, for another series: old addresses end here."""
         fresh = replace(case, served=self.served_root / secrets.token_hex(16), stop=threading.Event())
         fresh.served.mkdir()
@@ -71,15 +71,15 @@ class Cases:
         self._delete(case.served)
         return fresh
 
-    def find(self, key: str) -> Case | None:
-        """The open case of that key, kept for longer by being asked for; None once it was discarded."""
+    def find(self, key: str) -> OpenCase | None:
+        """The open case of that key, its timer restarted; None once it was discarded."""
         with self._lock:
             case = self._open.get(key)
             if case:
                 self._touched[key] = self._clock()
             return case
 
-    def find_served(self, name: str) -> Case | None:
+    def find_served(self, name: str) -> OpenCase | None:
         """The open case whose served folder has that name."""
         with self._lock:
             key = next((key for key, case in self._open.items() if case.served.name == name), "")
@@ -94,7 +94,7 @@ class Cases:
             case.stop.set()
             self.delete(case)
 
-    def delete(self, case: Case) -> None:
+    def delete(self, case: OpenCase) -> None:
         """Delete a discarded case's folders."""
         self._delete(case.private, case.served)
 
@@ -105,14 +105,14 @@ class Cases:
             forget()
 
     def discard_session(self, session: str) -> None:
-        """Discard all cases of a visitor who left."""
+        """Discard all cases of a session that ended."""
         with self._lock:
             keys = [key for key, case in self._open.items() if case.session == session]
         for key in keys:
             self.discard(key)
 
     def sweep(self) -> None:
-        """Discard the cases that nobody touched for ``keep_s`` seconds, and show other processes that we are alive."""
+        """Discard cases not used for ``keep_s`` seconds, and touch the root so that other processes keep it."""
         with suppress(OSError):
             os.utime(self.root)
         oldest = self._clock() - self._keep_s
@@ -140,7 +140,7 @@ class Cases:
 
 
 def _delete_stale_roots() -> None:
-    """Delete what a process that was killed left behind a day ago or longer: a living one touches its root."""
+    """Delete folders that a killed process left a day ago or longer; a running one touches its root."""
     for root in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         if root.is_dir() and time.time() - root.stat().st_mtime > STALE_ROOT_S:
             shutil.rmtree(root, ignore_errors=True)

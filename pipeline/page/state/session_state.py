@@ -1,4 +1,4 @@
-"""What one visitor has open: plain data, kept in a ``gr.State`` and nowhere else."""
+"""State of one browser session: plain data, kept in a ``gr.State`` and nowhere else."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pipeline.reviews.record import new_review_id
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What is kept of an analysis once its files are written: enough for the result card and for a review's row."""
+class StoredResult:
+    """An analysis once its files are written: the result card and the values of a review's row."""
 
     case_id: str
     probability: float
@@ -24,9 +24,9 @@ class Outcome:
     classifier: str
     mask_sha256: str
     html: str
-    """The result card. Leaves the server only when ``revealed``."""
+    """The result card. Sent to the browser only when ``revealed``."""
     overlays: Mapping[str, Any]
-    """What ``write_viewer_overlays`` said. Leaves the server only when ``revealed``."""
+    """Return value of ``write_viewer_overlays``. Sent to the browser only when ``revealed``."""
     revealed: bool
     predicted_score: int | None = None
     predicted_dice: float | None = None
@@ -34,54 +34,54 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Visit:
-    """One visitor's page. Never changed in place: every handler returns a new one."""
+class SessionState:
+    """State of one browser session. Immutable: handlers return a new one."""
 
     session: str = ""
-    """Random, made at the first upload; names nobody."""
+    """Random id, made at the first upload."""
     case_key: str = ""
     study: Study | None = None
     series_key: str = ""
     viewer: Mapping[str, Any] = field(default_factory=dict)
     """The viewer's value for this series, without overlays."""
     opened_at: datetime | None = None
-    """When the series was put before the reader."""
-    outcome: Outcome | None = None
+    """Time at which the series was displayed."""
+    result: StoredResult | None = None
     form_id: str = ""
-    """Id of the review that the form will save; the same until it is saved, so that two clicks make one row."""
+    """Id of the review that the form will save; constant until it is saved, so that two clicks make one row."""
     saved: tuple[Review, ...] = ()
-    """The reviews of this visit, the oldest first."""
+    """Reviews saved in this session, the oldest first."""
     revealed_cases: frozenset[str] = frozenset()
-    """Cases whose AI result this visitor has seen: they cannot be read before the AI any more."""
+    """Case ids whose AI result was shown in this session: they cannot be read before the AI any more."""
 
-    def with_case(self, case_key: str, study: Study) -> Visit:
-        """Another upload; the reviews of the visit stay."""
+    def with_case(self, case_key: str, study: Study) -> SessionState:
+        """Open another upload; the reviews of the session stay."""
         session = self.session or secrets.token_hex(8)
-        return replace(self, session=session, case_key=case_key, study=study, series_key="", viewer={}, outcome=None)
+        return replace(self, session=session, case_key=case_key, study=study, series_key="", viewer={}, result=None)
 
-    def with_series(self, series_key: str, viewer: Mapping[str, Any]) -> Visit:
-        """Another series of the case stands before the reader now, not analysed yet; ``viewer`` shows it."""
-        return replace(self, series_key=series_key, viewer=viewer, opened_at=datetime.now(UTC), outcome=None)
+    def with_series(self, series_key: str, viewer: Mapping[str, Any]) -> SessionState:
+        """Show another series of the case, not analysed yet."""
+        return replace(self, series_key=series_key, viewer=viewer, opened_at=datetime.now(UTC), result=None)
 
-    def with_outcome(self, outcome: Outcome) -> Visit:
-        """After an analysis: an empty form with an id of its own."""
-        visit = replace(self, outcome=outcome, form_id=new_review_id())
-        return visit.with_reveal() if outcome.revealed else visit
+    def with_result(self, result: StoredResult) -> SessionState:
+        """Keep an analysis and start an empty form with a new review id."""
+        state = replace(self, result=result, form_id=new_review_id())
+        return state.with_reveal() if result.revealed else state
 
-    def with_reveal(self) -> Visit:
-        """The reader has seen the AI's result."""
-        assert self.outcome is not None
-        shown = replace(self.outcome, revealed=True)
-        return replace(self, outcome=shown, revealed_cases=self.revealed_cases | {shown.case_id})
+    def with_reveal(self) -> SessionState:
+        """Mark the AI's result as shown."""
+        assert self.result is not None
+        shown = replace(self.result, revealed=True)
+        return replace(self, result=shown, revealed_cases=self.revealed_cases | {shown.case_id})
 
-    def with_saved(self, review: Review) -> Visit:
-        """After a save; the form's next save is another row."""
+    def with_saved(self, review: Review) -> SessionState:
+        """Add a saved review; the form's next save is another row."""
         return replace(self, saved=(*self.saved, review), form_id=new_review_id())
 
     def latest(self, reader: str) -> Review | None:
-        """That reader's latest review in this visit of the open case by the same models."""
-        if self.outcome is None:
+        """The reader's latest review in this session of the open case and the same models."""
+        if self.result is None:
             return None
-        open_now = (reader, self.outcome.case_id, self.outcome.segmenter, self.outcome.classifier)
+        open_now = (reader, self.result.case_id, self.result.segmenter, self.result.classifier)
         mine = (r for r in reversed(self.saved) if (r.reader, r.case_id, r.segmenter, r.classifier) == open_now)
         return next(mine, None)

@@ -1,4 +1,4 @@
-"""The page's components by name, so that handlers can say what changes without knowing where it stands."""
+"""The page's components by name, independent of the layout."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from gradio.components import Component
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Everything that a handler reads or sets."""
+class Components:
+    """Components that handlers read or update."""
 
-    visit: gr.State
+    state: gr.State
     confirmed: gr.Checkbox
     upload: gr.File
     examples: tuple[gr.Button, ...]
@@ -34,7 +34,7 @@ class Parts:
     agreement: gr.Radio
     quality: gr.Radio
     comment: gr.Textbox
-    looked: gr.Textbox
+    viewing_log: gr.Textbox
     save: gr.Button
     saved: gr.HTML
     reviews: gr.HTML
@@ -42,7 +42,7 @@ class Parts:
     def all(self) -> list[Component]:
         """Every component, as the outputs of events that return a few of them by name."""
         flat: list[Component] = []
-        for part in fields(self):
-            value = getattr(self, part.name)
+        for field in fields(self):
+            value = getattr(self, field.name)
             flat.extend(value if isinstance(value, tuple) else (value,))
         return flat

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from pipeline.page.state.session_state import Visit
+from pipeline.page.state.session_state import SessionState
 from pipeline.reviews import COLUMNS, Review
 
 VERDICTS = [("Yes", "yes"), ("No", "no"), ("Not assessable", "not_assessable")]
@@ -46,46 +46,46 @@ class Answers:
     agreement: str | None
     segmentation_quality: int | None
     comment: str | None
-    looked: str | None = None
+    viewing_log: str | None = None
     """What the viewer says was looked at, as JSON; counted in the browser, so taken as a note and not as a proof."""
 
 
-def to_review(visit: Visit, answers: Answers) -> Review:
+def to_review(state: SessionState, answers: Answers) -> Review:
     """The row to save for the open case. An unfinished form makes an unfinished review, which the store refuses."""
-    outcome = visit.outcome
-    if outcome is None:
-        return Review(review_id=visit.form_id, reader=(answers.reader or "").strip())
+    result = state.result
+    if result is None:
+        return Review(review_id=state.form_id, reader=(answers.reader or "").strip())
     reader = (answers.reader or "").strip()
-    latest = visit.latest(reader)
+    latest = state.latest(reader)
     # A verdict with the AI corrects none without it: both stand, and count as two readings.
-    corrected = latest if latest and latest.after_reveal == outcome.revealed else None
-    looked = _looked(answers.looked)
+    corrected = latest if latest and latest.after_reveal == result.revealed else None
+    viewing_log = _viewing_log(answers.viewing_log)
     return Review(
-        review_id=visit.form_id,
-        session=visit.session,
+        review_id=state.form_id,
+        session=state.session,
         reader=reader,
-        case_id=outcome.case_id,
+        case_id=result.case_id,
         arm="open",
-        opened_at=visit.opened_at,
-        active_seconds=looked.active_seconds,
-        pauses=looked.pauses,
+        opened_at=state.opened_at,
+        active_seconds=viewing_log.active_seconds,
+        pauses=viewing_log.pauses,
         advanced_fibrosis=answers.advanced_fibrosis or "",
         confidence=answers.confidence,
         # Held back, the form does not show these two; what a reader left in them belongs to an earlier case.
-        agreement=(answers.agreement or "") if outcome.revealed else "",
-        segmentation_quality=answers.segmentation_quality if outcome.revealed else None,
+        agreement=(answers.agreement or "") if result.revealed else "",
+        segmentation_quality=answers.segmentation_quality if result.revealed else None,
         comment=answers.comment or "",
-        after_reveal=outcome.revealed,
+        after_reveal=result.revealed,
         # What the reader has not been shown is not part of what the reader judged.
-        probability=outcome.probability if outcome.revealed else None,
-        threshold=outcome.threshold if outcome.revealed else None,
-        predicted_score=outcome.predicted_score if outcome.revealed else None,
-        predicted_dice=outcome.predicted_dice if outcome.revealed else None,
-        mask_sha256=outcome.mask_sha256,
-        segmenter=outcome.segmenter,
-        classifier=outcome.classifier,
-        overlays_opened=looked.overlays_opened,
-        slices_viewed=looked.slices_viewed,
+        probability=result.probability if result.revealed else None,
+        threshold=result.threshold if result.revealed else None,
+        predicted_score=result.predicted_score if result.revealed else None,
+        predicted_dice=result.predicted_dice if result.revealed else None,
+        mask_sha256=result.mask_sha256,
+        segmenter=result.segmenter,
+        classifier=result.classifier,
+        overlays_opened=viewing_log.overlays_opened,
+        slices_viewed=viewing_log.slices_viewed,
         revises=corrected.review_id if corrected else "",
     )
 
@@ -107,25 +107,25 @@ def same_answers(one: Review, other: Review) -> bool:
 
 
 @dataclass(frozen=True)
-class _Looked:
+class ViewingLog:
     active_seconds: float | None = None
     pauses: int | None = None
     overlays_opened: tuple[str, ...] = ()
     slices_viewed: tuple[int, ...] = ()
 
 
-def _looked(text: str | None) -> _Looked:
+def _viewing_log(text: str | None) -> ViewingLog:
     """What the browser counted; anything odd counts as nothing."""
     try:
         said = json.loads(text or "{}")
-        return _Looked(
+        return ViewingLog(
             active_seconds=max(float(said["active_seconds"]), 0.0),
             pauses=max(int(said["pauses"]), 0),
             overlays_opened=tuple(name for name in ("mask", "heat") if name in said["overlays_opened"]),
             slices_viewed=tuple(sorted({int(number) for number in said["slices_viewed"]})),
         )
     except (ValueError, KeyError, TypeError):
-        return _Looked()
+        return ViewingLog()
 
 
 def reviews_html(rows: Sequence[Mapping[str, str]]) -> str:

@@ -1,4 +1,4 @@
-"""Slices drawn on the server, for browsers that cannot: the same look and the same radiological display.
+"""Slices drawn on the server for browsers without WebGL2: same appearance, same radiological display.
 
 Arrays are (z, y, x) in LPS. The patient's right is on the left of the screen; a sagittal slice shows the front on the
 left; coronal and sagittal slices have the head on top.
@@ -24,8 +24,8 @@ HEIGHT_PX = 640
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the viewer's controls say. Opacities are 0-1, 0 hides."""
+class SliceView:
+    """Settings of the viewer's controls for one slice. Opacities are 0-1; 0 hides."""
 
     plane: str
     index: int
@@ -36,8 +36,8 @@ class Look:
     heat: float
 
     @classmethod
-    def from_request(cls, request: Mapping[str, Any]) -> Look:
-        """From the page's JSON; what is missing or odd falls back to the plain axial slice."""
+    def from_request(cls, request: Mapping[str, Any]) -> SliceView:
+        """Parse the page's JSON; missing or invalid values fall back to the plain axial slice."""
         plane = request.get("plane")
         low, high = (_number(edge, 0.0) for edge in (*(request.get("window") or ()), None, None)[:2])
         return cls(
@@ -55,48 +55,48 @@ def draw_slice(
     voxels: np.ndarray,
     spacing_mm_xyz: tuple[float, float, float],
     overlays: Mapping[str, np.ndarray],
-    look: Look,
+    view: SliceView,
 ) -> str:
     """The slice as a ``data:image/png`` address.
 
     ``overlays`` may hold ``liver`` (0 or 1), ``outline`` (bits by plane) and ``heat`` (0-255), on the volume's grid.
     """
-    picture = _cut(voxels, look)
-    across, down = _pixel_mm(spacing_mm_xyz, look.plane)
+    picture = _cut(voxels, view)
+    across, down = _pixel_mm(spacing_mm_xyz, view.plane)
     height, width = picture.shape[0] * down, picture.shape[1] * across
     figure = Figure(figsize=(HEIGHT_PX / 100 * width / height, HEIGHT_PX / 100), dpi=100, facecolor="black")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    low, high = look.window
-    grey = "gray_r" if look.inverted else "gray"
+    low, high = view.window
+    grey = "gray_r" if view.inverted else "gray"
     axes.imshow(picture, cmap=grey, vmin=low, vmax=high, interpolation="bilinear", aspect="auto")
-    _lay_mask(axes, overlays, "liver", look, look.fill)
-    if "heat" in overlays and look.heat > 0:
-        show_heat(axes, _cut(overlays["heat"], look) / 255.0, look.heat)
-    _lay_mask(axes, overlays, "outline", look, look.outline)
+    _lay_mask(axes, overlays, "liver", view, view.fill)
+    if "heat" in overlays and view.heat > 0:
+        show_heat(axes, _cut(overlays["heat"], view) / 255.0, view.heat)
+    _lay_mask(axes, overlays, "outline", view, view.outline)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _lay_mask(axes: Axes, overlays: Mapping[str, np.ndarray], name: str, look: Look, opacity: float) -> None:
+def _lay_mask(axes: Axes, overlays: Mapping[str, np.ndarray], name: str, view: SliceView, opacity: float) -> None:
     """Lay the liver's fill or outline over the slice in the liver's colour."""
     if name not in overlays or opacity <= 0:
         return
-    mask = _cut(overlays[name], look)
-    shown = mask & PLANE_BITS[look.plane] if name == "outline" else mask
+    mask = _cut(overlays[name], view)
+    shown = mask & PLANE_BITS[view.plane] if name == "outline" else mask
     coloured = np.empty((*shown.shape, 4))
     coloured[..., :3] = to_rgb(LIVER_COLOUR)
     coloured[..., 3] = (shown > 0) * min(opacity, 1.0)
     axes.imshow(coloured, interpolation="bilinear", aspect="auto")
 
 
-def _cut(array: np.ndarray, look: Look) -> np.ndarray:
+def _cut(array: np.ndarray, view: SliceView) -> np.ndarray:
     """(rows, columns), first row on top of the screen. x runs right to left, so no flip gives radiological display."""
-    axis = PLANE_AXES[look.plane]
-    index = min(max(look.index, 0), array.shape[axis] - 1)
+    axis = PLANE_AXES[view.plane]
+    index = min(max(view.index, 0), array.shape[axis] - 1)
     cut = np.take(array, index, axis=axis)
-    return cut if look.plane == "axial" else cut[::-1]
+    return cut if view.plane == "axial" else cut[::-1]
 
 
 def _pixel_mm(spacing_mm_xyz: tuple[float, float, float], plane: str) -> tuple[float, float]:

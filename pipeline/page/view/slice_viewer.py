@@ -14,8 +14,8 @@ import SimpleITK as sitk
 from pipeline.case import Volume
 from pipeline.errors import PipelineError
 from pipeline.exports.viewer_files import VOLUME_FILE, overlay_files, write_viewer_volume
-from pipeline.page.state.open_cases import GONE, Case, Cases
-from pipeline.page.view.server_slices import Look, draw_slice
+from pipeline.page.state.open_cases import GONE, OpenCase, OpenCases
+from pipeline.page.view.server_slices import SliceView, draw_slice
 
 # The template never changes, so Gradio never renders it anew and the canvas inside it lives on.
 TEMPLATE = '<div class="fr-viewer" data-library="{library}"></div>'
@@ -29,7 +29,7 @@ import(new URL('viewer/viewer.js', document.baseURI).href).then((viewer) => {
 """
 
 
-def viewer_component(cases: Cases, *, library: bool) -> gr.HTML:
+def viewer_component(cases: OpenCases, *, library: bool) -> gr.HTML:
     """The viewer. ``library``: whether NiiVue is installed; without it, or without WebGL2, slices come from here."""
 
     # Voxels of a case that is gone do not stay in memory.
@@ -48,7 +48,7 @@ def viewer_component(cases: Cases, *, library: bool) -> gr.HTML:
     )
 
 
-def volume_value(volume: Volume, case: Case, cases: Cases) -> dict[str, Any]:
+def volume_value(volume: Volume, case: OpenCase, cases: OpenCases) -> dict[str, Any]:
     """Write the volume into the case's served folder and return the viewer's value: an image without overlays.
 
     Raises:
@@ -90,7 +90,7 @@ def file_address(path: Path) -> str:
     return f"gradio_api/file={path.as_posix()}"
 
 
-def draw_for(cases: Cases, request: Mapping[str, Any]) -> str:
+def draw_for(cases: OpenCases, request: Mapping[str, Any]) -> str:
     """One slice as a ``data:`` address, for the visitor who knows the served name; empty once the case is gone.
 
     Only what stands in the served folder can be drawn: overlays that are held back are not there.
@@ -100,7 +100,7 @@ def draw_for(cases: Cases, request: Mapping[str, Any]) -> str:
         return ""
     image, spacing = _read(case.served / VOLUME_FILE)
     overlays = {name: _read(path)[0] for name, path in overlay_files(case.served).items()}
-    return draw_slice(image, spacing, overlays, Look.from_request(request))
+    return draw_slice(image, spacing, overlays, SliceView.from_request(request))
 
 
 def _read(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:

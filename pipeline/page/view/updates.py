@@ -1,4 +1,4 @@
-"""What the page shows in each situation, as new values by component."""
+"""New values of the page's components for each situation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline.page.state.session_state import Visit
-from pipeline.page.view.components import Parts
+from pipeline.page.state.session_state import SessionState
+from pipeline.page.view.components import Components
 from pipeline.page.view.result_card import held_back_html, message_html, waiting_html
 from pipeline.page.view.slice_viewer import with_overlays
 
@@ -20,63 +20,63 @@ FAILED = (
 )
 
 
-class Show:
-    """Turns situations into updates. Keeps nothing but the components."""
+class PageUpdates:
+    """Builds the updates of each situation."""
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts = parts
+    def __init__(self, components: Components) -> None:
+        self.components = components
 
     def say(self, words: str, kind: str = "info") -> Updates:
-        return {self.parts.status: message_html(words, kind)}
+        return {self.components.status: message_html(words, kind)}
 
-    def blank(self, visit: Visit, *, keep_series: bool = False) -> Updates:
+    def blank(self, state: SessionState, *, keep_series: bool = False) -> Updates:
         """The page without a case."""
-        picker = {} if keep_series else {self.parts.series: gr.update(choices=[], value=None, visible=False)}
+        picker = {} if keep_series else {self.components.series: gr.update(choices=[], value=None, visible=False)}
         return {
-            self.parts.visit: replace(visit, viewer={}, outcome=None),
+            self.components.state: replace(state, viewer={}, result=None),
             **picker,
-            self.parts.series_note: "",
-            self.parts.viewer: None,
-            self.parts.analyse: gr.update(interactive=False),
-            self.parts.result: waiting_html(),
+            self.components.series_note: "",
+            self.components.viewer: None,
+            self.components.analyse: gr.update(interactive=False),
+            self.components.result: waiting_html(),
             **self.form(None),
         }
 
     def running(self, running: bool) -> Updates:
-        """While an analysis runs, its series cannot be changed under it; another upload ends it."""
+        """Lock series and models while an analysis runs; another upload stops it."""
         idle = gr.update(interactive=not running)
         return {
-            self.parts.analyse: gr.update(interactive=not running, visible=not running),
-            self.parts.stop: gr.update(value="Cancel", visible=running, interactive=True),
-            self.parts.series: idle,
-            self.parts.blind: idle,
-            self.parts.segmenter: idle,
-            self.parts.classifier: idle,
+            self.components.analyse: gr.update(interactive=not running, visible=not running),
+            self.components.stop: gr.update(value="Cancel", visible=running, interactive=True),
+            self.components.series: idle,
+            self.components.blind: idle,
+            self.components.segmenter: idle,
+            self.components.classifier: idle,
         }
 
-    def packed(self, visit: Visit) -> Updates:
-        """Result and overlays, as far as this reader may see them."""
-        outcome = visit.outcome
-        assert outcome is not None
-        viewer = with_overlays(visit.viewer, outcome.overlays) if outcome.revealed else dict(visit.viewer)
+    def packed(self, state: SessionState) -> Updates:
+        """Result and overlays, unless they are withheld."""
+        result = state.result
+        assert result is not None
+        viewer = with_overlays(state.viewer, result.overlays) if result.revealed else dict(state.viewer)
         return {
-            self.parts.visit: visit,
-            self.parts.viewer: viewer,
-            self.parts.result: outcome.html if outcome.revealed else held_back_html(),
+            self.components.state: state,
+            self.components.viewer: viewer,
+            self.components.result: result.html if result.revealed else held_back_html(),
         }
 
-    def form(self, visit: Visit | None) -> Updates:
-        """An empty form for a new outcome, or none; the reader's code stays."""
-        revealed = bool(visit and visit.outcome and visit.outcome.revealed)
+    def form(self, state: SessionState | None) -> Updates:
+        """An empty form for a new result, or none without a state; the reader code stays."""
+        revealed = bool(state and state.result and state.result.revealed)
         empty = gr.update(value=None)
         return {
-            self.parts.form: gr.update(visible=visit is not None),
-            self.parts.judge: gr.update(visible=revealed),
-            self.parts.advanced: empty,
-            self.parts.confidence: empty,
-            self.parts.agreement: empty,
-            self.parts.quality: empty,
-            self.parts.comment: gr.update(value=""),
-            self.parts.saved: "",
-            self.parts.save: gr.update(value="Save review"),
+            self.components.form: gr.update(visible=state is not None),
+            self.components.judge: gr.update(visible=revealed),
+            self.components.advanced: empty,
+            self.components.confidence: empty,
+            self.components.agreement: empty,
+            self.components.quality: empty,
+            self.components.comment: gr.update(value=""),
+            self.components.saved: "",
+            self.components.save: gr.update(value="Save review"),
         }

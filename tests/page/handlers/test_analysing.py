@@ -15,7 +15,7 @@ from pipeline.intake import read_series
 from pipeline.page.layout import build_page
 from pipeline.page.server.engine import Analyse, Choice
 from pipeline.page.server.settings import Settings
-from pipeline.page.state.session_state import Visit
+from pipeline.page.state.session_state import SessionState
 from tests.page.desk import DEFAULT, Desk
 from tests.page.fake_models import load_fake
 from tests.segmentation.conftest import write_model
@@ -23,12 +23,12 @@ from tests.segmentation.conftest import write_model
 
 def test_an_analysis_that_was_overtaken_leaves_nothing(desk: Desk, file: Path) -> None:
     desk.open(file)
-    first = desk.cases.find(desk.visit.case_key)
+    first = desk.cases.find(desk.state.case_key)
     assert first
-    steps = desk.analysing.analyse(desk.visit, False, *DEFAULT)
+    steps = desk.analysing.analyse(desk.state, False, *DEFAULT)
     next(steps)
     desk.cases.discard(first.key)
-    assert all(desk.parts.result not in update for update in steps)
+    assert all(desk.components.result not in update for update in steps)
     assert not first.private.exists()
     assert desk.analysing.line._tickets == []
 
@@ -82,12 +82,12 @@ def test_after_an_unforeseen_fault_the_case_can_be_analysed_again(
     with pytest.raises(MemoryError):
         desk.analyse()
     assert desk.analysing.line._tickets == []
-    updates = desk.analysing.failed(desk.visit)
+    updates = desk.analysing.failed(desk.state)
     assert "did not foresee" in repr(updates)
-    assert updates[desk.parts.analyse]["interactive"]
-    assert not updates[desk.parts.stop]["visible"]
+    assert updates[desk.components.analyse]["interactive"]
+    assert not updates[desk.components.stop]["visible"]
     assert "unexpected fault" in caplog.text
-    assert not desk.analysing.failed(Visit())[desk.parts.analyse]["interactive"]
+    assert not desk.analysing.failed(SessionState())[desk.components.analyse]["interactive"]
     desk.cases.close()
 
 
@@ -99,7 +99,7 @@ def test_every_event_that_can_hang_says_so_when_it_fails(tmp_path: Path) -> None
 
 
 def test_with_one_model_of_a_kind_there_is_nothing_to_choose(desk: Desk) -> None:
-    assert [(p.value, p.visible) for p in (desk.parts.segmenter, desk.parts.classifier)] == [
+    assert [(p.value, p.visible) for p in (desk.components.segmenter, desk.components.classifier)] == [
         (name, False) for name in DEFAULT
     ]
 
@@ -113,9 +113,9 @@ def test_an_installed_model_can_be_chosen_and_is_loaded_once(tmp_path: Path, fil
         return load_fake()(choice)
 
     desk = Desk(tmp_path, load=load)
-    picker = desk.parts.segmenter
+    picker = desk.components.segmenter
     assert picker.visible
-    assert not desk.parts.classifier.visible
+    assert not desk.components.classifier.visible
     assert [name for _, name in picker.choices] == ["liver_t2", "ours"]
     with pytest.raises(gr.Error):
         picker.preprocess("../elsewhere")

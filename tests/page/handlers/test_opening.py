@@ -19,7 +19,7 @@ from tests.page.desk import Desk
 
 def test_another_upload_deletes_the_case_before(desk: Desk, file: Path) -> None:
     desk.open(file)
-    first = desk.cases.find(desk.visit.case_key)
+    first = desk.cases.find(desk.state.case_key)
     desk.open(file)
     assert first
     assert not first.private.exists()
@@ -31,7 +31,7 @@ def test_on_a_public_space_the_tick_is_asked_for_by_the_server(tmp_path: Path, f
     upload = tmp_path / "upload.nii.gz"
     shutil.copyfile(file, upload)
     assert "de-identified" in desk.upload(upload, confirmed=False)
-    assert desk.visit.study is None
+    assert desk.state.study is None
     assert not upload.exists()
     desk.cases.close()
 
@@ -57,7 +57,7 @@ def test_a_series_that_cannot_be_shown_is_said(
     said = desk.open(file)
     assert words in said
     assert "/device" not in said
-    assert desk.visit.series_key == ""
+    assert desk.state.series_key == ""
 
 
 def test_several_warnings_are_a_list(desk: Desk, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

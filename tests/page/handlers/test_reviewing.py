@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.page.state.session_state import Visit
+from pipeline.page.state.session_state import SessionState
 from tests.page.desk import Desk
 
 
 def test_before_the_reveal_nothing_of_the_result_is_sent(desk: Desk, file: Path) -> None:
     desk.open(file)
     said = desk.analyse(blind=True)
-    case = desk.cases.find(desk.visit.case_key)
+    case = desk.cases.find(desk.state.case_key)
     assert case
     for secret in ("62 %", "0.62", "fr-verdict", "liver.nii.gz", "heatmap", "liver_window"):
         assert secret not in said, secret
@@ -42,16 +42,16 @@ def test_another_analysis_of_a_case_is_fetched_anew_and_reviewed_for_itself(desk
     desk.open(file)
     desk.analyse()
     desk.save("R1", "no", 3, "agree", 1)
-    before = desk.visit
-    assert before.outcome
+    before = desk.state
+    assert before.result
     desk.analyse()
-    assert desk.visit.outcome
-    assert desk.visit.viewer["case"] != before.viewer["case"]
-    assert desk.visit.opened_at == before.opened_at
-    assert desk.visit.latest("R1")
-    other = replace(desk.visit, outcome=replace(desk.visit.outcome, classifier="other@0"))
+    assert desk.state.result
+    assert desk.state.viewer["case"] != before.viewer["case"]
+    assert desk.state.opened_at == before.opened_at
+    assert desk.state.latest("R1")
+    other = replace(desk.state, result=replace(desk.state.result, classifier="other@0"))
     assert other.latest("R1") is None
-    desk.visit = other
+    desk.state = other
     desk.save("R1", "no", 3, "agree", 1)
     assert desk.store.rows()["revises"].tolist() == ["", ""]
 
@@ -60,7 +60,7 @@ def test_after_a_reload_a_case_that_was_seen_is_not_read_before_the_ai(desk: Des
     desk.open(file)
     desk.analyse(blind=True)
     desk.save()
-    desk.visit = Visit()
+    desk.state = SessionState()
     desk.open(file)
     desk.analyse(blind=True)
     said = desk.save()
@@ -70,7 +70,7 @@ def test_after_a_reload_a_case_that_was_seen_is_not_read_before_the_ai(desk: Des
     desk.save("R1", "no", 3, "agree", 1)
     assert desk.store.rows()["after_reveal"].tolist() == ["no", "yes"]
 
-    desk.visit = Visit()
+    desk.state = SessionState()
     desk.open(file)
     desk.analyse(blind=True)
     assert "Saved as review" in desk.save("R2")
@@ -79,7 +79,7 @@ def test_after_a_reload_a_case_that_was_seen_is_not_read_before_the_ai(desk: Des
 def test_a_review_is_saved_after_its_case_was_deleted_by_time(desk: Desk, file: Path) -> None:
     desk.open(file)
     desk.analyse()
-    desk.cases.discard(desk.visit.case_key)
+    desk.cases.discard(desk.state.case_key)
     assert "Saved as review" in desk.save("R1", "no", 3, "agree", 1)
     assert desk.store.rows()["probability"].tolist() == ["0.62"]
 
@@ -87,7 +87,7 @@ def test_a_review_is_saved_after_its_case_was_deleted_by_time(desk: Desk, file: 
 def test_what_was_held_back_is_gone_with_its_case_but_not_the_verdict(desk: Desk, file: Path) -> None:
     desk.open(file)
     desk.analyse(blind=True)
-    desk.cases.discard(desk.visit.case_key)
+    desk.cases.discard(desk.state.case_key)
     said = desk.save()
     assert "open the case again" in said
     assert "62 %" not in said

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.page.state.open_cases import Case, Cases
+from pipeline.page.state.open_cases import OpenCase, OpenCases
 
 
 class Clock:
@@ -27,26 +27,26 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def cases(clock: Clock) -> Iterator[Cases]:
-    made = Cases(keep_s=100, clock=clock)
+def cases(clock: Clock) -> Iterator[OpenCases]:
+    made = OpenCases(keep_s=100, clock=clock)
     yield made
     made.close()
 
 
-def fill(case: Case) -> Case:
+def fill(case: OpenCase) -> OpenCase:
     (case.private / "volume").write_text("voxels")
     (case.served / "volume").write_text("voxels")
     return case
 
 
-def test_private_and_served_have_names_that_do_not_tell_each_other(cases: Cases) -> None:
+def test_private_and_served_have_names_that_do_not_tell_each_other(cases: OpenCases) -> None:
     one, two = cases.open("a"), cases.open("a")
     assert len({one.private.name, one.served.name, two.private.name, two.served.name}) == 4
     assert cases.served_root in one.served.parents
     assert cases.served_root not in one.private.parents
 
 
-def test_a_discarded_case_is_stopped_and_deleted(cases: Cases) -> None:
+def test_a_discarded_case_is_stopped_and_deleted(cases: OpenCases) -> None:
     case = fill(cases.open("a"))
     cases.discard(case.key)
     assert case.stop.is_set()
@@ -56,14 +56,14 @@ def test_a_discarded_case_is_stopped_and_deleted(cases: Cases) -> None:
     assert cases.find_served(case.served.name) is None
 
 
-def test_leaving_deletes_only_the_leavers_cases(cases: Cases) -> None:
+def test_leaving_deletes_only_the_leavers_cases(cases: OpenCases) -> None:
     mine, other = fill(cases.open("a")), fill(cases.open("b"))
     cases.discard_session("a")
     assert not mine.served.exists()
     assert other.served.exists()
 
 
-def test_time_deletes_what_nobody_touched(cases: Cases, clock: Clock) -> None:
+def test_time_deletes_what_nobody_touched(cases: OpenCases, clock: Clock) -> None:
     idle, used = fill(cases.open("a")), fill(cases.open("a"))
     clock.now = 90
     assert cases.find(used.key)
@@ -73,7 +73,7 @@ def test_time_deletes_what_nobody_touched(cases: Cases, clock: Clock) -> None:
     assert used.private.exists()
 
 
-def test_another_series_gets_another_served_name(cases: Cases) -> None:
+def test_another_series_gets_another_served_name(cases: OpenCases) -> None:
     case = fill(cases.open("a"))
     fresh = cases.serve_anew(case)
     assert fresh.private == case.private
@@ -88,18 +88,18 @@ def test_a_long_running_servers_cases_are_not_taken_for_a_dead_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    living, dead = Cases(keep_s=100), Cases(keep_s=100)
+    living, dead = OpenCases(keep_s=100), OpenCases(keep_s=100)
     for one in (living, dead):
         os.utime(one.root, (0, 0))
     living.sweep()
-    Cases(keep_s=100).close()
+    OpenCases(keep_s=100).close()
     assert living.root.exists()
     assert not dead.root.exists()
     living.close()
     living.sweep()
 
 
-def test_what_is_kept_of_a_case_is_forgotten_with_its_files(cases: Cases) -> None:
+def test_what_is_kept_of_a_case_is_forgotten_with_its_files(cases: OpenCases) -> None:
     forgotten: list[str] = []
     cases.when_deleted.append(lambda: forgotten.append("all"))
     case = fill(cases.open("a"))

@@ -21,8 +21,8 @@ from pipeline.exports.viewer_files import (
     write_viewer_overlays,
     write_viewer_volume,
 )
-from pipeline.page.state.open_cases import Cases
-from pipeline.page.view.server_slices import Look, draw_slice
+from pipeline.page.state.open_cases import OpenCases
+from pipeline.page.view.server_slices import SliceView, draw_slice
 from pipeline.page.view.slice_viewer import _read_version, draw_for, viewer_component
 from tests.builders import make_analysis
 
@@ -39,23 +39,25 @@ def picture(address: str) -> np.ndarray:
 def test_right_front_head_stands_where_a_radiologist_expects_it(plane: str, index: int, quarter: tuple) -> None:
     voxels = np.zeros((10, 12, 14), np.float32)
     voxels[6:9, 2:5, 2:5] = 100  # near the head, in front, on the patient's right
-    look = Look(plane, index, (0, 100), inverted=False, outline=0, fill=0, heat=0)
-    shown = picture(draw_slice(voxels, (2, 2, 5), {}, look)).mean(axis=2)
+    view = SliceView(plane, index, (0, 100), inverted=False, outline=0, fill=0, heat=0)
+    shown = picture(draw_slice(voxels, (2, 2, 5), {}, view)).mean(axis=2)
     rows, columns = np.nonzero(shown > 128)
     upper, left = rows.mean() < shown.shape[0] / 2, columns.mean() < shown.shape[1] / 2
     assert ("top" if upper else "bottom", "left" if left else "right") == quarter
 
 
 def test_proportions_are_those_in_millimetres() -> None:
-    look = Look("coronal", 0, (0, 1), inverted=False, outline=0, fill=0, heat=0)
-    height, width, _ = picture(draw_slice(np.ones((10, 3, 50)), (1.0, 1.0, 10.0), {}, look)).shape
+    view = SliceView("coronal", 0, (0, 1), inverted=False, outline=0, fill=0, heat=0)
+    height, width, _ = picture(draw_slice(np.ones((10, 3, 50)), (1.0, 1.0, 10.0), {}, view)).shape
     assert width / height == pytest.approx(0.5, abs=0.01)
 
 
 def test_requests_from_the_page_are_not_trusted() -> None:
-    look = Look.from_request({"plane": "../..", "index": "x", "window": [3], "fill": None, "heat": float("nan")})
-    assert look == Look("axial", 0, (3.0, 4.0), inverted=False, outline=0.0, fill=0.0, heat=0.0)
-    assert draw_slice(np.zeros((2, 3, 4)), (1, 1, 1), {}, Look.from_request({"index": 99})).startswith("data:image/png")
+    view = SliceView.from_request({"plane": "../..", "index": "x", "window": [3], "fill": None, "heat": float("nan")})
+    assert view == SliceView("axial", 0, (3.0, 4.0), inverted=False, outline=0.0, fill=0.0, heat=0.0)
+    assert draw_slice(np.zeros((2, 3, 4)), (1, 1, 1), {}, SliceView.from_request({"index": 99})).startswith(
+        "data:image/png"
+    )
 
 
 def test_the_outline_is_the_border_as_seen_in_each_plane() -> None:
@@ -107,7 +109,7 @@ def test_viewer_files_lie_on_the_volumes_grid(tmp_path: Path) -> None:
 
 
 def test_only_served_files_are_drawn_and_only_under_their_own_name(tmp_path: Path) -> None:
-    cases = Cases(keep_s=100)
+    cases = OpenCases(keep_s=100)
     case = cases.open("a")
     analysis = make_analysis()
     write_viewer_volume(analysis.volume, case.served)
@@ -123,7 +125,7 @@ def test_only_served_files_are_drawn_and_only_under_their_own_name(tmp_path: Pat
 
 
 def test_voxels_of_a_discarded_case_leave_the_memory() -> None:
-    cases = Cases(keep_s=100)
+    cases = OpenCases(keep_s=100)
     with gr.Blocks():
         viewer_component(cases, library=False)
     case = cases.open("a")
@@ -136,7 +138,7 @@ def test_voxels_of_a_discarded_case_leave_the_memory() -> None:
 
 
 def test_an_overlay_that_was_written_anew_is_drawn_anew() -> None:
-    cases = Cases(keep_s=100)
+    cases = OpenCases(keep_s=100)
     case = cases.open("a")
     analysis = make_analysis()
     write_viewer_volume(analysis.volume, case.served)
