@@ -97,10 +97,10 @@ def export(
     """Turn an nnU-Net v2 model that was trained elsewhere, liver-only ones too, into a folder to install."""
     with faults_in_one_line(), log_shown():
         from pipeline.training.segmenter import export as segmenter_export
+        from pipeline.training.segmenter.options import ExportOptions
 
-        segmenter_export.convert(
-            result, out, trained_on=trained_on, licence=licence, orientation=orientation, simulated=simulated
-        )
+        options = ExportOptions(trained_on, licence, orientation, simulated=simulated)
+        segmenter_export.convert(result, out, options=options)
 
 
 def _row(model: ModelFolder) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def train_segmenter(
     planner: Annotated[
         Literal["small", "nnunet"], typer.Option(help="small (two CPU cores) or nnunet (its own default, for a GPU).")
     ] = "small",
-    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
+    resume: Annotated[bool, typer.Option(help="Resume from the last checkpoint.")] = True,
     seed: Seed = 0,
     start_from: Annotated[str | None, typer.Option(help="A trained model of the same data to train further.")] = None,
     trained_on: Annotated[str, typer.Option(help="Shown beside every result.")] = "a cohort of this site",
@@ -47,12 +47,10 @@ def train_segmenter(
     """Train the liver segmenter: nnU-Net's plan, network and augmentation in a loop that suits a CPU too."""
     with faults_in_one_line(), log_shown():
         from pipeline.training.segmenter import train as segmenter
+        from pipeline.training.segmenter.options import SegmenterTraining
 
-        segmenter.train_segmenter(
-            data,
-            out,
+        training = SegmenterTraining(
             folds=folds,
-            fold=fold,
             steps=steps,
             device=device,
             planner=planner,
@@ -62,6 +60,7 @@ def train_segmenter(
             trained_on=trained_on,
             licence=licence,
         )
+        segmenter.train_segmenter(data, out, training=training, fold=fold)
     if fold is not None:
         typer.echo(f"Fold {fold} is trained. When all are, run the command without --fold.")
 

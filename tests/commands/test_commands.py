@@ -24,6 +24,7 @@ from pipeline import __main__ as cli
 from pipeline.case import Step, Study, Volume
 from pipeline.errors import ManifestError, ModelError, SegmentationError
 from pipeline.intake import read_series
+from pipeline.training.segmenter.options import ExportOptions, SegmenterTraining
 from tests.builders import NOTE, make_analysis
 from tests.phantoms import make_volume_image, write_dicom_series, zip_folder
 
@@ -268,7 +269,7 @@ def test_help_loads_no_heavy_library():
         (
             ["train-segmenter", "data", "-o", "out", "--fold", "1", "--no-resume"],
             "training.segmenter.train.train_segmenter",
-            {"fold": 1, "resume": False},
+            {"fold": 1, "training": SegmenterTraining(resume=False)},
         ),
         (
             ["evaluate-segmenter", "data", "--device", "cpu"],
@@ -278,7 +279,7 @@ def test_help_loads_no_heavy_library():
         (
             ["models", "export", "result", "-o", "out", "--trained-on", "ours"],
             "training.segmenter.export.convert",
-            {"trained_on": "ours"},
+            {"options": ExportOptions("ours")},
         ),
         (
             ["train-classifier", "cohort.csv", "-o", "out", "--fold", "1"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from models.weights import save_member
 from pipeline.errors import ModelError
 from pipeline.training.segmenter import card as segmenter_card
 from pipeline.training.segmenter import plan as nnunet_plan
+from pipeline.training.segmenter.options import ExportOptions, SegmenterTraining, TrainingRecord
 from pipeline.trial_run import try_out
 
 PLAN_KEYS = (
@@ -38,30 +40,25 @@ PLAN_KEYS = (
 
 
 def write_folder(
-    work: Path, out: Path, anatomy_of: Mapping[str, str], *, trained_on: str, licence: str, training: dict[str, Any]
+    work: Path, out: Path, anatomy_of: Mapping[str, str], training: SegmenterTraining, record: TrainingRecord
 ) -> None:
     """Complete a model folder after its members were written: plans, dataset, folds and ``model.json``.
 
     Args:
-        anatomy_of: source anatomy by case, so that relatives of a training's case are known as such later.
+        anatomy_of: source anatomy by case, so that cases related to the training's are known later.
     """
     raw, preprocessed = work / "raw" / nnunet_plan.DATASET, work / "preprocessed" / nnunet_plan.DATASET
     plans = json.loads((preprocessed / "nnUNetPlans.json").read_text())
     dataset = json.loads((raw / "dataset.json").read_text())
     folds = folds_from_split(nnunet_plan.read_split(work))
-    _write(
-        out,
-        plans,
-        dataset,
-        nnunet_plan.CONFIGURATION,
-        {
-            "trained_on": trained_on,
-            "licence": licence,
-            "orientation": nnunet_plan.ORIENTATION,
-            "training": training,
-            "unseen_anatomies": unseen_anatomies(folds, anatomy_of),
-        },
-    )
+    facts = {
+        "trained_on": training.trained_on,
+        "licence": training.licence,
+        "orientation": nnunet_plan.ORIENTATION,
+        "training": asdict(record),
+        "unseen_anatomies": unseen_anatomies(folds, anatomy_of),
+    }
+    _write(out, plans, dataset, nnunet_plan.CONFIGURATION, facts)
     (out / "folds.json").write_text(json.dumps(folds, indent=1) + "\n")
 
 
@@ -80,23 +77,11 @@ def unseen_anatomies(folds: Mapping[str, Sequence[str]], anatomy_of: Mapping[str
     return found | ({SEEN_BY_ALL: rest} if rest else {})
 
 
-def convert(
-    result: Path,
-    out: Path,
-    *,
-    trained_on: str,
-    licence: str = "unknown",
-    orientation: str = "LPS",
-    checkpoint: str = "checkpoint_final.pth",
-    simulated: bool = False,
-) -> None:
+def convert(result: Path, out: Path, options: ExportOptions) -> None:
     """Turn an nnU-Net v2 result folder (``TRAINER__PLANS__CONFIGURATION``) into a model folder.
 
-    The model is made and checked beside ``out``, as an installation checks it; what was there before is untouched until
-    nothing can be wrong any more.
-
-    ``orientation`` is the ITK axis code of the images that it was trained on; nnU-Net does not turn them itself.
-    ``simulated`` says whether those images were.
+    The model is written and checked, as an installation checks it, in a sibling of ``out``; an existing model there is
+    replaced only after every check has passed.
 
     Raises:
         ModelError: a file is missing or is not nnU-Net's, a checkpoint holds more than tensors and plain values, the
@@ -104,15 +89,20 @@ def convert(
     """
     check_out(out)
     plans, dataset = (_read_json(result / name) for name in ("plans.json", "dataset.json"))
-    checkpoints = sorted(result.glob(f"fold_*/{checkpoint}"))
+    checkpoints = sorted(result.glob(f"fold_*/{options.checkpoint}"))
     if not checkpoints:
-        raise ModelError(f"No fold of the result folder holds {checkpoint}.")
-    info = {"trained_on": trained_on, "simulated": simulated, "licence": licence, "orientation": orientation}
+        raise ModelError(f"No fold of the result folder holds {options.checkpoint}.")
+    facts = {
+        "trained_on": options.trained_on,
+        "simulated": options.simulated,
+        "licence": options.licence,
+        "orientation": options.orientation,
+    }
     try:
         with drafted(out) as draft:
             configuration = _convert_members(checkpoints, draft)
             try:
-                _write(draft, plans, dataset, configuration, info)
+                _write(draft, plans, dataset, configuration, facts)
             except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
                 raise ModelError("plans.json or dataset.json does not fit the checkpoints beside it.") from error
             segmenter_card.write_exported(draft)

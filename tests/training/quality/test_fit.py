@@ -23,7 +23,7 @@ from pipeline.simulation.corruptions import AND, NAMES
 from pipeline.training.quality import fit as quality_fit
 from pipeline.training.quality import robustness
 from tests.segmentation.conftest import LABELS, BrightIsLiver, write_model
-from tests.training.segmenter.test_train import write_case
+from tests.training.segmenter.boxes import write_case
 
 CASES = [f"case{number}" for number in range(4)]
 

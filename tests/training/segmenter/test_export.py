@@ -15,6 +15,7 @@ from models.weights import save_member
 from pipeline.errors import ModelError
 from pipeline.segmentation import Segmenter
 from pipeline.training.segmenter import export as segmenter_export
+from pipeline.training.segmenter.options import ExportOptions
 from tests.segmentation.conftest import LABELS, tiny_network, write_model
 
 CONFIGURATION = "3d_fullres"
@@ -60,7 +61,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_result_folder_of_nnunet_becomes_a_model(result, tmp_path):
-    segmenter_export.convert(result, tmp_path / "new" / "model", trained_on="elsewhere", orientation="RAS")
+    segmenter_export.convert(result, tmp_path / "new" / "model", ExportOptions("elsewhere", orientation="RAS"))
     loaded = Segmenter(registry.find(tmp_path / "new" / "model", "segmenter"), torch.device("cpu"))
     assert loaded.orientation == "RAS"
     assert loaded.model.members == ("fold0", "foldall")
@@ -70,7 +71,7 @@ def test_a_result_folder_of_nnunet_becomes_a_model(result, tmp_path):
 
 def test_an_earlier_model_is_replaced_as_a_whole(result, earlier):
     (result / "fold_all" / "checkpoint_final.pth").unlink()
-    segmenter_export.convert(result, earlier, trained_on="elsewhere")
+    segmenter_export.convert(result, earlier, ExportOptions("elsewhere"))
     assert registry.read(earlier).members == ("fold0",)
     assert sorted(content(earlier)) == [
         "MODEL_CARD.md",
@@ -115,11 +116,11 @@ def test_a_faulty_result_leaves_what_was_there_as_it_was(result, earlier, capsys
     before = content(earlier)
     spoil(result)
     with pytest.raises(ModelError, match=message):
-        segmenter_export.convert(result, earlier, trained_on="elsewhere")
+        segmenter_export.convert(result, earlier, ExportOptions("elsewhere"))
     assert content(earlier) == before
     assert [folder.name for folder in earlier.parent.iterdir()] == ["model"]
     with pytest.raises(ModelError, match=message):
-        segmenter_export.convert(result, earlier.parent / "new", trained_on="elsewhere")
+        segmenter_export.convert(result, earlier.parent / "new", ExportOptions("elsewhere"))
     assert [folder.name for folder in earlier.parent.iterdir()] == ["model"]
     assert "code from a checkpoint runs" not in capsys.readouterr().out
 
@@ -128,7 +129,7 @@ def test_a_file_to_write_into_is_refused(result, tmp_path):
     (tmp_path / "taken").write_text("mine")
     for place in (tmp_path / "taken", tmp_path / "taken" / "below"):
         with pytest.raises(ModelError, match=r"name a folder|make room or rights"):
-            segmenter_export.convert(result, place, trained_on="elsewhere")
+            segmenter_export.convert(result, place, ExportOptions("elsewhere"))
     assert (tmp_path / "taken").read_text() == "mine"
 
 

@@ -1,3 +1,5 @@
+"""Training on boxes: resumption, initial weights, folds in parallel, evaluation; augmentation and schedule."""
+
 from __future__ import annotations
 
 import json
@@ -10,53 +12,23 @@ import SimpleITK as sitk
 import torch
 
 from models import registry
+from models.files import file_sha256
 from pipeline.case import Source, Volume
 from pipeline.cohort.out_of_fold import out_of_fold_members
-from pipeline.errors import ManifestError, ModelError, SegmentationError
+from pipeline.errors import ManifestError, ModelError
 from pipeline.evaluation.segmenter import compare, evaluate_segmenter
 from pipeline.segmentation import Segmenter, segment
+from pipeline.training.segmenter import fold as segmenter_fold
 from pipeline.training.segmenter import plan as nnunet_plan
 from pipeline.training.segmenter import train as segmenter
+from pipeline.training.segmenter import trainer as nnunet_trainer
 from pipeline.training.segmenter.augmentation import PADDING, Corruption, Fluid, OrganContrast
-
-SIZE_ZYX = (12, 48, 48)
-SPLIT = [
-    {"train": ["case0", "case2", "case3"], "val": ["case1"]},
-    {"train": ["case0", "case1", "case2"], "val": ["case3"]},
-]
-"""Comes with the data: case0 and case2 are held out by no member."""
+from pipeline.training.segmenter.options import SegmenterTraining
+from tests.training.segmenter.boxes import write_case
 
 
-def write_case(folder, case: str, seed: int) -> None:
-    """A bright box (liver) and a smaller one (spleen) on noise; voxels of 6 x 6 x 8 mm."""
-    generator = np.random.default_rng(seed)
-    labels = np.zeros(SIZE_ZYX, np.uint8)
-    labels[2:10, 10:30, 6:26] = 1
-    labels[3:8, 30:40, 30:42] = 4
-    voxels = generator.normal(100, 10, SIZE_ZYX) + 150 * (labels == 1) + 300 * (labels == 4)
-    for name, array, suffix in (("imagesTr", voxels.astype(np.float32), "_0000"), ("labelsTr", labels, "")):
-        image = sitk.GetImageFromArray(array)
-        image.SetSpacing((6.0, 6.0, 8.0))
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        sitk.WriteImage(image, folder / name / f"{case}{suffix}.nii.gz")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    for seed in range(4):
-        write_case(folder, f"case{seed}", seed)
-    (folder / "splits_final.json").write_text(json.dumps(SPLIT))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trained(data, tmp_path_factory):
-    out = tmp_path_factory.mktemp("models") / "mini"
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("nnUNet_n_proc_DA", "0")  # as an earlier training in this process leaves it
-        segmenter.train_segmenter(data, out, steps=3, trained_on="boxes", licence="CC BY 4.0")
-    return out
+def training(steps: int, **settings: object) -> SegmenterTraining:
+    return SegmenterTraining(steps=steps, device="cpu", **settings)
 
 
 def test_training_leaves_a_model_that_the_app_loads(trained, data):
@@ -68,80 +40,104 @@ def test_training_leaves_a_model_that_the_app_loads(trained, data):
         assert out_of_fold_members(model, {}).unseen_members({case}) is None
     assert out_of_fold_members(model, {}).unseen_members({"case1"}).members == ("fold0",)
     loaded = Segmenter(model, torch.device("cpu"))
-    assert loaded.predictor.configuration_manager.patch_size
+    for state in loaded.states:  # three steps need not find a liver: favour its label everywhere
+        for name in [name for name in state if name.endswith("seg_layers.2.bias")]:
+            state[name][1] += 100
     image = sitk.ReadImage(data / "imagesTr" / "case0_0000.nii.gz", sitk.sitkFloat32)
-    try:
-        organs = segment(Volume(image, Source("nifti", "x")), loaded)
-    except SegmentationError:
-        return  # three steps need not find a liver
+    organs = segment(Volume(image, Source("nifti", "x")), loaded)
     assert organs.labels.GetSize() == image.GetSize()
+    assert organs.liver.all()
 
 
-def test_training_goes_on_where_it_ended(trained, data):
+def test_the_record_of_the_training_stands_in_model_json(trained):
+    record = registry.find(trained, "segmenter").info["training"]
+    assert list(record) == [
+        "steps",
+        "hours",
+        "device",
+        "seed",
+        "parameters",
+        "folds",
+        "planner",
+        "degraded",
+        "blended",
+    ]
+    assert (record["steps"], record["device"], record["folds"], record["planner"]) == (3, "cpu", 2, "small")
+    assert (record["degraded"], record["blended"]) == (True, False)
+
+
+def test_a_longer_training_resumes_at_the_last_step(trained, data):
     heard: list[str] = []
     before = registry.find(trained, "segmenter").state("fold0")
-    segmenter.train_segmenter(data, trained, folds=2, steps=4, report=heard.append)
-    assert any("going on at step 3" in line for line in heard)
+    segmenter.train_segmenter(data, trained, training(4, folds=2), report=heard.append)
+    assert sum("resuming at step 3" in line for line in heard) == 2
     after = registry.find(trained, "segmenter").state("fold0")
     assert any(not torch.equal(before[name], after[name]) for name in before)
+    checkpoint = torch.load(trained.with_name("mini.work") / "fold0.pt", weights_only=True)
+    assert checkpoint.keys() == {"network", "optimizer", "average", "step", "seconds"}
+    assert checkpoint["step"] == 4
 
 
 def test_training_starts_from_a_model_of_the_same_folds_only(trained, data, tmp_path):
-    work = trained.with_name("mini.work")
-    heard: list[str] = []
-    segmenter.train_segmenter(
-        data,
-        tmp_path / "further",
-        folds=2,
-        steps=0,
-        work=work,
-        resume=False,
-        start_from=str(trained),
-        report=heard.append,
-    )
-    old, new = (registry.find(folder, "segmenter").state("fold1") for folder in (trained, tmp_path / "further"))
-    assert all(torch.equal(old[name], new[name]) for name in old)
-    old, new = (registry.find(folder, "segmenter").info["training"] for folder in (trained, tmp_path / "further"))
-    assert (new["steps"], new["hours"]) == (old["steps"] + 0, pytest.approx(old["hours"]))
-    assert new["steps"] > 0
-    (tmp_path / "further" / "folds.json").write_text(json.dumps({"fold0": ["case0"], "fold1": ["case1"]}))
+    work, further = trained.with_name("mini.work"), tmp_path / "further"
+    segmenter.train_segmenter(data, further, training(0, work=work, resume=False, start_from=str(trained)))
+    old, new = (registry.find(folder, "segmenter") for folder in (trained, further))
+    assert all(torch.equal(value, new.state("fold1")[name]) for name, value in old.state("fold1").items())
+    assert new.info["training"]["steps"] == old.info["training"]["steps"] == 3
+    assert new.info["training"]["hours"] == pytest.approx(old.info["training"]["hours"])
+    assert new.info["training"]["blended"]
+    (further / "folds.json").write_text(json.dumps({"fold0": ["case0"], "fold1": ["case1"]}))
     with pytest.raises(ModelError, match="other folds"):
         segmenter.train_segmenter(
-            data, tmp_path / "third", folds=2, steps=0, work=work, resume=False, start_from=str(tmp_path / "further")
+            data, tmp_path / "third", training(0, work=work, resume=False, start_from=str(further))
         )
 
 
+def test_weights_end_halfway_between_those_before_and_after():
+    old, new = {"weight": torch.tensor([0.0, 2.0])}, {"weight": torch.tensor([1.0, 4.0])}
+    assert torch.equal(segmenter_fold.blended(old, new)["weight"], torch.tensor([0.5, 3.0]))
+
+
 def test_folds_trained_alone_are_gathered_and_their_hours_summed(trained, data, tmp_path):
-    """Side by side, a process knows its own fold only; the last call has no fold and trains nothing."""
+    """A process that trains in parallel knows its own fold only; the last call has no fold and trains nothing."""
     out, work, heard = tmp_path / "gathered", trained.with_name("mini.work"), []
     for fold, hours in ((0, 1.5), (1, 2.25)):
-        segmenter.train_segmenter(data, out, folds=2, fold=fold, steps=4, work=work)
+        segmenter.train_segmenter(data, out, training(3, work=work), fold=fold)
         checkpoint = torch.load(work / f"fold{fold}.pt", weights_only=True)
         torch.save(checkpoint | {"seconds": 3600 * hours}, work / f"fold{fold}.pt")
     assert not out.exists()
-    segmenter.train_segmenter(data, out, folds=2, steps=4, work=work, report=heard.append)
-    assert not any("/4" in line for line in heard)
+    segmenter.train_segmenter(data, out, training(3, work=work), report=heard.append)
+    assert not any("/3" in line for line in heard)
     assert registry.find(out, "segmenter").info["training"]["hours"] == pytest.approx(3.75, abs=0.03)
     assert "3.8 hours on cpu summed over the members" in (out / "MODEL_CARD.md").read_text()
 
 
 def test_a_fold_that_is_not_there_and_a_file_to_write_into_are_refused(data, tmp_path):
     with pytest.raises(ModelError, match="from 0 to 1"):
-        segmenter.train_segmenter(data, tmp_path / "out", folds=2, fold=2)
+        segmenter.train_segmenter(data, tmp_path / "out", training(3, folds=2), fold=2)
     (tmp_path / "taken").touch()
     with pytest.raises(ModelError, match="name a folder"):
-        segmenter.train_segmenter(data, tmp_path / "taken")
+        segmenter.train_segmenter(data, tmp_path / "taken", training(3))
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
-def test_work_for_other_cases_is_not_taken_for_a_manifests(trained, data, tmp_path):
+def test_a_work_folder_of_other_cases_is_refused(data, prepared, tmp_path):
     lines = ["patient_id,image,mask,split"]
     for case in range(4):
         files = f"{data}/imagesTr/case{case}_0000.nii.gz,{data}/labelsTr/case{case}.nii.gz"
         lines.append(f"case{case},{files},{'test' if case == 0 else 'train'}")
     (tmp_path / "cohort.csv").write_text("\n".join(lines) + "\n")
-    with pytest.raises(ManifestError, match=r"mini\.work was prepared for other cases, files or folds"):
-        segmenter.train_segmenter(tmp_path / "cohort.csv", trained, steps=4)
+    with pytest.raises(ManifestError, match="work was prepared for other cases, files or folds"):
+        segmenter.train_segmenter(tmp_path / "cohort.csv", tmp_path / "out", training(4, work=prepared))
+
+
+@pytest.mark.slow
+def test_planning_by_processes_gives_what_threads_give(data, prepared, tmp_path):
+    nnunet_plan.prepare(*nnunet_plan.divide(data), tmp_path / "work", planner="small", processes=2)
+    cases = sorted((prepared / "preprocessed" / nnunet_plan.DATASET / "nnUNetPlans_3d_fullres").glob("*.b2nd"))
+    assert len(cases) == 8
+    for file in cases:
+        assert file_sha256(file) == file_sha256(tmp_path / "work" / file.relative_to(prepared))
 
 
 def test_evaluation_predicts_each_case_by_the_member_that_has_not_seen_it(trained, data, tmp_path):
@@ -243,8 +239,8 @@ def test_corruption_degrades_what_was_scanned_and_leaves_the_padding():
 
 
 def test_learning_rate_rises_holds_and_ends_at_zero():
-    rates = [segmenter.learning_rate(step, 1000) for step in (0, 100, 300, 800, 999)]
-    assert rates[0] < rates[1] == rates[2] == segmenter.LEARNING_RATE
+    rates = [nnunet_trainer.learning_rate(step, 1000) for step in (0, 100, 300, 800, 999)]
+    assert rates[0] < rates[1] == rates[2] == nnunet_trainer.LEARNING_RATE
     assert rates[2] > rates[3] > rates[4] > 0
 
 
