@@ -125,7 +125,7 @@ def _row(model: ModelFolder) -> dict[str, Any]:
 def _figures(model: ModelFolder) -> str:
     """A segmenter's cross-validation, summed up by organ; a classifier's figures stand in its ``model.json``."""
     from models.measured import EVALUATION, read_measured
-    from pipeline.training.segmenter.card import summarise
+    from pipeline.training.segmenter.tables import summarise
 
     table = read_measured(model.folder, EVALUATION)
     return "" if table is None else summarise(table).round(3).to_string(index=False)

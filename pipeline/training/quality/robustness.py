@@ -34,7 +34,7 @@ from pipeline.segmentation.quality_prediction import SCHEMA
 from pipeline.simulation import corruptions
 from pipeline.statistics.overlap import compare
 from pipeline.thresholds import POOR_DICE_BELOW
-from pipeline.training.segmenter.card import interval_of_mean
+from pipeline.training.segmenter.tables import interval_of_mean
 
 log = logging.getLogger(__name__)
 
