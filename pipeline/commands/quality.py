@@ -1,4 +1,4 @@
-"""The commands that ask how good a segmenter's masks are when nobody has drawn the truth."""
+"""The commands on a segmenter's robustness, and on the predicted quality of its masks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Model = Annotated[Path, typer.Option("--segmenter", help="Name or folder of the 
 PerCorruption = Annotated[
     int, typer.Option("--severities", min=1, max=3, help="Per case and corruption; 1 deals three out over the cases.")
 ]
-Resume = Annotated[bool, typer.Option(help="Go on from the predictions already in corrupted_cases.csv.")]
+Resume = Annotated[bool, typer.Option(help="Reuse the predictions in corrupted_cases.csv.")]
 
 
 def evaluate_corruptions(
@@ -28,9 +28,11 @@ def evaluate_corruptions(
     with faults_in_one_line(), log_shown():
         from models import registry
         from pipeline.training.quality import robustness
+        from pipeline.training.quality.corruption_plan import CorruptionPlan
         from pipeline.training.segmenter import card as segmenter_card
 
-        rows = robustness.measure_corruptions(data, segmenter, per_corruption=severities, device=device, resume=resume)
+        plan = CorruptionPlan(severities)
+        rows = robustness.measure_corruptions(data, segmenter, plan=plan, device=device, resume=resume)
         segmenter_card.write(registry.find(segmenter, "segmenter").folder)
     typer.echo(robustness.summarise(rows).round(3).to_string(index=False))
 
@@ -44,8 +46,8 @@ def train_quality(
 ) -> None:
     """Fit the predictor of a mask's Dice on corrupted cases; print what was measured on anatomies left out."""
     with faults_in_one_line(), log_shown():
-        from pipeline.training.quality import fit as quality_fit
+        from pipeline.training.quality import train as quality
 
-        figures = quality_fit.train_quality(data, segmenter, per_corruption=severities, device=device, resume=resume)
+        figures = quality.train_quality(data, segmenter, per_corruption=severities, device=device, resume=resume)
     for line in figures.lines():
         typer.echo(line)

@@ -22,6 +22,10 @@ from pipeline.segmentation.quality_features import SIGNS
 from pipeline.simulation.corruptions import AND, NAMES
 from pipeline.training.quality import fit as quality_fit
 from pipeline.training.quality import robustness
+from pipeline.training.quality import train as quality_training
+from pipeline.training.quality.corruption_plan import CorruptionPlan, plan_predictions
+from pipeline.training.quality.figures import cross_validate
+from pipeline.training.segmenter import card as segmenter_card
 from tests.segmentation.conftest import LABELS, BrightIsLiver, write_model
 from tests.training.segmenter.boxes import write_case
 
@@ -53,13 +57,14 @@ def model(tmp_path: Path, monkeypatch) -> Path:
 def test_the_plan_deals_severities_out_over_the_cases(model):
     unseen = registry.find(model / "fold0", "segmenter")
     names = {f"c{n}": unseen for n in range(6)}
-    jobs = pd.DataFrame(map(vars, robustness.plan(names, {case: case for case in names}, 1)))
+    anatomy_of = {case: case for case in names}
+    jobs = pd.DataFrame(map(vars, plan_predictions(names, anatomy_of, CorruptionPlan())))
     assert len(jobs) == 6 * (1 + len(NAMES))
     counts = jobs[jobs.corruption != robustness.UNCORRUPTED].groupby(["corruption", "severity"]).size()
     assert set(counts) == {2}
-    every = robustness.plan(names, {case: case for case in names}, 3)
+    every = plan_predictions(names, anatomy_of, CorruptionPlan(3))
     assert len({(job.case, job.corruption, job.severity) for job in every}) == 6 * (1 + 3 * len(NAMES))
-    paired = robustness.plan(names, {case: case for case in names}, 1, pairs=4)
+    paired = plan_predictions(names, anatomy_of, CorruptionPlan(pairs=4))
     two = [job for job in paired if AND in job.corruption]
     assert len({(job.case, job.corruption) for job in two}) == len(paired) - len(jobs) == 6 * 4
     assert {job.severity for job in two} == set(robustness.SEVERITIES[1:])
@@ -79,7 +84,7 @@ def test_other_data_and_fewer_cases_cost_no_finished_prediction(model, data, tmp
 
 
 def test_pairs_of_corruptions_are_measured_and_kept_out_of_the_mean_over_single_ones(model, data):
-    rows = robustness.measure_corruptions(data, model, pairs=1, device="cpu")
+    rows = robustness.measure_corruptions(data, model, CorruptionPlan(pairs=1), device="cpu")
     table = robustness.summarise(rows).set_index("corruption")
     assert table.loc[robustness.PAIRS, "predictions"] == len(CASES)
     assert table.loc[robustness.ALL, "predictions"] == len(CASES) * len(NAMES)
@@ -134,7 +139,7 @@ def made_up_rows(*, informative: bool, anatomies: int = 15, seed: int = 0) -> pd
 
 
 def test_telling_signs_meet_the_aims_on_anatomies_left_out():
-    figures = quality_fit.cross_validate(made_up_rows(informative=True), refused=3)
+    figures = cross_validate(made_up_rows(informative=True), refused=3)
     assert figures.rank_correlation.value > 0.9
     assert figures.mean_absolute_error.value < 0.04
     assert figures.poor_flagged.value > 0.95
@@ -148,7 +153,7 @@ def test_telling_signs_meet_the_aims_on_anatomies_left_out():
 
 
 def test_signs_that_tell_nothing_do_not_meet_them():
-    figures = quality_fit.cross_validate(made_up_rows(informative=False), refused=0)
+    figures = cross_validate(made_up_rows(informative=False), refused=0)
     assert abs(figures.rank_correlation.value) < 0.4
     assert sum("NOT met" in line for line in figures.lines()) >= 3
 
@@ -166,42 +171,42 @@ def test_lines_go_only_their_signs_way_and_take_nothing_from_a_faultless_mask():
 
 def test_the_margin_catches_poor_masks_and_never_lowers_the_flag():
     rows = made_up_rows(informative=True)
-    assert 0.80 <= quality_fit.with_flag(rows).flag_below <= 0.90
-    assert quality_fit.LOWEST_FAR_FLAG_MM <= quality_fit.with_flag(rows).flag_above_mm <= 20.0
-    assert quality_fit.with_flag(rows[rows.dice > 0.85]).flag_below == 0.80
+    assert 0.80 <= quality_fit.fit_with_flags(rows).flag_below <= 0.90
+    assert quality_fit.LOWEST_FAR_FLAG_MM <= quality_fit.fit_with_flags(rows).flag_above_mm <= 20.0
+    assert quality_fit.fit_with_flags(rows[rows.dice > 0.85]).flag_below == 0.80
 
 
 def test_what_is_written_is_what_the_app_reads_and_the_card_tells(model):
     rows = made_up_rows(informative=True)
-    fitted, figures = quality_fit.with_flag(rows), quality_fit.cross_validate(rows, refused=2)
+    fitted, figures = quality_fit.fit_with_flags(rows), cross_validate(rows, refused=2)
     weights = json.loads((model / "model.json").read_text())["sha256"]
-    quality_fit.write(model, fitted, weights, figures, 2)
+    quality_training.write(model, fitted, weights, figures, 2)
     read = quality_prediction.load(model, weights)
     assert read is not None
     assert np.allclose(quality_fit.predict(read, rows), quality_fit.predict(fitted, rows), atol=1e-3)
-    quality_fit.segmenter_card.write(model)
+    segmenter_card.write(model)
     card = (model / "MODEL_CARD.md").read_text()
     assert figures.lines()[2] in card
     assert "--severities 2" in card
     save_member(model, "fold0", {"other": torch.ones(3)})
     registry.write_model_json(model, json.loads((model / "model.json").read_text()))
-    quality_fit.segmenter_card.write(model)
+    segmenter_card.write(model)
     assert "Predicted quality" not in (model / "MODEL_CARD.md").read_text()
 
 
 def test_too_few_anatomies_are_refused(model, monkeypatch):
     rows = made_up_rows(informative=True, anatomies=3).assign(refused=False)
-    monkeypatch.setattr(quality_fit, "measure_corruptions", lambda *given, **options: rows)
+    monkeypatch.setattr(quality_training, "measure_corruptions", lambda *given, **options: rows)
     with pytest.raises(ManifestError, match="4 anatomies"):
-        quality_fit.train_quality(Path("data"), model)
+        quality_training.train_quality(Path("data"), model)
 
 
 def test_a_test_split_takes_no_part_in_the_fit(model, data, monkeypatch):
     lines = [f"{c},imagesTr/{c}_0000.nii.gz,labelsTr/{c}.nii.gz,{'test' if c == CASES[0] else ''}" for c in CASES]
     (data / "m.csv").write_text("\n".join(["patient_id,image,mask,split", *lines]) + "\n")
-    monkeypatch.setattr(quality_fit, "PAIRS_A_CASE", 0)
+    monkeypatch.setattr(quality_training, "PAIRS_PER_CASE", 0)
     with pytest.raises(ManifestError, match="4 anatomies"):  # three are left
-        quality_fit.train_quality(data / "m.csv", model, device="cpu")
+        quality_training.train_quality(data / "m.csv", model, device="cpu")
     kept = pd.read_csv(model.with_name("tiny.work") / robustness.ROWS)
     assert set(kept["case"]) == set(CASES[1:])
 
@@ -213,13 +218,16 @@ def test_data_that_every_member_has_seen_are_refused(model, data):
 
 
 @pytest.mark.parametrize(
-    ("command", "function"),
-    [("train-quality", "fit.train_quality"), ("evaluate-corruptions", "robustness.measure_corruptions")],
+    ("command", "function", "given"),
+    [
+        ("train-quality", "train.train_quality", {"per_corruption": 2}),
+        ("evaluate-corruptions", "robustness.measure_corruptions", {"plan": CorruptionPlan(2)}),
+    ],
 )
-def test_commands_pass_their_options_on(monkeypatch, command, function):
+def test_commands_pass_their_options_on(monkeypatch, command, function, given):
     module, name = f"pipeline.training.quality.{function}".rsplit(".", 1)
     stand_in = create_autospec(getattr(import_module(module), name), side_effect=ManifestError("No such data."))
     monkeypatch.setattr(f"{module}.{name}", stand_in)
     result = CliRunner().invoke(cli.app, [command, "data", "--severities", "2", "--device", "cpu", "--no-resume"])
     assert (result.exit_code, result.stderr) == (2, "No such data.\n")
-    assert {"per_corruption": 2, "device": "cpu", "resume": False}.items() <= stand_in.call_args.kwargs.items()
+    assert (given | {"device": "cpu", "resume": False}).items() <= stand_in.call_args.kwargs.items()
