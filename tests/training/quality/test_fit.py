@@ -19,6 +19,7 @@ from pipeline import __main__ as cli
 from pipeline.errors import ManifestError
 from pipeline.segmentation import Segmenter, quality_prediction
 from pipeline.segmentation.quality_features import SIGNS
+from pipeline.simulation import corruptions
 from pipeline.simulation.corruptions import AND, NAMES
 from pipeline.training.quality import fit as quality_fit
 from pipeline.training.quality import robustness
@@ -30,6 +31,7 @@ from tests.segmentation.conftest import LABELS, BrightIsLiver, write_model
 from tests.training.segmenter.boxes import write_case
 
 CASES = [f"case{number}" for number in range(4)]
+FEW = ("noise", "inverted", "gamma")
 
 
 @pytest.fixture
@@ -54,6 +56,12 @@ def model(tmp_path: Path, monkeypatch) -> Path:
     return folder
 
 
+@pytest.fixture
+def few_corruptions(monkeypatch) -> None:
+    """Three kinds of corruption instead of all, for speed."""
+    monkeypatch.setattr(corruptions, "NAMES", FEW)
+
+
 def test_the_plan_deals_severities_out_over_the_cases(model):
     unseen = registry.find(model / "fold0", "segmenter")
     names = {f"c{n}": unseen for n in range(6)}
@@ -71,6 +79,7 @@ def test_the_plan_deals_severities_out_over_the_cases(model):
     assert all(first != second for first, second in (job.corruption.split(AND) for job in two))
 
 
+@pytest.mark.usefixtures("few_corruptions")
 def test_other_data_and_fewer_cases_cost_no_finished_prediction(model, data, tmp_path):
     robustness.measure_corruptions(data, model, device="cpu")
     kept = model.with_name("tiny.work") / robustness.ROWS
@@ -83,17 +92,19 @@ def test_other_data_and_fewer_cases_cost_no_finished_prediction(model, data, tmp
     pd.testing.assert_frame_equal(after[after["case"] != "another"].reset_index(drop=True), before)
 
 
+@pytest.mark.usefixtures("few_corruptions")
 def test_pairs_of_corruptions_are_measured_and_kept_out_of_the_mean_over_single_ones(model, data):
     rows = robustness.measure_corruptions(data, model, CorruptionPlan(pairs=1), device="cpu")
     table = robustness.summarise(rows).set_index("corruption")
     assert table.loc[robustness.PAIRS, "predictions"] == len(CASES)
-    assert table.loc[robustness.ALL, "predictions"] == len(CASES) * len(NAMES)
+    assert table.loc[robustness.ALL, "predictions"] == len(CASES) * len(FEW)
     assert robustness.PAIRS not in robustness.summarise(rows[~rows.corruption.str.contains(AND)]).corruption.values
 
 
+@pytest.mark.usefixtures("few_corruptions")
 def test_corruptions_are_measured_once_by_members_that_have_not_seen_the_case(model, data, monkeypatch):
     rows = robustness.measure_corruptions(data, model, device="cpu")
-    assert len(rows) == len(CASES) * (1 + len(NAMES))
+    assert len(rows) == len(CASES) * (1 + len(FEW))
     assert dict(zip(rows.case, rows.member, strict=True)) == dict.fromkeys(CASES[:2], "fold0") | dict.fromkeys(
         CASES[2:], "fold1"
     )
@@ -201,6 +212,7 @@ def test_too_few_anatomies_are_refused(model, monkeypatch):
         quality_training.train_quality(Path("data"), model)
 
 
+@pytest.mark.usefixtures("few_corruptions")
 def test_a_test_split_takes_no_part_in_the_fit(model, data, monkeypatch):
     lines = [f"{c},imagesTr/{c}_0000.nii.gz,labelsTr/{c}.nii.gz,{'test' if c == CASES[0] else ''}" for c in CASES]
     (data / "m.csv").write_text("\n".join(["patient_id,image,mask,split", *lines]) + "\n")
