@@ -8,6 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from pipeline.commands.shared import Device, Out, Seed, case_by_case, faults_in_one_line, progress_bar
+from pipeline.simulation.options import PHANTOMS, SimulationOptions
+
+OPTIONS = SimulationOptions()
 
 
 def import_cirrmri600(
@@ -31,37 +34,41 @@ def import_cirrmri600(
 
 def simulate(
     out: Out,
-    cases: Annotated[int, typer.Option(help="Cases for training, labelled by stiffness.")] = 200,
-    test: Annotated[int, typer.Option(help="Further cases with histology, from anatomies of their own.")] = 0,
-    seed: Seed = 0,
+    cases: Annotated[int, typer.Option(help="Training cases, labelled by stiffness.")] = OPTIONS.cases,
+    test: Annotated[int, typer.Option(help="Additional test cases with histology, of other anatomies.")] = OPTIONS.test,
+    seed: Seed = OPTIONS.seed,
     anatomies: Annotated[
         Path | None, typer.Option(help="Folder with imagesTr and labelsTr (or images and labels), or a manifest.")
     ] = None,
     phantoms: Annotated[
-        int | None, typer.Option(help="Phantom anatomies; by default 24 where no others are given, else none.")
-    ] = None,
-    sites: Annotated[int, typer.Option(help="Sites, each with a scanner of its own.")] = 2,
-    confounding: Annotated[float, typer.Option(help="Share of the cases whose site tells the label.")] = 0.0,
-    poor_masks: Annotated[float, typer.Option(help="Share of the cases with a poor segmentation.")] = 0.0,
-    workers: Annotated[int, typer.Option(help="Processes at work; the voxels do not depend on it.")] = 2,
+        int | None, typer.Option(help=f"Phantom anatomies (default: {PHANTOMS} without --anatomies, else none).")
+    ] = OPTIONS.phantoms,
+    sites: Annotated[int, typer.Option(help="Sites, each with its own scanner.")] = OPTIONS.sites,
+    confounding: Annotated[
+        float, typer.Option(help="Share of the cases whose site is determined by the label.")
+    ] = OPTIONS.confounding,
+    poor_masks: Annotated[
+        float, typer.Option(help="Share of the cases with a poor segmentation.")
+    ] = OPTIONS.poor_masks,
+    workers: Annotated[int, typer.Option(help="Worker processes; voxels do not depend on it.")] = OPTIONS.workers,
     contact_sheet: Annotated[Path | None, typer.Option(help="Draw some cases of every stage into this PNG.")] = None,
 ) -> None:
-    """Make a cohort with simulated fibrosis: images, masks and a manifest to train and test a classifier on."""
+    """Simulate a cohort with fibrosis: images, masks and a manifest to train and test a classifier on."""
+    options = SimulationOptions(
+        cases=cases,
+        test=test,
+        seed=seed,
+        phantoms=phantoms,
+        sites=sites,
+        confounding=confounding,
+        poor_masks=poor_masks,
+        workers=workers,
+    )
     with faults_in_one_line(), progress_bar() as progress:
         from pipeline.simulation import simulate as simulation
 
         manifest = simulation.simulate(
-            out,
-            cases=cases,
-            test=test,
-            seed=seed,
-            anatomies=anatomies,
-            phantoms=phantoms,
-            sites=sites,
-            confounding=confounding,
-            poor_masks=poor_masks,
-            workers=workers,
-            progress=case_by_case(progress, "Making cases"),
+            out, options=options, anatomies=anatomies, progress=case_by_case(progress, "Making cases")
         )
     typer.echo(f"{cases + test} cases in {manifest}")
     if contact_sheet:
@@ -98,9 +105,9 @@ def predict_masks(
 
 
 def draw_contact_sheet(
-    manifest: Annotated[Path, typer.Argument(help="Of a simulated cohort.")],
+    manifest: Annotated[Path, typer.Argument(help="Manifest of a simulated cohort (CSV).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG or PDF to write.")],
-    columns: Annotated[int, typer.Option(min=1, help="Cases of each stage.")] = 5,
+    columns: Annotated[int, typer.Option(min=1, help="Cases per stage.")] = 5,
 ) -> None:
     """Draw some cases of every stage on one page, for a radiologist to judge the simulated signs."""
     with faults_in_one_line():

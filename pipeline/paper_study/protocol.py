@@ -31,8 +31,10 @@ from pipeline.errors import ManifestError
 from pipeline.evaluation.classifier import evaluate
 from pipeline.paper_study.report import write_report
 from pipeline.paper_study.tables import ENSEMBLE, LEAKS, MAIN, SHUFFLED, SITE, Study
+from pipeline.simulation.anatomies import find_anatomies
+from pipeline.simulation.options import SimulationOptions
 from pipeline.simulation.parameters import LIKE_THE_PAPER
-from pipeline.simulation.simulate import find_anatomies, simulate
+from pipeline.simulation.simulate import simulate
 from pipeline.training.classifier.settings import Settings, TrainingOptions
 from pipeline.training.classifier.train import train_classifier
 
@@ -57,7 +59,7 @@ class Size:
     """Trainings with shuffled labels, each shuffled anew."""
     seed: int = 1
     simulated: Mapping[str, Any] = field(default_factory=lambda: {"cases": 220, "phantoms": 15})
-    """Arguments of ``simulate`` besides the test cases and the seed."""
+    """Fields of ``SimulationOptions`` besides the test cases and the seed."""
     small_test: tuple[int, int] = (18, 5)
     """Advanced and other cases of the simulated test of the paper's size, as many as the paper's figures imply."""
     large_test: int = 500
@@ -149,12 +151,14 @@ def run_protocol(
             with clock.step("simulate"):
                 simulate(
                     manifest.parent,
-                    **size.simulated,
-                    test=sum(size.small_test) + size.large_test,
-                    seed=size.seed,
+                    SimulationOptions(
+                        **size.simulated,
+                        test=sum(size.small_test) + size.large_test,
+                        seed=size.seed,
+                        workers=workers,
+                        parameters=LIKE_THE_PAPER,
+                    ),
                     anatomies=anatomies,
-                    workers=workers,
-                    parameters=LIKE_THE_PAPER,
                     progress=now_and_then(progress, "cases simulated"),
                 )
     with clock.step("segment"):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from pipeline.case import LIVER
 from pipeline.errors import ManifestError
-from pipeline.simulation.simulate import read_rows
+from pipeline.simulation.tables import read_rows
 
 STAGE_NAMES = ("F0", "F1", "F2", "F3", "F4")
 VIEW_MM = (270.0, 205.0)

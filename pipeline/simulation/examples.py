@@ -15,16 +15,17 @@ import SimpleITK as sitk
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from pipeline.simulation.fibrosis_signs import Signs, add_texture
+from pipeline.simulation.deformation import deform_anatomy
+from pipeline.simulation.fibrosis_signs import FibrosisSigns, add_texture
 from pipeline.simulation.parameters import Parameters
 from pipeline.simulation.phantom.phantom import make_phantom
 from pipeline.simulation.scanner import Scan, acquire
-from pipeline.simulation.simulated_case import reshape
+from pipeline.simulation.simulated_case import image_on_grid
 
 NIFTI_SEED, DICOM_SEED = 3, 11
 SIZE_XYZ = (192, 192, 30)
 SPACING_MM_XYZ = (1.7, 1.7, 7.0)
-CIRRHOSIS = Signs(
+CIRRHOSIS = FibrosisSigns(
     septa=0.24, septa_complete=0.85, nodules=0.1, nodule_mm=7.0, surface_mm=1.8, lobar=0.5, spleen=1.4, confluent=0.0
 )
 SCAN = Scan(in_plane_mm=1.7, slice_mm=7.0, gamma=1.0, noise=0.015, shading=0.08, blur_mm=0.4, ghosts=0.0, bright=800.0)
@@ -56,16 +57,13 @@ def make_cirrhotic(seed: int) -> tuple[sitk.Image, sitk.Image]:
     image, labels = make_phantom(seed, size_xyz=(248, 248, 30), spacing_mm_xyz=(1.3, 1.3, 7.0))
     steady = Parameters(warp_mm=2.0, size_sd=0.0, tilt_deg=0.0)
     shape_seed, texture_seed, scan_seed = np.random.SeedSequence(seed).spawn(3)
-    voxels, organs, spacing_mm_zyx = reshape(image, labels, CIRRHOSIS, SCAN, np.random.default_rng(shape_seed), steady)
+    voxels, organs, spacing_mm_zyx = deform_anatomy(
+        image, labels, CIRRHOSIS, SCAN, np.random.default_rng(shape_seed), steady
+    )
     add_texture(voxels, organs, CIRRHOSIS, spacing_mm_zyx, np.random.default_rng(texture_seed))
     measured = acquire(voxels, SCAN, spacing_mm_zyx, np.random.default_rng(scan_seed))
-    made = []
-    for array in (measured, organs):
-        out = sitk.GetImageFromArray(array)
-        out.SetSpacing([float(s) for s in spacing_mm_zyx[::-1]])
-        out.SetOrigin(image.GetOrigin())
-        made.append(out)
-    return made[0], made[1]
+    measured_image, organ_image = (image_on_grid(a, spacing_mm_zyx, image.GetOrigin()) for a in (measured, organs))
+    return measured_image, organ_image
 
 
 def zipped_series(image: sitk.Image) -> bytes:

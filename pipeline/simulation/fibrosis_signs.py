@@ -1,4 +1,4 @@
-"""Signs of liver fibrosis on T2, put into an anatomy: what `Signs` says, as strongly as it says.
+"""Signs of liver fibrosis on T2, put into an anatomy: what `FibrosisSigns` says, as strongly as it says.
 
 After Eur J Radiol 61 (2007) 57 and Insights Imaging 1 (2010) 233: thin, lace-like, mildly bright septa; nodules equal
 to dark, mostly under 1 cm; at cirrhosis a nodular surface, a small right and a large left lobe, a large spleen,
@@ -22,7 +22,7 @@ SUBSLICES = 3
 
 
 @dataclass(frozen=True)
-class Signs:
+class FibrosisSigns:
     """How strong each sign is in one case; all zero (spleen 1) is a healthy liver."""
 
     septa: float = 0.0
@@ -51,7 +51,7 @@ class Signs:
     """Brightness of one confluent wedge, as a share of the parenchyma."""
 
 
-def displacement(signs: Signs, labels: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> list[Array]:
+def displacement(signs: FibrosisSigns, labels: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> list[Array]:
     """Where each voxel takes its value from, minus where it is: (z, y, x) components in mm, for the shape signs.
 
     The right lobe shrinks, the left and the caudate grow, and so does the spleen, each about its own centre; the right
@@ -123,7 +123,9 @@ def _scale_about(shift: list[Array], centre: Array, spacing_mm_zyx: Array, *, re
         shift[axis] += near * offsets[axis]
 
 
-def _roughen(shift: list[Array], liver: Array, signs: Signs, spacing_mm_zyx: Array, rng: np.random.Generator) -> None:
+def _roughen(
+    shift: list[Array], liver: Array, signs: FibrosisSigns, spacing_mm_zyx: Array, rng: np.random.Generator
+) -> None:
     box = padded_box(liver, spacing_mm_zyx, 14)
     inside = liver[box]
     level = ndimage.distance_transform_edt(inside, spacing_mm_zyx) - ndimage.distance_transform_edt(
@@ -146,7 +148,9 @@ def padded_box(mask: Array, spacing_mm_zyx: Array, margin_mm: float) -> Box:
     return (z, y, x)
 
 
-def add_texture(image: Array, labels: Array, signs: Signs, spacing_mm_zyx: Array, rng: np.random.Generator) -> None:
+def add_texture(
+    image: Array, labels: Array, signs: FibrosisSigns, spacing_mm_zyx: Array, rng: np.random.Generator
+) -> None:
     """Put septa, nodules and a confluent wedge into the liver of ``image``, in place."""
     liver = labels == LIVER
     if not liver.any():
@@ -165,7 +169,7 @@ def add_texture(image: Array, labels: Array, signs: Signs, spacing_mm_zyx: Array
     image[box] += normal * change * tissue * soft
 
 
-def _lace(inside: Array, signs: Signs, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
+def _lace(inside: Array, signs: FibrosisSigns, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
     """Relative change of signal in the liver's voxels (n,): the borders of a bent Voronoi pattern are septa, its cells
     nodules."""
     shape = (inside.shape[0] * SUBSLICES, *inside.shape[1:])
@@ -215,7 +219,9 @@ def _wedge(inside: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Ar
     return (np.clip(inner + 0.5, 0, 1) * (along > 6)).astype(np.float32)
 
 
-def add_ascites(image: Array, labels: Array, signs: Signs, spacing_mm_zyx: Array, rng: np.random.Generator) -> None:
+def add_ascites(
+    image: Array, labels: Array, signs: FibrosisSigns, spacing_mm_zyx: Array, rng: np.random.Generator
+) -> None:
     """Lift the liver, and less the spleen, off the body wall: the outer layer becomes bright fluid. Changes both.
 
     The fluid fills the organ's hull, which is smooth as the peritoneum is; inwards it ends at a nodular surface.

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from string import ascii_uppercase
-
-import numpy as np
 
 from models.files import json_sha256
 from pipeline.errors import ManifestError
-from pipeline.simulation.scanner import Site
+from pipeline.simulation.sites import MOST_SITES, Site, further_site
 
 
 @dataclass(frozen=True)
@@ -95,31 +92,10 @@ class Parameters:
         Raises:
             ManifestError: fewer than one site or more than the alphabet names.
         """
-        if not 1 <= count <= len(ascii_uppercase):
-            raise ManifestError(f"Give 1 to {len(ascii_uppercase)} sites.")
+        if not 1 <= count <= MOST_SITES:
+            raise ManifestError(f"Give 1 to {MOST_SITES} sites.")
         further = [further_site(number) for number in range(len(self.sites), count)]
         return dataclasses.replace(self, sites=(*self.sites, *further)[:count])
-
-
-def further_site(number: int) -> Site:
-    """Site ``number`` (0 is A): its scanner's ranges follow from the number alone, so site D is the same everywhere."""
-    rng = np.random.default_rng(number)
-
-    def about(low: float, high: float, half_width: float) -> tuple[float, float]:
-        middle = rng.uniform(low, high)
-        return (float(middle - half_width), float(middle + half_width))
-
-    return Site(
-        ascii_uppercase[number],
-        in_plane_mm=about(1.1, 1.6, 0.1),
-        slice_mm=about(5.5, 8.0, 0.5),
-        gamma=about(0.8, 1.3, 0.12),
-        noise=about(0.018, 0.035, 0.01),
-        shading=about(0.1, 0.3, 0.06),
-        blur_mm=about(0.35, 0.9, 0.25),
-        ghosts=(0.0, float(rng.uniform(0.03, 0.1))),
-        bright=about(350, 1800, 150),
-    )
 
 
 DEFAULTS = Parameters()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.simulation.parameters import Parameters
-from pipeline.simulation.simulated_case import CasePlan
+from pipeline.simulation.plan import CasePlan
+from pipeline.simulation.truth import CaseTruth
 
 READINGS = 10
 """Valid readings that one examination by transient elastography needs."""
@@ -31,7 +32,7 @@ def draw_biopsy(stage: int, rng: np.random.Generator, p: Parameters) -> int:
     return int(rng.choice([near for near in (stage - 1, stage + 1) if 0 <= near <= 4]))
 
 
-def manifest_row(plan: CasePlan, truth: dict[str, object], p: Parameters) -> dict[str, object]:
+def manifest_row(plan: CasePlan, truth: CaseTruth, p: Parameters) -> dict[str, object]:
     """One row of the manifest. Only stiffness and histology look at the stage; histology is the test split's alone."""
     rng = plan.stream("person")
     lsm, iqr_median = draw_elastography(plan.stage, rng, p)
@@ -52,6 +53,6 @@ def manifest_row(plan: CasePlan, truth: dict[str, object], p: Parameters) -> dic
         "days_to_reference": int(rng.integers(0, 91)),
         "label_source": "histology" if test else "lsm",
         "split": plan.split,
-        "segmentation_score": truth["segmentation_score"],
+        "segmentation_score": truth.segmentation_score,
         "source_anatomy": plan.source_anatomy,
     }

@@ -12,25 +12,7 @@ from scipy import ndimage
 
 from pipeline.case import LIVER, SPLEEN
 from pipeline.simulation.fields import Array, smooth_field
-
-
-@dataclass(frozen=True)
-class Site:
-    """Ranges (low, high) from which one site's acquisitions are drawn."""
-
-    name: str
-    in_plane_mm: tuple[float, float]
-    slice_mm: tuple[float, float]
-    gamma: tuple[float, float]
-    noise: tuple[float, float]
-    """Standard deviation relative to the 99th percentile."""
-    shading: tuple[float, float]
-    """Amplitude of the coil's bias field, natural logarithm."""
-    blur_mm: tuple[float, float]
-    ghosts: tuple[float, float]
-    """Breathing ghosts relative to the image."""
-    bright: tuple[float, float]
-    """Voxel value of the 99th percentile."""
+from pipeline.simulation.sites import Site
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from pipeline.case import Step, Study, Volume
 from pipeline.errors import ManifestError, ModelError, SegmentationError
 from pipeline.intake import read_series
 from pipeline.training.segmenter.options import ExportOptions, SegmenterTraining
+from pipeline.simulation.options import SimulationOptions
 from tests.builders import NOTE, make_analysis
 from tests.phantoms import make_volume_image, write_dicom_series, zip_folder
 
@@ -265,7 +266,11 @@ def test_help_loads_no_heavy_library():
 @pytest.mark.parametrize(
     ("command", "function", "given"),
     [
-        (["simulate", "-o", "out", "--cases", "3"], "simulation.simulate.simulate", {"cases": 3, "workers": 2}),
+        (
+            ["simulate", "-o", "out", "--cases", "3"],
+            "simulation.simulate.simulate",
+            {"options": SimulationOptions(cases=3)},
+        ),
         (
             ["train-segmenter", "data", "-o", "out", "--fold", "1", "--no-resume"],
             "training.segmenter.train.train_segmenter",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,26 +14,37 @@ from scipy import ndimage
 from pipeline.case import LIVER, SPLEEN
 from pipeline.cohort.manifest import COLUMNS, read_manifest
 from pipeline.errors import ManifestError
+from pipeline.simulation.anatomies import Anatomy, find_anatomies, split_anatomies
 from pipeline.simulation.contact_sheet import contact_sheet
-from pipeline.simulation.fibrosis_signs import Signs, add_ascites, add_texture, displacement
+from pipeline.simulation.fibrosis_signs import FibrosisSigns, add_ascites, add_texture, displacement
 from pipeline.simulation.mask_faults import FAULTS, degrade
+from pipeline.simulation.options import SimulationOptions
 from pipeline.simulation.parameters import DEFAULTS
+from pipeline.simulation.plan import Split, plan_cases
 from pipeline.simulation.reference_standard import draw_biopsy, draw_elastography
 from pipeline.simulation.scanner import Background, apply_background
-from pipeline.simulation.simulate import Anatomy, Design, find_anatomies, plan_cases, simulate, split_sources
+from pipeline.simulation.simulate import simulate
 from pipeline.simulation.simulated_case import draw_signs
 from pipeline.statistics.overlap import compare
 from pipeline.thresholds import segmentation_score
 
-SMALL = {"phantoms": 2, "phantom_size_xyz": (48, 48, 12), "phantom_spacing_mm_xyz": (6.7, 6.7, 20.0)}
-ARGUMENTS = SMALL | {"cases": 4, "test": 2, "seed": 4, "sites": 3, "poor_masks": 0.5}
+OPTIONS = SimulationOptions(
+    cases=4,
+    test=2,
+    seed=4,
+    phantoms=2,
+    phantom_size_xyz=(48, 48, 12),
+    phantom_spacing_mm_xyz=(6.7, 6.7, 20.0),
+    sites=3,
+    poor_masks=0.5,
+)
 SPACING_ZYX = np.array([10.0, 2.5, 2.5])
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
     out = tmp_path_factory.mktemp("cohort")
-    return simulate(out, workers=2, **ARGUMENTS)
+    return simulate(out, OPTIONS)
 
 
 @pytest.fixture
@@ -67,7 +79,7 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def moved(labels: np.ndarray, signs: Signs) -> np.ndarray:
+def moved(labels: np.ndarray, signs: FibrosisSigns) -> np.ndarray:
     shift = displacement(signs, labels, SPACING_ZYX, np.random.default_rng(0))
     at = [i + s / mm for i, s, mm in zip(np.indices(labels.shape), shift, SPACING_ZYX, strict=True)]
     return ndimage.map_coordinates(labels, at, order=0)
@@ -97,7 +109,7 @@ def test_cohort_file_says_that_it_is_simulated(cohort):
 
 
 def test_seed_decides_the_voxels_whatever_the_workers(cohort, tmp_path):
-    again = simulate(tmp_path / "again", workers=1, **ARGUMENTS)
+    again = simulate(tmp_path / "again", replace(OPTIONS, workers=1))
     assert again.read_text() == cohort.read_text()
     for row in rows(cohort):
         first, second = (sitk.GetArrayFromImage(sitk.ReadImage(str(m.parent / row["image"]))) for m in (cohort, again))
@@ -112,13 +124,13 @@ def test_names_tell_cohorts_of_different_seeds_apart(cohort):
 
 def test_a_folder_with_a_cohort_is_refused(cohort):
     with pytest.raises(ManifestError, match="empty folder"):
-        simulate(cohort.parent, cases=1)
+        simulate(cohort.parent, SimulationOptions(cases=1))
 
 
 def test_stage_anatomy_and_site_are_shared_out_independently(tmp_path):
     sources = [Anatomy(f"c{k}", tmp_path / f"image{k}", tmp_path / f"label{k}") for k in range(5)]
     seeds = np.random.SeedSequence(1).spawn(2)
-    plans = plan_cases(sources, 1000, *seeds, Design(poor_masks=0.2))
+    plans = plan_cases(sources, Split(1000, *seeds), SimulationOptions(poor_masks=0.2))
     late = np.array([p.stage >= 3 for p in plans])
     site = np.array([p.site for p in plans])
     assert late.mean() == pytest.approx(sum(DEFAULTS.stage_shares[3:]), abs=0.01)
@@ -134,7 +146,8 @@ def test_stage_anatomy_and_site_are_shared_out_independently(tmp_path):
 
 def test_confounding_ties_the_site_to_the_label(tmp_path):
     sources = [Anatomy("c", tmp_path / "image", tmp_path / "label")]
-    plans = plan_cases(sources, 300, *np.random.SeedSequence(1).spawn(2), Design(confounding=1.0))
+    split = Split(300, *np.random.SeedSequence(1).spawn(2))
+    plans = plan_cases(sources, split, SimulationOptions(confounding=1.0))
     assert {(p.stage >= 3, p.site) for p in plans} == {(True, 0), (False, 1)}
 
 
@@ -145,16 +158,16 @@ def test_test_cases_have_anatomies_of_their_own(cohort, tmp_path):
     assert not sides[0] & sides[1]
     sources = [Anatomy(f"c{k}", tmp_path / "i", tmp_path / "l") for k in range(15)]
     phantoms = [Anatomy(f"p{k}", tmp_path / "i", tmp_path / "l") for k in range(6)]
-    train, test = split_sources([sources, phantoms], 200, 50, np.random.SeedSequence(0))
+    train, test = split_anatomies([sources, phantoms], 200, 50, np.random.SeedSequence(0))
     assert len(set(test) & set(sources)) == 3
     assert len(set(test) & set(phantoms)) == 1
     assert set(train) | set(test) == {*sources, *phantoms}
-    train, test = split_sources([sources, phantoms], 10, 500, np.random.SeedSequence(0))
+    train, test = split_anatomies([sources, phantoms], 10, 500, np.random.SeedSequence(0))
     assert (len(train), len(test)) == (14, 7)  # a third at most
-    train, test = split_sources([sources[:1], phantoms[:1]], 10, 5, np.random.SeedSequence(0))
+    train, test = split_anatomies([sources[:1], phantoms[:1]], 10, 5, np.random.SeedSequence(0))
     assert (len(train), len(test)) == (1, 1)
     with pytest.raises(ManifestError, match="at least two"):
-        split_sources([sources[:1], []], 20, 5, np.random.SeedSequence(0))
+        split_anatomies([sources[:1], []], 20, 5, np.random.SeedSequence(0))
 
 
 def test_the_manifest_is_one_that_the_trainer_accepts(cohort):
@@ -259,9 +272,9 @@ def test_signs_grow_with_the_stage_and_overlap():
 def test_texture_stays_inside_the_liver_and_needs_a_sign(organs):
     before = np.full(organs.shape, 400, np.float32)
     image = before.copy()
-    add_texture(image, organs, Signs(), SPACING_ZYX, np.random.default_rng(0))
+    add_texture(image, organs, FibrosisSigns(), SPACING_ZYX, np.random.default_rng(0))
     assert np.array_equal(image, before)
-    add_texture(image, organs, Signs(septa=0.3, nodules=0.15), SPACING_ZYX, np.random.default_rng(0))
+    add_texture(image, organs, FibrosisSigns(septa=0.3, nodules=0.15), SPACING_ZYX, np.random.default_rng(0))
     assert np.array_equal(image[organs != LIVER], before[organs != LIVER])
     assert image[organs == LIVER].std() > 5
     assert (image > 404).any(), "bright septa"
@@ -269,7 +282,7 @@ def test_texture_stays_inside_the_liver_and_needs_a_sign(organs):
 
 
 def test_lobar_change_shrinks_the_right_and_grows_the_left(organs):
-    after = moved(organs, Signs(lobar=1.0))
+    after = moved(organs, FibrosisSigns(lobar=1.0))
     middle = 30
     right = [np.count_nonzero(m[..., :middle] == LIVER) for m in (organs, after)]
     left = [np.count_nonzero(m[..., middle + 25 :] == LIVER) for m in (organs, after)]
@@ -278,7 +291,7 @@ def test_lobar_change_shrinks_the_right_and_grows_the_left(organs):
 
 
 def test_a_large_caudate_adds_liver_behind_and_leaves_the_right_edge(organs):
-    gained = (organs != LIVER) & (moved(organs, Signs(caudate=1.3)) == LIVER)
+    gained = (organs != LIVER) & (moved(organs, FibrosisSigns(caudate=1.3)) == LIVER)
     assert gained.any()
     _, y, x = np.nonzero(gained)
     middle = np.argwhere(organs == LIVER).mean(0)
@@ -287,7 +300,7 @@ def test_a_large_caudate_adds_liver_behind_and_leaves_the_right_edge(organs):
 
 
 def test_a_notch_is_cut_into_the_right_lobe_from_behind(organs):
-    lost = (organs == LIVER) & (moved(organs, Signs(notch_mm=14.0)) != LIVER)
+    lost = (organs == LIVER) & (moved(organs, FibrosisSigns(notch_mm=14.0)) != LIVER)
     assert lost.sum() > 20
     _, y, x = np.nonzero(lost)
     middle = np.argwhere(organs == LIVER).mean(0)
@@ -296,7 +309,7 @@ def test_a_notch_is_cut_into_the_right_lobe_from_behind(organs):
 
 
 def test_spleen_grows_by_about_the_factor(organs):
-    after = moved(organs, Signs(spleen=1.8))
+    after = moved(organs, FibrosisSigns(spleen=1.8))
     assert 1.35 < np.count_nonzero(after == SPLEEN) / np.count_nonzero(organs == SPLEEN) < 2.2
 
 
@@ -304,7 +317,7 @@ def test_ascites_is_bright_and_no_longer_liver(organs):
     image = np.where(organs == LIVER, 300, 100).astype(np.float32)
     image[:, :10, :12] = 900
     labels = organs.copy()
-    add_ascites(image, labels, Signs(ascites_mm=10), SPACING_ZYX, np.random.default_rng(0))
+    add_ascites(image, labels, FibrosisSigns(ascites_mm=10), SPACING_ZYX, np.random.default_rng(0))
     assert set(np.unique(labels)) <= {0, LIVER, SPLEEN}
     fluid = (organs == LIVER) & (labels == 0)
     assert fluid.sum() > 200
