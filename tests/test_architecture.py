@@ -24,6 +24,7 @@ LAYERS = [
     {"pipeline.analysis", "pipeline.trial_run"},
     {"pipeline.exports", "pipeline.reviews", "pipeline.cohort"},
     {"pipeline.simulation.fields"},
+    {"pipeline.simulation.mr_physics"},
     {"pipeline.simulation.phantom"},
     {"pipeline.simulation"},
     {"pipeline.training"},

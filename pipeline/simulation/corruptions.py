@@ -18,23 +18,31 @@ from scipy import ndimage
 
 from pipeline.case import LIVER, ORGANS, view
 from pipeline.simulation.fields import Array
+from pipeline.simulation.mr_physics import breathing, limit_k_space, move_while_encoding
 from pipeline.simulation.scanner import Background, Scan, acquire, apply_background
 
 VERSION = 1
-"""Counted up whenever equal seeds would give other voxels than before."""
+"""Incremented whenever equal seeds give other voxels than before."""
 AND = " and "
+"""Joins the names of two corruptions."""
+BREATHING_MM = 7.0
+"""Amplitude of breathing along y at severity 1, mm: 14 mm from peak to peak."""
 AS_MEASURED = Scan(in_plane_mm=0, slice_mm=0, gamma=1, noise=0, shading=0, blur_mm=0, ghosts=0, bright=10000)
 """A scan that changes nothing; voxels of ``acquire`` are integers, so ``bright`` sets how finely they are rounded."""
 
 
 @dataclass(frozen=True)
-class Case:
-    """What a corruption may look at: voxels and labels (z, y, x), spacing in mm (z, y, x), the 99th percentile."""
+class CorruptionInput:
+    """A volume to corrupt."""
 
     voxels: Array
+    """(z, y, x) float32, at least 0."""
     labels: Array
-    spacing: Array
+    """(z, y, x): 0 background, 1 liver, 2 and 3 kidneys, 4 spleen."""
+    spacing_mm_zyx: Array
+    """(3,) z, y, x, mm."""
     top: float
+    """99th percentile of the voxels."""
     rng: np.random.Generator
 
 
@@ -62,74 +70,67 @@ def corrupt(
         return _cropped(sitk.Cast(image, sitk.sitkFloat32), labels, severity, rng)
     voxels = sitk.GetArrayFromImage(image).astype(np.float32)
     if severity > 0:
-        spacing = np.array(image.GetSpacing()[::-1])
-        voxels = corrupt_voxels(voxels, sitk.GetArrayFromImage(labels), spacing, name, severity, rng)
+        spacing_mm_zyx = np.array(image.GetSpacing()[::-1])
+        voxels = corrupt_voxels(voxels, sitk.GetArrayFromImage(labels), spacing_mm_zyx, name, severity, rng)
     corrupted = sitk.GetImageFromArray(voxels)
     corrupted.CopyInformation(image)
     return corrupted, labels
 
 
 def corrupt_voxels(
-    voxels: Array, labels: Array, spacing: Array, name: str, severity: float, rng: np.random.Generator
+    voxels: Array, labels: Array, spacing_mm_zyx: Array, name: str, severity: float, rng: np.random.Generator
 ) -> Array:
     """``corrupt`` for arrays (z, y, x), voxels of at least 0, spacing in mm (z, y, x); ``name`` is one of
     ``ON_VOXELS``."""
-    case = Case(voxels, labels, spacing, max(float(np.percentile(voxels, 99)), 1e-6), rng)
+    case = CorruptionInput(voxels, labels, spacing_mm_zyx, max(float(np.percentile(voxels, 99)), 1e-6), rng)
     return ON_VOXELS[name](case, severity).astype(np.float32)
 
 
-def _rescanned(case: Case, **changes: float) -> Array:
+def _rescanned(case: CorruptionInput, **changes: float) -> Array:
     """The volume seen by the simulation's scanner, in the voxel values that it had."""
-    scan = Scan(**(AS_MEASURED.__dict__ | changes))
-    return acquire(case.voxels.copy(), scan, case.spacing, case.rng) * np.float32(case.top / AS_MEASURED.bright)
+    scan = replace(AS_MEASURED, **changes)
+    return acquire(case.voxels.copy(), scan, case.spacing_mm_zyx, case.rng) * np.float32(case.top / AS_MEASURED.bright)
 
 
-def _noise(case: Case, severity: float) -> Array:
+def _noise(case: CorruptionInput, severity: float) -> Array:
     """Rician noise, up to a signal-to-noise ratio of 4 in the brightest tissue, less than 2 in the liver."""
     return _rescanned(case, noise=0.25 * severity)
 
 
-def _bias_field(case: Case, severity: float) -> Array:
+def _bias_field(case: CorruptionInput, severity: float) -> Array:
     """Coil shading: a smooth field whose logarithm has a standard deviation of up to 0.9."""
     return _rescanned(case, shading=0.9 * severity)
 
 
-def _gamma(case: Case, severity: float) -> Array:
+def _gamma(case: CorruptionInput, severity: float) -> Array:
     """Dark or bright tissue pressed together: an exponent from 1 to 3 or to a third."""
     return _rescanned(case, gamma=float(3.0 ** (severity * case.rng.choice([-1, 1]))))
 
 
-def _motion(case: Case, severity: float) -> Array:
-    """Breathing ghosts: each phase-encode line of a slice is acquired at another position of the body.
+def _motion(case: CorruptionInput, severity: float) -> Array:
+    """Breathing ghosts: the body moves along y by up to 14 mm from peak to peak between phase-encode lines."""
+    return move_while_encoding(case.voxels, breathing_shift(case, severity))
 
-    A shift by d is a phase of exp(-2 pi i k d) in k-space; d breathes with up to 14 mm from peak to peak.
-    """
+
+def breathing_shift(case: CorruptionInput, severity: float) -> Array:
+    """Displacement (z, lines) along y in voxels while each phase-encode line is acquired."""
     slices, lines = case.voxels.shape[:2]
-    k = np.fft.fftfreq(lines)
-    order = np.argsort(np.argsort(k))  # lines are acquired from one end of k-space to the other
-    period = case.rng.uniform(5, 20, (slices, 1))
-    phase = case.rng.uniform(0, 2 * np.pi, (slices, 1))
-    breath = np.sin(2 * np.pi * order / period + phase) + 0.3 * case.rng.standard_normal((slices, lines))
-    shift = 7.0 * severity / case.spacing[1] * breath  # in voxels, (z, lines)
-    spectrum = np.fft.fft(case.voxels, axis=1) * np.exp(-2j * np.pi * k * shift)[:, :, None]
-    return np.abs(np.fft.ifft(spectrum, axis=1))
+    return BREATHING_MM * severity / case.spacing_mm_zyx[1] * breathing(case.rng, slices, lines)
 
 
-def _low_resolution(case: Case, severity: float) -> Array:
-    """The outer lines of k-space were never acquired: in-plane pixels of up to 9 mm, interpolated by zeros."""
+def _low_resolution(case: CorruptionInput, severity: float) -> Array:
+    """In-plane pixels of up to 9 mm: the outer part of k-space is not acquired."""
     voxels = case.voxels
     for axis in (1, 2):
-        pixel = case.spacing[axis] + severity * max(9.0 - case.spacing[axis], 0.0)
-        k = np.abs(np.fft.rfftfreq(voxels.shape[axis])) * 2  # 1 at the finest that the grid can show
-        keep = np.clip((case.spacing[axis] / pixel - k) / 0.02 + 1, 0, 1)
-        spectrum = np.fft.rfft(voxels, axis=axis) * np.expand_dims(keep, [a for a in range(3) if a != axis])
-        voxels = np.fft.irfft(spectrum, voxels.shape[axis], axis=axis)
+        spacing_mm = case.spacing_mm_zyx[axis]
+        pixel_mm = spacing_mm + severity * max(9.0 - spacing_mm, 0.0)
+        voxels = limit_k_space(voxels, axis, spacing_mm / pixel_mm)
     return np.maximum(voxels, 0)
 
 
-def _thick_slices(case: Case, severity: float) -> Array:
+def _thick_slices(case: CorruptionInput, severity: float) -> Array:
     """Slices of up to four times the thickness, at least 20 mm: averaged, then interpolated to the old positions."""
-    factor = 1 + severity * max(3.0, 20.0 / case.spacing[0] - 1)
+    factor = 1 + severity * max(3.0, 20.0 / case.spacing_mm_zyx[0] - 1)
     count = len(case.voxels)
     averaged = ndimage.gaussian_filter1d(case.voxels, (factor - 1) / np.sqrt(12), axis=0, mode="nearest")
     acquired = _along_z(averaged, np.arange(0, count, factor))
@@ -143,7 +144,7 @@ def _along_z(voxels: Array, at: Array) -> Array:
     return voxels[low] * (1 - share) + voxels[np.minimum(low + 1, len(voxels) - 1)] * share
 
 
-def _folded(case: Case, knee: float) -> Array:
+def _folded(case: CorruptionInput, knee: float) -> Array:
     """Tones above ``knee`` (0-1 of the grey scale) fall instead of rising; air stays dark."""
     tone = np.clip(case.voxels / case.top, 0, 1.3)
     folded = np.maximum(max(knee, 1 - knee) - np.abs(tone - knee), 0)
@@ -151,12 +152,12 @@ def _folded(case: Case, knee: float) -> Array:
     return case.top * folded * body
 
 
-def _inverted(case: Case, severity: float) -> Array:
+def _inverted(case: CorruptionInput, severity: float) -> Array:
     """From the bright end on, ever more of the grey scale is turned round; at 1 all of it."""
     return _folded(case, 1 - severity)
 
 
-def _t1_like(case: Case, severity: float) -> Array:
+def _t1_like(case: CorruptionInput, severity: float) -> Array:
     """Towards a fat-suppressed T1 series: fluid dark, liver the brightest of the organs, kidneys and spleen darker."""
     wanted = {"liver": 0.75, "right_kidney": 0.4, "left_kidney": 0.4, "spleen": 0.35}
     t1 = _folded(case, 0.35)
@@ -169,7 +170,7 @@ def _t1_like(case: Case, severity: float) -> Array:
     return (1 - severity) * case.voxels + severity * t1
 
 
-def _dark_liver(case: Case, severity: float) -> Array:
+def _dark_liver(case: CorruptionInput, severity: float) -> Array:
     """Iron: the liver falls to an eighth of its signal, the spleen less so."""
     voxels = case.voxels.copy()
     apply_background(voxels, case.labels, Background(steatosis=1.0, iron=1 - 0.88 * severity, oedema=1.0))
@@ -193,14 +194,14 @@ def _cropped(
     return image[tuple(keep)], labels[tuple(keep)]
 
 
-def _combined(case: Case, severity: float) -> Array:
+def _combined(case: CorruptionInput, severity: float) -> Array:
     """A restless patient in a poor coil: motion, coarse pixels, shading and noise, each at 0.7 of the severity."""
     for corruption in (_motion, _low_resolution, _bias_field, _noise):
         case = replace(case, voxels=np.asarray(corruption(case, 0.7 * severity), np.float32))
     return case.voxels
 
 
-ON_VOXELS: dict[str, Callable[[Case, float], Array]] = {
+ON_VOXELS: dict[str, Callable[[CorruptionInput, float], Array]] = {
     "noise": _noise,
     "bias_field": _bias_field,
     "motion": _motion,

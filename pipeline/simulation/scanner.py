@@ -11,8 +11,18 @@ import numpy as np
 from scipy import ndimage
 
 from pipeline.case import LIVER, SPLEEN
-from pipeline.simulation.fields import Array, smooth_field
+from pipeline.simulation.fields import Array
+from pipeline.simulation.mr_physics import (
+    add_breathing_ghosts,
+    blur_in_plane,
+    coil_sensitivity,
+    complex_noise,
+    rician_magnitude,
+)
 from pipeline.simulation.sites import Site
+
+COIL_LENGTH_MM = 130.0
+"""Correlation length of the coil's sensitivity, mm."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +78,13 @@ def apply_background(image: Array, labels: Array, background: Background) -> Non
 
 
 def acquire(image: Array, scan: Scan, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
-    """Contrast, coil shading, blur, ghosts and Rician noise; returns int16 voxels."""
+    """Apply contrast, coil sensitivity, blur, ghosts and Rician noise to a signal (z, y, x); int16 voxels."""
     top = np.float32(np.percentile(image, 99))
     image = (np.maximum(image, 0) / top) ** np.float32(scan.gamma)
-    image *= np.exp(np.float32(scan.shading) * smooth_field(rng, image.shape, spacing_mm_zyx, 130))
+    image *= coil_sensitivity(rng, image.shape, spacing_mm_zyx, scan.shading, COIL_LENGTH_MM)
     sigma = scan.blur_mm / spacing_mm_zyx
-    image = ndimage.gaussian_filter(image, (0, sigma[1], sigma[2]))
+    image = blur_in_plane(image, sigma[1], sigma[2])
     if scan.ghosts:
-        step = int(image.shape[1] * rng.uniform(0.15, 0.35))
-        image += np.float32(scan.ghosts / 2) * (np.roll(image, step, 1) + np.roll(image, -step, 1))
-    noise = rng.standard_normal((2, *image.shape), np.float32) * np.float32(scan.noise)
-    image = np.hypot(image + noise[0], noise[1])
-    return np.clip(image * scan.bright, 0, 32000).astype(np.int16)
+        add_breathing_ghosts(image, scan.ghosts, rng)
+    noise = complex_noise(rng, image.shape) * np.float32(scan.noise)
+    return np.clip(rician_magnitude(image, noise) * scan.bright, 0, 32000).astype(np.int16)

@@ -10,7 +10,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from pipeline.simulation.fields import Array, smooth_field
+from pipeline.simulation.fields import Array
+from pipeline.simulation.mr_physics import blur_in_plane, coil_sensitivity, complex_noise, rician_magnitude
 from pipeline.simulation.phantom.painter import Painter
 from pipeline.simulation.phantom.subject import Subject, make_grid
 
@@ -66,16 +67,23 @@ def _image(array: Array, spacing_mm_xyz: tuple[float, float, float], origin_xyz:
 
 
 def acquire(signal: Array, spacing_mm_xyz: tuple[float, float, float], rng: np.random.Generator) -> Array:
-    """Coil shading, blur of the acquired matrix, Rician noise. (z, y, x) relative intensities in, voxel values out."""
-    steps = np.array(spacing_mm_xyz[::-1])
-    shading = np.exp(0.16 * smooth_field(rng, signal.shape, steps, 150))
+    """Coil sensitivity, point spread of the acquired matrix and Rician noise.
+
+    Args:
+        signal: (z, y, x) relative intensities.
+
+    Returns:
+        (z, y, x) float32 voxel values, at least 0.
+    """
+    sensitivity = coil_sensitivity(rng, signal.shape, np.array(spacing_mm_xyz[::-1]), log_sd=0.16, length_mm=150)
     up = np.linspace(0, 1, signal.shape[0], dtype=np.float32)[:, None, None]
-    shading = shading * (1 - 0.35 * np.clip((up - 0.75) / 0.25, 0, 1) ** 2)
-    signal = signal * shading
+    sensitivity = sensitivity * (1 - 0.35 * np.clip((up - 0.75) / 0.25, 0, 1) ** 2)
+    signal = signal * sensitivity
     sigma = rng.uniform(0.45, 0.7) / np.array(spacing_mm_xyz)[:2]
-    signal = ndimage.gaussian_filter(signal, (0, sigma[1] * 1.25, sigma[0] * 1.25))
-    noise = rng.standard_normal((2, *signal.shape), np.float32)
+    signal = blur_in_plane(signal, sigma[1] * 1.25, sigma[0] * 1.25)
+    noise = complex_noise(rng, signal.shape)
+    # The acquired matrix is coarser than the grid, so that neighbouring voxels share some noise.
     noise = ndimage.gaussian_filter(noise, (0, 0, 0.55, 0.55)) * np.float32(rng.uniform(0.026, 0.042))
-    measured = np.hypot(signal + noise[0], noise[1])
-    # Scanners blank what holds no signal.
+    measured = rician_magnitude(signal, noise)
+    # Scanners blank voxels without signal.
     return (measured * BRIGHT * np.clip(signal / 0.03, 0.15, 1)).astype(np.float32)
