@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from pipeline.simulation.corruptions import AND, NAMES, corrupt
+from pipeline.simulation.corruptions import AND, NAMES, CorruptionInput, breathing_shift, corrupt
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +109,21 @@ def test_motion_keeps_the_energy_and_ghosts_along_the_phase_encode_axis_only(pha
     outside = array(image)[:, :, 0].max(1) < 20
     assert moved[:, :, 0][outside].max() < 30  # no ghost beside the body along x
     assert moved[:, 0].max() > 60  # but above it along y
+
+
+def test_the_body_breathes_with_14_mm_from_peak_to_peak():
+    """The body moves by a sine of 7 mm amplitude and a random part of 0.3 times that, whatever the pixel size."""
+    shape = (40, 320, 4)
+    for pixel_mm in (1.5, 3.0):
+        spacing_mm_zyx, rng = np.array([8.0, pixel_mm, pixel_mm]), np.random.default_rng(0)
+        still = CorruptionInput(np.zeros(shape, np.float32), np.zeros(shape, np.uint8), spacing_mm_zyx, 1.0, rng)
+        moved_mm = pixel_mm * breathing_shift(still, 1.0)
+        assert np.sqrt((moved_mm**2).mean()) == pytest.approx(7 * np.sqrt(1 / 2 + 0.3**2), rel=0.03)
+
+
+def test_motion_at_full_severity_moves_a_quarter_of_the_signal(phantom):
+    image, moved = array(phantom[0]), array(corrupt(*phantom, "motion", 1.0, 0)[0])
+    assert np.abs(moved - image).sum() / image.sum() == pytest.approx(0.25, abs=0.05)
 
 
 def test_noise_is_rician(phantom):

@@ -16,15 +16,16 @@ from pipeline.cohort.manifest import COLUMNS, read_manifest
 from pipeline.errors import ManifestError
 from pipeline.simulation.anatomies import Anatomy, find_anatomies, split_anatomies
 from pipeline.simulation.contact_sheet import contact_sheet
+from pipeline.simulation.deformation import deform_anatomy
 from pipeline.simulation.fibrosis_signs import FibrosisSigns, add_ascites, add_texture, displacement
 from pipeline.simulation.mask_faults import FAULTS, degrade
 from pipeline.simulation.options import SimulationOptions
 from pipeline.simulation.parameters import DEFAULTS
 from pipeline.simulation.plan import Split, plan_cases
 from pipeline.simulation.reference_standard import draw_biopsy, draw_elastography
-from pipeline.simulation.scanner import Background, apply_background
+from pipeline.simulation.scanner import Background, Scan, apply_background
 from pipeline.simulation.simulate import simulate
-from pipeline.simulation.simulated_case import draw_signs
+from pipeline.simulation.simulated_case import draw_signs, image_on_grid
 from pipeline.statistics.overlap import compare
 from pipeline.thresholds import segmentation_score
 
@@ -269,6 +270,15 @@ def test_signs_grow_with_the_stage_and_overlap():
     assert all(s.lobar == 0 for s in drawn[0]), "lobar change belongs to late disease"
 
 
+def test_most_cirrhotic_livers_have_changed_lobes():
+    rng = np.random.default_rng(0)
+    cirrhotic = [draw_signs(4, rng, DEFAULTS)[1] for _ in range(400)]
+    lobar = np.array([signs.lobar for signs in cirrhotic])
+    assert np.mean(lobar > 0) == pytest.approx(DEFAULTS.lobar_probability, abs=0.08)
+    assert 0.4 < np.median(lobar[lobar > 0]) < 1
+    assert all(signs.caudate == signs.lobar for signs in cirrhotic), "one process changes both"
+
+
 def test_texture_stays_inside_the_liver_and_needs_a_sign(organs):
     before = np.full(organs.shape, 400, np.float32)
     image = before.copy()
@@ -288,6 +298,24 @@ def test_lobar_change_shrinks_the_right_and_grows_the_left(organs):
     left = [np.count_nonzero(m[..., middle + 25 :] == LIVER) for m in (organs, after)]
     assert right[1] < 0.9 * right[0]
     assert left[1] > left[0]
+
+
+def test_shape_signs_reach_voxels_and_labels_on_the_scans_grid(organs):
+    still = replace(DEFAULTS, warp_mm=0.0, size_sd=0.0, tilt_deg=0.0)
+    scan = Scan(3.0, 10.0, gamma=1, noise=0, shading=0, blur_mm=0, ghosts=0, bright=800)
+    image, labels = (image_on_grid(a, SPACING_ZYX, (0, 0, 0)) for a in (100 * organs.astype(np.float32) + 50, organs))
+    volumes_ml = {}
+    for name, signs in {"healthy": FibrosisSigns(), "cirrhotic": FibrosisSigns(lobar=1.0, spleen=1.8)}.items():
+        voxels, found, spacing = deform_anatomy(image, labels, signs, scan, np.random.default_rng(0), still)
+        assert tuple(spacing) == (10.0, 3.0, 3.0)
+        assert voxels.shape == found.shape == (14, 75, 100)
+        assert np.median(voxels[found == SPLEEN]) == pytest.approx(50 + 100 * SPLEEN, rel=0.02)
+        right = found[..., :25] == LIVER
+        volumes_ml[name] = [np.count_nonzero(part) * 0.09 for part in (right, found == SPLEEN)]
+    healthy, cirrhotic = volumes_ml["healthy"], volumes_ml["cirrhotic"]
+    assert healthy[1] == pytest.approx(np.count_nonzero(organs == SPLEEN) * 0.0625, rel=0.05)
+    assert cirrhotic[0] < 0.9 * healthy[0]
+    assert 1.35 < cirrhotic[1] / healthy[1] < 2.2
 
 
 def test_a_large_caudate_adds_liver_behind_and_leaves_the_right_edge(organs):
