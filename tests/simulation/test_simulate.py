@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from concurrent.futures import Executor, Future
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -42,10 +44,21 @@ OPTIONS = SimulationOptions(
 SPACING_ZYX = np.array([10.0, 2.5, 2.5])
 
 
+class InProcess(Executor):
+    """Computes each job when it is submitted: starting worker processes takes longer than a small cohort."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    out = tmp_path_factory.mktemp("cohort")
-    return simulate(out, OPTIONS)
+    """Manifest of a cohort of six cases, simulated in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.simulation.simulate.worker_pool", lambda workers: nullcontext(InProcess()))
+        return simulate(tmp_path_factory.mktemp("cohort"), OPTIONS)
 
 
 @pytest.fixture
@@ -110,7 +123,7 @@ def test_cohort_file_says_that_it_is_simulated(cohort):
 
 
 def test_seed_decides_the_voxels_whatever_the_workers(cohort, tmp_path):
-    again = simulate(tmp_path / "again", replace(OPTIONS, workers=1))
+    again = simulate(tmp_path / "again", replace(OPTIONS, workers=2))
     assert again.read_text() == cohort.read_text()
     for row in rows(cohort):
         first, second = (sitk.GetArrayFromImage(sitk.ReadImage(str(m.parent / row["image"]))) for m in (cohort, again))
