@@ -12,7 +12,8 @@ from scipy import ndimage
 
 from pipeline.simulation.fields import Array
 from pipeline.simulation.mr_physics import blur_in_plane, coil_sensitivity, complex_noise, rician_magnitude
-from pipeline.simulation.phantom.painter import Painter
+from pipeline.simulation.phantom.canvas import Canvas
+from pipeline.simulation.phantom.painter import paint_subject
 from pipeline.simulation.phantom.subject import Subject, make_grid
 
 OVERSAMPLING_Z = 2
@@ -48,9 +49,10 @@ def make_phantom(
     spare = nz * spacing_mm_xyz[2] - subject.height
     above = float(np.clip(rng.uniform(25, 50), 8, max(8.0, 0.4 * spare)))
     grid = make_grid(rng, subject, (nx, ny, nz * OVERSAMPLING_Z), step, above)
-    canvas, organs = Painter(grid, subject, rng).paint()
-    signal = canvas.reshape(nz, OVERSAMPLING_Z, ny, nx).mean(1)
-    fractions = {value: organ.reshape(nz, OVERSAMPLING_Z, ny, nx).mean(1) for value, organ in organs.items()}
+    canvas = Canvas(grid, subject, rng)
+    paint_subject(canvas)
+    signal = canvas.signal.reshape(nz, OVERSAMPLING_Z, ny, nx).mean(1)
+    fractions = {value: organ.reshape(nz, OVERSAMPLING_Z, ny, nx).mean(1) for value, organ in canvas.organs.items()}
     labels = np.zeros((nz, ny, nx), np.uint8)
     for value, fraction in fractions.items():
         labels[fraction >= 0.5] = value
