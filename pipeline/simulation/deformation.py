@@ -6,10 +6,11 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from pipeline.simulation.fibrosis_signs import FibrosisSigns, displacement
+from pipeline.simulation.fibrosis_signs import FibrosisSigns
 from pipeline.simulation.fields import Array, smooth_field
 from pipeline.simulation.parameters import Parameters
 from pipeline.simulation.scanner import Scan
+from pipeline.simulation.shape_signs import displacement
 
 
 def deform_anatomy(

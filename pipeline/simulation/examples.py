@@ -16,11 +16,12 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from pipeline.simulation.deformation import deform_anatomy
-from pipeline.simulation.fibrosis_signs import FibrosisSigns, add_texture
+from pipeline.simulation.fibrosis_signs import FibrosisSigns
 from pipeline.simulation.parameters import Parameters
 from pipeline.simulation.phantom.phantom import make_phantom
 from pipeline.simulation.scanner import Scan, acquire
 from pipeline.simulation.simulated_case import image_on_grid
+from pipeline.simulation.texture_signs import add_texture
 
 NIFTI_SEED, DICOM_SEED = 3, 11
 SIZE_XYZ = (192, 192, 30)

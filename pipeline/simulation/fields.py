@@ -1,10 +1,12 @@
-"""Smooth random fields on a voxel grid."""
+"""Smooth random fields and boxes on a voxel grid."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 Array = np.ndarray
+Box = tuple[slice, slice, slice]
 
 
 def smooth_field(rng: np.random.Generator, shape: tuple[int, ...], step_mm_zyx: Array, length_mm: float) -> Array:
@@ -27,3 +29,11 @@ def _stretch(field: Array, axis: int, at: Array) -> Array:
     for k in range(4):
         np.add.at(matrix, (np.arange(len(at)), np.clip(base - 1 + k, 0, field.shape[axis] - 1)), weights[:, k])
     return np.moveaxis(np.tensordot(matrix, field, axes=(1, axis)), 0, axis)
+
+
+def padded_box(mask: Array, spacing_mm_zyx: Array, margin_mm: float) -> Box:
+    """The mask's bounding box with a margin, cut to the grid."""
+    found = ndimage.find_objects(mask.astype(np.uint8))[0]
+    pads = np.ceil(margin_mm / np.asarray(spacing_mm_zyx)).astype(int)
+    z, y, x = (slice(max(s.start - p, 0), min(s.stop + p, n)) for s, p, n in zip(found, pads, mask.shape, strict=True))
+    return (z, y, x)

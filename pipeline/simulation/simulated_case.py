@@ -10,12 +10,13 @@ import SimpleITK as sitk
 from pipeline.case import LIVER
 from pipeline.cohort.images import read_labelled
 from pipeline.simulation.deformation import deform_anatomy
-from pipeline.simulation.fibrosis_signs import FibrosisSigns, add_ascites, add_texture
+from pipeline.simulation.fibrosis_signs import FibrosisSigns
 from pipeline.simulation.fields import Array
 from pipeline.simulation.mask_faults import degrade
 from pipeline.simulation.parameters import Parameters
 from pipeline.simulation.plan import CasePlan
 from pipeline.simulation.scanner import Background, Scan, acquire, apply_background
+from pipeline.simulation.texture_signs import add_ascites, add_texture
 from pipeline.simulation.truth import TRUE_MASKS, CaseTruth
 from pipeline.statistics.overlap import compare
 

@@ -19,15 +19,17 @@ from pipeline.errors import ManifestError
 from pipeline.simulation.anatomies import Anatomy, find_anatomies, split_anatomies
 from pipeline.simulation.contact_sheet import contact_sheet
 from pipeline.simulation.deformation import deform_anatomy
-from pipeline.simulation.fibrosis_signs import FibrosisSigns, add_ascites, add_texture, displacement
+from pipeline.simulation.fibrosis_signs import FibrosisSigns
 from pipeline.simulation.mask_faults import FAULTS, degrade
 from pipeline.simulation.options import SimulationOptions
 from pipeline.simulation.parameters import DEFAULTS
 from pipeline.simulation.plan import Split, plan_cases
 from pipeline.simulation.reference_standard import draw_biopsy, draw_elastography
 from pipeline.simulation.scanner import Background, Scan, apply_background
+from pipeline.simulation.shape_signs import displacement
 from pipeline.simulation.simulate import simulate
 from pipeline.simulation.simulated_case import draw_signs, image_on_grid
+from pipeline.simulation.texture_signs import add_ascites, add_texture
 from pipeline.statistics.overlap import compare
 from pipeline.thresholds import segmentation_score
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.simulation.fields import Array, smooth_field
+from pipeline.simulation.fields import Array, Box, smooth_field
 from pipeline.simulation.phantom.organs import kidney_centres
-from pipeline.simulation.phantom.shapes import Box, Grid, cover, ellipsoid
+from pipeline.simulation.phantom.shapes import Grid, cover, ellipsoid
 from pipeline.simulation.phantom.subject import Outline, Subject, outline
 
 WHOLE: Box = (slice(None), slice(None), slice(None))

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.simulation.fields import Array
-from pipeline.simulation.phantom.shapes import Box, Grid, tube
+from pipeline.simulation.fields import Array, Box
+from pipeline.simulation.phantom.shapes import Grid, tube
 from pipeline.simulation.phantom.subject import Subject
 
 

@@ -14,9 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.simulation.fields import Array
-
-Box = tuple[slice, slice, slice]
+from pipeline.simulation.fields import Array, Box
 
 
 @dataclass(frozen=True)

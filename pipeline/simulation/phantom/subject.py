@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.simulation.fields import Array, smooth_field
-from pipeline.simulation.phantom.shapes import Box, Grid, cut, ellipse, ellipsoid, join
+from pipeline.simulation.fields import Array, Box, smooth_field
+from pipeline.simulation.phantom.shapes import Grid, cut, ellipse, ellipsoid, join
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,99 @@
+"""Signs of fibrosis that change the shape of the organs: lobes, notch, spleen and nodular surface."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from pipeline.case import LIVER, SPLEEN
+from pipeline.simulation.fibrosis_signs import FibrosisSigns
+from pipeline.simulation.fields import Array, padded_box, smooth_field
+
+
+def displacement(signs: FibrosisSigns, labels: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> list[Array]:
+    """Where each voxel takes its value from, minus where it is: (z, y, x) components in mm, for the shape signs.
+
+    The right lobe shrinks, the left and the caudate grow, and so does the spleen, each about its own centre; the right
+    lobe is notched behind; the liver's surface is raised and lowered along its normal in bumps of nodule size.
+    """
+    shift = [np.zeros(labels.shape, np.float32) for _ in range(3)]
+    liver = labels == LIVER
+    if not liver.any():
+        return shift
+    places = np.argwhere(liver) * spacing_mm_zyx
+    x = places[:, 2]
+    if signs.lobar:
+        right = places[x <= np.quantile(x, 0.4)].mean(0)
+        left = places[x >= np.quantile(x, 0.88)].mean(0)
+        _scale_about(shift, right, spacing_mm_zyx, reach_mm=55, stretch=0.2 * signs.lobar)
+        _scale_about(shift, left, spacing_mm_zyx, reach_mm=42, stretch=-0.22 * signs.lobar)
+    if signs.caudate:
+        _scale_about(shift, caudate_place(places), spacing_mm_zyx, reach_mm=24, stretch=-0.25 * signs.caudate)
+    if signs.notch_mm:
+        _notch(shift, places, spacing_mm_zyx, signs.notch_mm)
+    spleen = labels == SPLEEN
+    if signs.spleen != 1 and spleen.any():
+        centre = np.argwhere(spleen).mean(0) * spacing_mm_zyx
+        size = (np.count_nonzero(spleen) * np.prod(spacing_mm_zyx) * 3 / (4 * np.pi)) ** (1 / 3)
+        _scale_about(shift, centre, spacing_mm_zyx, reach_mm=3 * size, stretch=signs.spleen ** (-1 / 3) - 1)
+    if signs.surface_mm:
+        _roughen(shift, liver, signs, spacing_mm_zyx, rng)
+    return shift
+
+
+def caudate_place(places: Array) -> Array:
+    """About where the caudate lobe lies, (z, y, x) mm: behind, between the lobes, in the liver's upper half.
+
+    Args:
+        places: (n, 3) mm of the liver's voxels.
+    """
+    z, _, x = places.T
+    between = (x > np.quantile(x, 0.55)) & (x < np.quantile(x, 0.8)) & (z > np.median(z))
+    part = places[between] if between.any() else places
+    return part[part[:, 1] >= np.quantile(part[:, 1], 0.85)].mean(0)
+
+
+def _notch(shift: list[Array], places: Array, spacing_mm_zyx: Array, depth_mm: float) -> None:
+    """Draw the posterior surface of the right lobe forwards at its medial part, at the level of the right kidney."""
+    z, _, x = places.T
+    level = (z < np.quantile(z, 0.55)) & (x < np.quantile(x, 0.5)) & (x > np.quantile(x, 0.2))
+    part = places[level] if level.any() else places
+    centre = part[part[:, 1] >= np.quantile(part[:, 1], 0.9)].mean(0)
+    offsets = [
+        (np.arange(n, dtype=np.float32) * np.float32(s) - np.float32(c)) / np.float32(reach)
+        for n, s, c, reach in zip(shift[0].shape, spacing_mm_zyx, centre, (28, 16, 12), strict=True)
+    ]
+    near = np.exp(-(offsets[0][:, None, None] ** 2 + offsets[1][:, None] ** 2 + offsets[2] ** 2))
+    shift[1] += np.float32(depth_mm) * near
+
+
+def _scale_about(shift: list[Array], centre: Array, spacing_mm_zyx: Array, *, reach_mm: float, stretch: float) -> None:
+    """Scale about a point, fading out as a Gaussian: a positive stretch reads from further out and so shrinks."""
+    offsets = [
+        (np.arange(n, dtype=np.float32) * np.float32(s) - np.float32(c)).reshape(
+            [-1 if a == k else 1 for a in range(3)]
+        )
+        for k, (n, s, c) in enumerate(zip(shift[0].shape, spacing_mm_zyx, centre, strict=True))
+    ]
+    near = np.exp(-(offsets[0] ** 2 + offsets[1] ** 2 + offsets[2] ** 2) / np.float32(reach_mm**2)) * np.float32(
+        stretch
+    )
+    for axis in range(3):
+        shift[axis] += near * offsets[axis]
+
+
+def _roughen(
+    shift: list[Array], liver: Array, signs: FibrosisSigns, spacing_mm_zyx: Array, rng: np.random.Generator
+) -> None:
+    box = padded_box(liver, spacing_mm_zyx, 14)
+    inside = liver[box]
+    level = ndimage.distance_transform_edt(inside, spacing_mm_zyx) - ndimage.distance_transform_edt(
+        ~inside, spacing_mm_zyx
+    )
+    level = ndimage.gaussian_filter(level.astype(np.float32), (0.4, 1.2, 1.2))
+    bumps = smooth_field(rng, level.shape, spacing_mm_zyx, max(4.5, 0.8 * signs.nodule_mm))
+    height = bumps * np.exp(-((level / 7) ** 2)) * np.float32(signs.surface_mm)
+    slope = np.gradient(level, *spacing_mm_zyx)
+    length = np.sqrt(sum(s * s for s in slope)) + 1e-3
+    for axis in (1, 2):
+        shift[axis][box] += (height * slope[axis] / length).astype(np.float32)
