@@ -1,4 +1,4 @@
-"""A picture of a simulated cohort: one row per stage, a few cases each, to judge the signs by eye."""
+"""Contact sheet of a simulated cohort: a row per stage with a few cases each, to judge the signs by eye."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from pipeline.simulation.tables import read_rows
 
 STAGE_NAMES = ("F0", "F1", "F2", "F3", "F4")
 VIEW_MM = (270.0, 205.0)
-"""Width and height of each picture: liver, spine and, mostly, the spleen."""
+"""Width and height of each picture, mm: liver, spine and usually the spleen."""
 
 
 def contact_sheet(manifest: Path, path: Path, *, columns: int = 5) -> Path:
     """Draw the slice with the largest liver area of up to ``columns`` cases per stage, radiological display.
 
-    All have one field of view in mm and one window, from zero to 2.4 times the liver's median.
+    All share one field of view in mm and one window, from zero to 2.4 times the liver's median.
 
     Args:
-        manifest: of a cohort made by ``simulate``; stages and true masks come from the truth.csv beside it.
-        path: the picture to write (PNG or PDF).
+        manifest: cohort made by ``simulate``; stages and true masks come from its truth.csv.
+        path: PNG or PDF to write.
+        columns: largest number of cases per stage.
 
     Raises:
-        ManifestError: no truth.csv beside the manifest, or the picture's name ends otherwise.
+        ManifestError: there is no manifest or no truth.csv of its cases, or ``path`` is neither PNG nor PDF.
     """
     if not manifest.is_file():
         raise ManifestError("There is no such manifest; check the path.")

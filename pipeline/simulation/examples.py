@@ -1,6 +1,6 @@
-"""The two example cases of the page: phantoms of ours, one as NIfTI, one as the zip of a DICOM series.
+"""The page's two example cases: phantoms, one as NIfTI, one as the zip of a DICOM series with signs of cirrhosis.
 
-The second shows signs of cirrhosis. Both are made from fixed seeds, so that making them again changes no byte.
+Seeds are fixed, so that a second run writes the same bytes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ SCAN = Scan(in_plane_mm=1.7, slice_mm=7.0, gamma=1.0, noise=0.015, shading=0.08,
 def make_examples(folder: Path) -> list[Path]:
     """Write abdomen_t2.nii.gz, abdomen_t2_dicom.zip and, in labels/, the true organ labels of both.
 
-    Returns the two cases. Labels are named as their case: labels/abdomen_t2.nii.gz, labels/abdomen_t2_dicom.nii.gz.
+    Returns:
+        The two cases; their labels are labels/abdomen_t2.nii.gz and labels/abdomen_t2_dicom.nii.gz.
     """
     (folder / "labels").mkdir(parents=True, exist_ok=True)
     plain, labels = make_phantom(NIFTI_SEED, size_xyz=SIZE_XYZ, spacing_mm_xyz=SPACING_MM_XYZ)
@@ -54,7 +55,7 @@ def _write(image: sitk.Image, path: Path) -> None:
 
 def make_cirrhotic(seed: int) -> tuple[sitk.Image, sitk.Image]:
     """A phantom with the signs of cirrhosis: int16 image and uint8 labels (0-4), LPS."""
-    # Made finer than it is shown, since bending it interpolates once.
+    # Finer than the result, since the deformation interpolates once.
     image, labels = make_phantom(seed, size_xyz=(248, 248, 30), spacing_mm_xyz=(1.3, 1.3, 7.0))
     steady = Parameters(warp_mm=2.0, size_sd=0.0, tilt_deg=0.0)
     shape_seed, texture_seed, scan_seed = np.random.SeedSequence(seed).spawn(3)
@@ -68,7 +69,7 @@ def make_cirrhotic(seed: int) -> tuple[sitk.Image, sitk.Image]:
 
 
 def zipped_series(image: sitk.Image) -> bytes:
-    """The image as a zip of one DICOM file per axial slice, in a scanner's style of names and order."""
+    """Zip of one DICOM file per axial slice, with names and order as scanners write them."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for z in range(image.GetDepth()):
@@ -81,7 +82,7 @@ def zipped_series(image: sitk.Image) -> bytes:
 
 
 def make_slice(image: sitk.Image, z: int) -> pydicom.FileDataset:
-    """Slice ``z`` of an LPS image of whole numbers from 0 to 4095 as a classic MR image object."""
+    """Slice ``z`` of an LPS image as a classic MR Image Storage object; voxels are clipped to 0-4095."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = MRImageStorage
@@ -108,7 +109,7 @@ def make_slice(image: sitk.Image, z: int) -> pydicom.FileDataset:
 
 
 def _describe(ds: FileDataset) -> None:
-    """What a scanner says of an axial, fat-suppressed T2 series, and that the patient is a phantom."""
+    """Set the attributes of an axial, fat-suppressed T2 series of a phantom."""
     ds.SpecificCharacterSet = "ISO_IR 192"
     ds.ImageType = ["ORIGINAL", "PRIMARY", "M", "SE"]
     ds.PatientName, ds.PatientID = "PHANTOM", "PHANTOM-2"
@@ -127,5 +128,5 @@ def _describe(ds: FileDataset) -> None:
 
 
 def _uid(name: str) -> UID:
-    """A UID that is the same every time, as the bytes of the examples shall be."""
+    """A UID that depends on ``name`` only, so that the examples' bytes are reproducible."""
     return generate_uid(entropy_srcs=["FibroReview phantom example", name])

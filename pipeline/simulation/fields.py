@@ -1,4 +1,4 @@
-"""Smooth random fields and boxes on a voxel grid."""
+"""Smooth random fields, distances and boxes on a voxel grid."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Box = tuple[slice, slice, slice]
 
 
 def smooth_field(rng: np.random.Generator, shape: tuple[int, ...], step_mm_zyx: Array, length_mm: float) -> Array:
-    """A smooth random field (z, y, x) of about zero mean and unit deviation with the given correlation length."""
+    """Smooth random field (z, y, x) float32 with about zero mean, unit deviation and this correlation length."""
     coarse = [max(4, int(np.ceil(n * s / length_mm)) + 3) for n, s in zip(shape, step_mm_zyx, strict=True)]
     field = rng.standard_normal(coarse).astype(np.float32)
     for axis, (n, step) in enumerate(zip(shape, step_mm_zyx, strict=True)):
@@ -32,8 +32,14 @@ def _stretch(field: Array, axis: int, at: Array) -> Array:
 
 
 def padded_box(mask: Array, spacing_mm_zyx: Array, margin_mm: float) -> Box:
-    """The mask's bounding box with a margin, cut to the grid."""
+    """Bounding box of a mask (z, y, x), which must not be empty, with a margin, clipped to the grid."""
     found = ndimage.find_objects(mask.astype(np.uint8))[0]
     pads = np.ceil(margin_mm / np.asarray(spacing_mm_zyx)).astype(int)
     z, y, x = (slice(max(s.start - p, 0), min(s.stop + p, n)) for s, p, n in zip(found, pads, mask.shape, strict=True))
     return (z, y, x)
+
+
+def signed_distance(mask: Array, spacing_mm_zyx: Array) -> Array:
+    """Distance (z, y, x) in mm from a mask's surface, positive inside and negative outside."""
+    inside = ndimage.distance_transform_edt(mask, spacing_mm_zyx)
+    return inside - ndimage.distance_transform_edt(~mask, spacing_mm_zyx)

@@ -1,7 +1,7 @@
-"""Liver masks as a segmenter gets them wrong, and the score that a reader would give them.
+"""Faults that segmenters make in liver masks.
 
-After what is seen on livers of other scanners and of cirrhotics: a lobe left out, a leak into heart, stomach, kidney or
-chest wall, an edge drawn too tight or too wide, slices left out or shifted. Arrays are (z, y, x); spacings (z, y, x)
+Modelled on errors seen on other scanners and in cirrhosis: a missing lobe, a leak into heart, stomach, kidney or chest
+wall, an edge that is too tight or too wide, missing or shifted slices. Arrays are (z, y, x); spacings (z, y, x)
 in mm.
 """
 
@@ -16,11 +16,14 @@ from pipeline.thresholds import EXCELLENT_DICE_FROM
 
 
 def degrade(labels: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> tuple[Array, str]:
-    """Labels with a liver that one or more faults have spoilt until it is no longer excellent, and the faults' names.
+    """Put faults into the liver mask until its Dice is no longer excellent.
 
     Args:
-        labels: uint8 with a liver; other organs stay, but where the liver now covers them.
-        image: float, the same grid: a leak follows tissue and stops at air and dark fat.
+        labels: (z, y, x) uint8; other organs stay, except where the degraded liver covers them.
+        image: (z, y, x) float on the same grid; a leak follows tissue and stops at air and dark fat.
+
+    Returns:
+        Labels (z, y, x) uint8 and the names of the faults joined by +; unchanged and "" without a liver.
     """
     liver = labels == LIVER
     if not liver.any():
@@ -29,7 +32,7 @@ def degrade(labels: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.G
     names: list[str] = []
     for name in rng.permutation(list(FAULTS)):
         changed = FAULTS[name](spoilt, image, spacing_mm_zyx, rng)
-        # A segmenter that finds next to nothing is refused long before a classifier sees its mask.
+        # A mask with next to no liver is refused before a classifier receives it.
         if changed.sum() > 0.2 * liver.sum():
             spoilt, names = changed, [*names, str(name)]
         if 2 * (spoilt & liver).sum() < EXCELLENT_DICE_FROM * (spoilt.sum() + liver.sum()):
@@ -39,7 +42,7 @@ def degrade(labels: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.G
 
 
 def missing_lobe(liver: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
-    """The left lobe, the dome, the tip or the posterior right lobe is cut off along a wavy plane."""
+    """Cut the left lobe, the dome, the tip or the posterior right lobe off along a wavy plane."""
     towards = np.array([(0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (-1.0, 0.0, 0.0), (0.0, 0.8, -0.6)])[rng.integers(4)]
     towards = towards + rng.normal(0, 0.25, 3)
     z, y, x = (np.arange(n) * s * t for n, s, t in zip(liver.shape, spacing_mm_zyx, towards, strict=True))
@@ -48,7 +51,7 @@ def missing_lobe(liver: Array, image: Array, spacing_mm_zyx: Array, rng: np.rand
 
 
 def leak(liver: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
-    """A blob of neighbouring tissue of 15 to 45 mm radius is taken for liver."""
+    """Add a blob of neighbouring tissue of 15 to 45 mm radius."""
     surface = np.argwhere(liver & ~ndimage.binary_erosion(liver))
     centre = surface[rng.integers(len(surface))] * spacing_mm_zyx
     z, y, x = (np.arange(n) * s - c for n, s, c in zip(liver.shape, spacing_mm_zyx, centre, strict=True))
@@ -58,18 +61,20 @@ def leak(liver: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Gener
 
 
 def under_segmented(liver: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
+    """Erode the surface by about 3 to 9 mm, unevenly."""
     depth = ndimage.distance_transform_edt(liver, spacing_mm_zyx)
     loss = rng.uniform(3, 9) * (1 + 0.6 * smooth_field(rng, liver.shape, spacing_mm_zyx, 40))
     return liver & (depth > np.minimum(loss, 0.6 * depth.max()))
 
 
 def over_segmented(liver: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
+    """Dilate the surface by about 3 to 9 mm, unevenly."""
     away = ndimage.distance_transform_edt(~liver, spacing_mm_zyx)
     return liver | (away <= rng.uniform(3, 9) * (1 + 0.6 * smooth_field(rng, liver.shape, spacing_mm_zyx, 40)))
 
 
 def wrong_slices(liver: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
-    """A run of slices is left out, or carries the mask of another level."""
+    """Clear a run of slices, or replace it by the mask of another level."""
     levels = np.flatnonzero(liver.any((1, 2)))
     count = max(1, round(rng.uniform(0.1, 0.4) * len(levels)))
     first = int(rng.integers(0, len(levels) - count + 1))

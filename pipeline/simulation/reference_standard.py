@@ -1,4 +1,4 @@
-"""What a simulated case's manifest row says of the person: elastography, biopsy, and what has no bearing on either."""
+"""Reference standard of a simulated case: elastography, biopsy and the row of the manifest."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pipeline.simulation.plan import CasePlan
 from pipeline.simulation.truth import CaseTruth
 
 READINGS = 10
-"""Valid readings that one examination by transient elastography needs."""
+"""Valid readings of one examination by transient elastography."""
 
 
 def draw_elastography(stage: int, rng: np.random.Generator, p: Parameters) -> tuple[float, float]:
     """LSM in kPa and its interquartile range over median, from ten readings of one patient.
 
     Patients of one stage are log-normal about its median; readings are log-normal about the patient's own stiffness,
-    some patients' more widely than others', and stay within the device's range.
+    with a spread that differs between patients, and are clipped to the device's range of 1.5 to 75 kPa.
     """
     stiffness = p.lsm_median_kpa[stage] * rng.lognormal(0, np.log(p.lsm_spread))
     spread = p.reading_sd * rng.lognormal(0, 0.4)
@@ -26,14 +26,14 @@ def draw_elastography(stage: int, rng: np.random.Generator, p: Parameters) -> tu
 
 
 def draw_biopsy(stage: int, rng: np.random.Generator, p: Parameters) -> int:
-    """The METAVIR stage that a reader gives a biopsy, since one core is a small sample of the liver."""
+    """METAVIR stage (0-4) read from a biopsy, at most one off the true stage: a core is a small sample."""
     if rng.uniform() < p.biopsy_agreement:
         return stage
     return int(rng.choice([near for near in (stage - 1, stage + 1) if 0 <= near <= 4]))
 
 
 def manifest_row(plan: CasePlan, truth: CaseTruth, p: Parameters) -> dict[str, object]:
-    """One row of the manifest. Only stiffness and histology look at the stage; histology is the test split's alone."""
+    """Row of the manifest. Only stiffness and histology depend on the stage; the test split alone has histology."""
     rng = plan.stream("person")
     lsm, iqr_median = draw_elastography(plan.stage, rng, p)
     biopsy = draw_biopsy(plan.stage, rng, p)

@@ -1,6 +1,6 @@
 """What differs between scanners and patients and says nothing about fibrosis: fat, iron, coil, contrast, noise.
 
-All of it is drawn independently of the stage. Arrays are (z, y, x) float32.
+All of it is independent of the stage. Arrays are (z, y, x) float32.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COIL_LENGTH_MM = 130.0
 
 @dataclass(frozen=True)
 class Scan:
-    """One acquisition: the values drawn from a site's ranges."""
+    """Settings of one acquisition; units as in ``Site``."""
 
     in_plane_mm: float
     slice_mm: float
@@ -40,6 +40,7 @@ class Scan:
 
     @staticmethod
     def draw(site: Site, rng: np.random.Generator) -> Scan:
+        """Draw each setting uniformly from the site's range; four in ten scans have ghosts."""
         return Scan(
             in_plane_mm=rng.uniform(*site.in_plane_mm),
             slice_mm=rng.uniform(*site.slice_mm),
@@ -54,16 +55,19 @@ class Scan:
 
 @dataclass(frozen=True)
 class Background:
-    """What the liver and spleen look like apart from fibrosis, as factors on their signal."""
+    """Factors on the signal of liver and spleen that have nothing to do with fibrosis; 1 changes nothing."""
 
     steatosis: float
     iron: float
-    """1 is none; 0.4 a liver that is nearly black."""
+    """Signal loss by iron; a liver at 0.4 is nearly black."""
     oedema: float
 
 
 def apply_background(image: Array, labels: Array, background: Background) -> None:
-    """Scale liver tissue (and the spleen, half as much, by iron), in place; bright vessels keep their signal."""
+    """Scale the signal of liver tissue, and of the spleen by the square root of iron's factor, in place.
+
+    Bright vessels keep their signal.
+    """
     for organ, factor in (
         (LIVER, background.steatosis * background.iron * background.oedema),
         (SPLEEN, background.iron**0.5),
@@ -78,7 +82,14 @@ def apply_background(image: Array, labels: Array, background: Background) -> Non
 
 
 def acquire(image: Array, scan: Scan, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
-    """Apply contrast, coil sensitivity, blur, ghosts and Rician noise to a signal (z, y, x); int16 voxels."""
+    """Apply contrast, coil sensitivity, blur, ghosts and Rician noise.
+
+    Args:
+        image: signal (z, y, x) float32; negative values count as 0.
+
+    Returns:
+        (z, y, x) int16 voxels, 0-32000; the 99th percentile of the input becomes about ``scan.bright``.
+    """
     top = np.float32(np.percentile(image, 99))
     image = (np.maximum(image, 0) / top) ** np.float32(scan.gamma)
     image *= coil_sensitivity(rng, image.shape, spacing_mm_zyx, scan.shading, COIL_LENGTH_MM)

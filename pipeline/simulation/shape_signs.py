@@ -7,14 +7,20 @@ from scipy import ndimage
 
 from pipeline.case import LIVER, SPLEEN
 from pipeline.simulation.fibrosis_signs import FibrosisSigns
-from pipeline.simulation.fields import Array, padded_box, smooth_field
+from pipeline.simulation.fields import Array, padded_box, signed_distance, smooth_field
 
 
 def displacement(signs: FibrosisSigns, labels: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> list[Array]:
-    """Where each voxel takes its value from, minus where it is: (z, y, x) components in mm, for the shape signs.
+    """Displacement field of the shape signs: from each voxel to the place it takes its value from.
 
-    The right lobe shrinks, the left and the caudate grow, and so does the spleen, each about its own centre; the right
-    lobe is notched behind; the liver's surface is raised and lowered along its normal in bumps of nodule size.
+    The right lobe shrinks, the left lobe, the caudate and the spleen grow, each about its own centre; the right lobe is
+    notched behind; the liver's surface is raised and lowered along its normal in bumps of nodule size.
+
+    Args:
+        labels: (z, y, x) organ labels before the change.
+
+    Returns:
+        Components along z, y and x, each (z, y, x) float32 in mm.
     """
     shift = [np.zeros(labels.shape, np.float32) for _ in range(3)]
     liver = labels == LIVER
@@ -28,7 +34,7 @@ def displacement(signs: FibrosisSigns, labels: Array, spacing_mm_zyx: Array, rng
         _scale_about(shift, right, spacing_mm_zyx, reach_mm=55, stretch=0.2 * signs.lobar)
         _scale_about(shift, left, spacing_mm_zyx, reach_mm=42, stretch=-0.22 * signs.lobar)
     if signs.caudate:
-        _scale_about(shift, caudate_place(places), spacing_mm_zyx, reach_mm=24, stretch=-0.25 * signs.caudate)
+        _scale_about(shift, _caudate_centre(places), spacing_mm_zyx, reach_mm=24, stretch=-0.25 * signs.caudate)
     if signs.notch_mm:
         _notch(shift, places, spacing_mm_zyx, signs.notch_mm)
     spleen = labels == SPLEEN
@@ -41,11 +47,11 @@ def displacement(signs: FibrosisSigns, labels: Array, spacing_mm_zyx: Array, rng
     return shift
 
 
-def caudate_place(places: Array) -> Array:
-    """About where the caudate lobe lies, (z, y, x) mm: behind, between the lobes, in the liver's upper half.
+def _caudate_centre(places: Array) -> Array:
+    """Approximate centre (z, y, x) of the caudate lobe, mm: behind, between the lobes, in the liver's upper half.
 
     Args:
-        places: (n, 3) mm of the liver's voxels.
+        places: (n, 3) positions of the liver's voxels, mm.
     """
     z, _, x = places.T
     between = (x > np.quantile(x, 0.55)) & (x < np.quantile(x, 0.8)) & (z > np.median(z))
@@ -54,7 +60,7 @@ def caudate_place(places: Array) -> Array:
 
 
 def _notch(shift: list[Array], places: Array, spacing_mm_zyx: Array, depth_mm: float) -> None:
-    """Draw the posterior surface of the right lobe forwards at its medial part, at the level of the right kidney."""
+    """Pull the medial part of the right lobe's posterior surface forwards, at the level of the right kidney."""
     z, _, x = places.T
     level = (z < np.quantile(z, 0.55)) & (x < np.quantile(x, 0.5)) & (x > np.quantile(x, 0.2))
     part = places[level] if level.any() else places
@@ -68,7 +74,7 @@ def _notch(shift: list[Array], places: Array, spacing_mm_zyx: Array, depth_mm: f
 
 
 def _scale_about(shift: list[Array], centre: Array, spacing_mm_zyx: Array, *, reach_mm: float, stretch: float) -> None:
-    """Scale about a point, fading out as a Gaussian: a positive stretch reads from further out and so shrinks."""
+    """Scale about a point, fading out as a Gaussian; a positive stretch samples further out and so shrinks."""
     offsets = [
         (np.arange(n, dtype=np.float32) * np.float32(s) - np.float32(c)).reshape(
             [-1 if a == k else 1 for a in range(3)]
@@ -85,11 +91,10 @@ def _scale_about(shift: list[Array], centre: Array, spacing_mm_zyx: Array, *, re
 def _roughen(
     shift: list[Array], liver: Array, signs: FibrosisSigns, spacing_mm_zyx: Array, rng: np.random.Generator
 ) -> None:
+    """Raise and lower the liver's surface along its normal in bumps of nodule size."""
     box = padded_box(liver, spacing_mm_zyx, 14)
     inside = liver[box]
-    level = ndimage.distance_transform_edt(inside, spacing_mm_zyx) - ndimage.distance_transform_edt(
-        ~inside, spacing_mm_zyx
-    )
+    level = signed_distance(inside, spacing_mm_zyx)
     level = ndimage.gaussian_filter(level.astype(np.float32), (0.4, 1.2, 1.2))
     bumps = smooth_field(rng, level.shape, spacing_mm_zyx, max(4.5, 0.8 * signs.nodule_mm))
     height = bumps * np.exp(-((level / 7) ** 2)) * np.float32(signs.surface_mm)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 
 MOST_SITES = len(ascii_uppercase)
+"""Sites are named A to Z."""
 
 
 @dataclass(frozen=True)

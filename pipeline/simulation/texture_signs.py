@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 from pipeline.case import LIVER, SPLEEN
 from pipeline.simulation.fibrosis_signs import FibrosisSigns
-from pipeline.simulation.fields import Array, padded_box, smooth_field
+from pipeline.simulation.fields import Array, padded_box, signed_distance, smooth_field
 
 SUBSLICES = 3
 """Layers per slice that the texture is averaged over, as a thick slice averages thin septa."""
@@ -17,7 +17,7 @@ SUBSLICES = 3
 def add_texture(
     image: Array, labels: Array, signs: FibrosisSigns, spacing_mm_zyx: Array, rng: np.random.Generator
 ) -> None:
-    """Put septa, nodules and a confluent wedge into the liver of ``image``, in place."""
+    """Add septa, nodules and a confluent wedge to the liver of ``image`` (z, y, x), in place."""
     liver = labels == LIVER
     if not liver.any():
         return
@@ -36,12 +36,14 @@ def add_texture(
 
 
 def _lace(inside: Array, signs: FibrosisSigns, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
-    """Relative change of signal in the liver's voxels (n,): the borders of a bent Voronoi pattern are septa, its cells
-    nodules."""
+    """Relative change of signal in the liver's voxels (n,).
+
+    The cells of a bent Voronoi pattern are nodules, its borders septa.
+    """
     shape = (inside.shape[0] * SUBSLICES, *inside.shape[1:])
     fine = np.array([spacing_mm_zyx[0] / SUBSLICES, spacing_mm_zyx[1], spacing_mm_zyx[2]])
     extent = np.array(shape) * fine
-    # Where there is a cell is uneven, so that nodules differ in size.
+    # Cells are thinned out unevenly, so that nodules differ in size.
     count = int(np.prod(extent + 20) / signs.nodule_mm**3 * 1.5)
     seeds = rng.uniform(-10, extent + 10, (count, 3))
     seeds = seeds[rng.uniform(size=count) < rng.beta(2.5, 1.2, size=count)]
@@ -88,9 +90,9 @@ def _wedge(inside: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Ar
 def add_ascites(
     image: Array, labels: Array, signs: FibrosisSigns, spacing_mm_zyx: Array, rng: np.random.Generator
 ) -> None:
-    """Lift the liver, and less the spleen, off the body wall: the outer layer becomes bright fluid. Changes both.
+    """Turn the outer layer of the liver, and half as much of the spleen, into bright fluid, in image and labels.
 
-    The fluid fills the organ's hull, which is smooth as the peritoneum is; inwards it ends at a nodular surface.
+    The fluid fills the organ's hull, which is smooth like the peritoneum; inwards it ends at a nodular surface.
     """
     if not signs.ascites_mm:
         return
@@ -101,8 +103,7 @@ def add_ascites(
             continue
         box = padded_box(mask, spacing_mm_zyx, 14)
         inside = mask[box]
-        hull = ndimage.distance_transform_edt(inside, spacing_mm_zyx)
-        hull -= ndimage.distance_transform_edt(~inside, spacing_mm_zyx)
+        hull = signed_distance(inside, spacing_mm_zyx)
         depth = ndimage.gaussian_filter(hull.astype(np.float32), (0.5, *(6 / spacing_mm_zyx[1:]))) + 1.5
         side = np.linspace(1, -1, inside.shape[2]) * (1 if organ == LIVER else -1)
         front = np.linspace(1, -1, inside.shape[1])[:, None]
@@ -110,7 +111,7 @@ def add_ascites(
         uneven = 1 + 0.5 * smooth_field(rng, inside.shape, spacing_mm_zyx, 45)
         nodular = 0.6 * signs.surface_mm * smooth_field(rng, inside.shape, spacing_mm_zyx, max(5.0, signs.nodule_mm))
         fluid = np.clip((share * signs.ascites_mm * outer * uneven + nodular - depth) / 1.2 + 0.5, 0, 1)
-        # Beyond the hull only what stuck out of it is taken along, and never organs or body wall.
+        # Beyond the hull only protruding parts of the organ become fluid, never other organs or the body wall.
         fluid *= (inside | ((depth > 0) & (labels[box] == 0))) & (outer > 0)
         fluid = ndimage.gaussian_filter(fluid.astype(np.float32), (0, 0.6, 0.6))
         image[box] += fluid * (bright - image[box])

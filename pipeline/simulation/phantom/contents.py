@@ -1,4 +1,4 @@
-"""What fills the phantom's abdomen between the labelled organs: vessels, stomach, bowel."""
+"""Contents of the phantom's abdomen besides the labelled organs: vessels and bowel."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from pipeline.simulation.phantom.subject import Subject
 
 
 def positions(g: Grid, inside: Array, rng: np.random.Generator, count: int) -> Array:
-    """``count`` random points (n, 3) in mm, x y z, inside a mask (z, y, x) bool, within voxels at random."""
+    """``count`` random points (n, 3) x, y, z in mm inside a mask (z, y, x) bool."""
     where = np.flatnonzero(inside)
     z, y, x = np.unravel_index(rng.choice(where, count), inside.shape)
     return (np.stack([x, y, z], 1) + rng.uniform(-0.5, 0.5, (count, 3))) * g.step_mm + g.first_mm
 
 
 def grow_tree(rng: np.random.Generator, roots: Array, targets: Array, *, thickest_mm: float) -> tuple[Array, Array]:
-    """A vessel tree: each target, the nearest first, is joined to the nearest vessel by a slightly curved branch.
+    """Vessel tree: each target, the nearest first, is joined to the nearest vessel by a slightly curved branch.
 
     Args:
-        roots: (n, 3) mm, points of the trunk from its origin on.
-        targets: (m, 3) mm, where the finest branches end.
+        roots: (n, 3) points of the trunk, from its origin, mm.
+        targets: (m, 3) ends of the finest branches, mm.
+        thickest_mm: largest radius.
+
     Returns:
-        points (k, 3) and radii (k,) mm. A radius follows from how many targets a branch feeds (Murray's law, loosely).
+        Points (k, 3) and radii (k,), mm. Radii grow with the number of targets that a branch feeds, after Murray's law
+        (Proc Natl Acad Sci 12 (1926) 207), with an exponent of 0.28 instead of a third.
     """
     points = [*roots]
     parent = [max(i - 1, 0) for i in range(len(roots))]
@@ -57,7 +60,7 @@ def grow_tree(rng: np.random.Generator, roots: Array, targets: Array, *, thickes
 
 
 def hepatic_vessels(g: Grid, s: Subject, liver: Array, rng: np.random.Generator) -> Iterator[tuple[Box, Array]]:
-    """Portal tree from the hilum and three hepatic veins towards the vena cava, as tube levels."""
+    """Boxes and levels of the portal tree from the hilum and of three hepatic veins to the vena cava."""
     portal = np.array([[s.x(-0.10), s.y(0.02), s.z(0.52)], [s.x(-0.18), s.y(-0.06), s.z(0.47)]])
     yield tube(g, *grow_tree(rng, portal, positions(g, liver, rng, 210), thickest_mm=4.5))
     cava = np.array([s.x(-0.13), s.y(0.06), s.z(0.2)])
@@ -71,7 +74,7 @@ def hepatic_vessels(g: Grid, s: Subject, liver: Array, rng: np.random.Generator)
 
 
 def wander(rng: np.random.Generator, start: Array, *, steps: int, step_mm: float, low: Array, high: Array) -> Array:
-    """A winding path (n, 3) mm that stays within a box: a random walk with a memory of its direction."""
+    """Winding path (n, 3) in mm inside a box: a random walk whose direction is correlated from step to step."""
     point, heading = np.array(start, float), rng.normal(0, 1, 3)
     path = [point]
     for _ in range(steps):
@@ -83,7 +86,7 @@ def wander(rng: np.random.Generator, start: Array, *, steps: int, step_mm: float
 
 
 def bowel_loops(s: Subject, rng: np.random.Generator, lowest_mm: float) -> list[tuple[Array, Array, float]]:
-    """Loops of small bowel: path (n, 3), radii (n,) mm, brightness of the content."""
+    """Loops of small bowel: path (n, 3) and radii (n,) in mm, relative intensity of the content."""
     loops = []
     low = np.array([s.x(-0.5), s.y(-0.58), lowest_mm + 5])
     high = np.array([s.x(0.62), s.y(-0.02), s.z(0.66)])
@@ -100,7 +103,7 @@ def bowel_loops(s: Subject, rng: np.random.Generator, lowest_mm: float) -> list[
 
 
 def colon(s: Subject, rng: np.random.Generator, lowest_mm: float) -> list[tuple[Array, Array]]:
-    """Ascending, transverse and descending colon as paths (n, 3) and radii (n,) mm with haustra."""
+    """Ascending, transverse and descending colon: paths (n, 3) and radii (n,) in mm, with haustra."""
     t = np.linspace(0, 1, 34)[:, None]
     bottom = lowest_mm - 10
     corners = {

@@ -1,4 +1,4 @@
-"""The labelled organs of the phantom as levels: liver, spleen, kidneys, moulded by one another and by the body."""
+"""The labelled organs of the phantom as levels: liver, spleen, kidneys, fitted to one another and to the body."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.simulation.phantom.subject import Outline, Subject
 
 
 def liver_level(g: Grid, s: Subject, o: Outline, fossa: Array, rng: np.random.Generator) -> Array:
-    """Liver: a right lobe under its dome, cut by a plane that runs outwards as it goes down, and a left lobe."""
+    """Liver: a right lobe under its dome, cut by a plane that runs laterally towards the tip, and a left lobe."""
     f, v = -g.z / np.float32(s.height), g.y / np.float32(s.depth / 2)
     edge = (
         -4
@@ -32,7 +32,7 @@ def liver_level(g: Grid, s: Subject, o: Outline, fossa: Array, rng: np.random.Ge
 
 
 def _left_lobe(g: Grid, s: Subject) -> Array:
-    """A wedge in front, thinning towards the patient's left and sliding forwards as it goes down."""
+    """An anterior wedge, thinner towards the patient's left and further forwards towards its lower edge."""
     centre = np.array([-18.0, s.y(-0.42), s.z(0.32)])
     reach = s.left_reach + 18
     thin = 1 - 0.55 * np.clip((g.x - centre[0]) / reach, 0, 1)
@@ -41,13 +41,13 @@ def _left_lobe(g: Grid, s: Subject) -> Array:
     return ellipsoid(g.x, y, z, centre, np.array([reach, 40.0, 46.0]))
 
 
-def grown_inside(level: Array, inside: Array, step_mm: tuple[float, float, float], wanted_ml: float) -> Array:
-    """Grow or shrink a shape (by 14 mm at most) until it has the wanted volume inside its limits."""
+def grown_inside(level: Array, inside: Array, step_mm: tuple[float, float, float], volume_ml: float) -> Array:
+    """Grow or shrink a shape by up to 14 mm until its volume inside its limits is ``volume_ml``."""
     voxel_ml = float(np.prod(step_mm)) / 1000
     low, high = -14.0, 14.0
     for _ in range(9):
         shift = (low + high) / 2
-        if np.count_nonzero((level > shift) & (inside > 0)) * voxel_ml > wanted_ml:
+        if np.count_nonzero((level > shift) & (inside > 0)) * voxel_ml > volume_ml:
             low = shift
         else:
             high = shift
@@ -55,7 +55,7 @@ def grown_inside(level: Array, inside: Array, step_mm: tuple[float, float, float
 
 
 def largest(level: Array) -> Array:
-    """The shape without the crumbs that its limits cut off it."""
+    """The largest connected component of a shape."""
     parts, count = ndimage.label(level > 0)
     sizes = np.bincount(parts.ravel(), minlength=2)[1:]
     if count > 1:
@@ -75,12 +75,12 @@ def spleen_level(g: Grid, s: Subject, o: Outline, fossa: Array, rng: np.random.G
     level = level + 2.0 * smooth_field(rng, g.shape, np.array(g.step_mm[::-1]), 22)
     away = ellipse(g.x, g.y, (0.0, s.y(0.2)), (34, 60))
     inside = cut(cut(cut(o.cavity - 2, o.abdomen + 4, 8), -away, 8), -fossa, 8)
-    level[g.x < 0] = -50  # the other side's wall is as near
+    level[g.x < 0] = -50  # the right wall is as near
     return largest(grown_inside(level, inside, g.step_mm, s.spleen_ml))
 
 
 def kidney_centres(s: Subject, rng: np.random.Generator) -> dict[str, Array]:
-    """Centres (x, y, z) mm; the right one lower, pushed down by the liver, in most people."""
+    """Centres (x, y, z) of both kidneys, mm; the right one is lower in most subjects, below the liver."""
     down = rng.uniform(0.78, 0.92)
     v = s.canal_v - rng.uniform(0.13, 0.21)
     return {
@@ -90,8 +90,10 @@ def kidney_centres(s: Subject, rng: np.random.Generator) -> dict[str, Array]:
 
 
 def kidney_frame(g: Grid, centre: Array) -> tuple[Array, Array, Array]:
-    """Kidney coordinates (lateral, backward, up) in mm: upper pole tilted to the spine and backwards, hilum turned
-    forwards."""
+    """Kidney coordinates (lateral, posterior, superior), each (z, y, x) in mm.
+
+    The upper pole is tilted towards the spine and backwards, the hilum turned forwards.
+    """
     side = np.sign(centre[0])
     dz = g.z - centre[2]
     lateral = (g.x - centre[0]) * side + 0.22 * dz
@@ -105,7 +107,7 @@ def kidney_frame(g: Grid, centre: Array) -> tuple[Array, Array, Array]:
 
 
 def renal_fossa(g: Grid, s: Subject, centre: Array) -> Array:
-    """Where the kidney and the fat around it lie, open towards the spine: liver and spleen are moulded by it."""
+    """Level of the kidney with its fat, open towards the spine; liver and spleen stay outside."""
     side = np.sign(centre[0])
     half = kidney_half(s) + 5
     lateral, back, up = (g.x - centre[0]) * side + 0.22 * (g.z - centre[2]), g.y - centre[1], g.z - centre[2]
@@ -116,5 +118,6 @@ def renal_fossa(g: Grid, s: Subject, centre: Array) -> Array:
 
 
 def kidney_half(s: Subject) -> Array:
+    """Half axes (lateral, posterior, superior) of a kidney, mm."""
     scale = (s.kidney_ml / (4 / 3 * np.pi * 29 * 24 * 54 / 1000)) ** (1 / 3)
     return np.array([29.0, 24.0, 54.0]) * scale

@@ -43,6 +43,7 @@ def _paint_body_wall(canvas: Canvas) -> None:
 
 
 def _paint_back_muscles(canvas: Canvas) -> None:
+    """Muscles beside the spine, and the psoas."""
     s = canvas.subject
     behind = s.y(s.canal_v)
     r = canvas.region((-66, behind - 40, -999), (66, behind + 45, 999))
@@ -93,6 +94,7 @@ def _paint_gut(canvas: Canvas) -> None:
 
 
 def _paint_pancreas(canvas: Canvas, room: Array) -> None:
+    """Pancreas and duodenum."""
     s, rng, t = canvas.subject, canvas.rng, np.linspace(0, 1, 30)
     path = np.stack([s.x(-0.2) + t * s.x(0.62), s.y(-0.04) - 18 * np.sin(np.pi * t) + 10 * t, s.z(0.66) + 34 * t], 1)
     box, level = tube(canvas.grid, path, 11 - 4 * t)
@@ -104,6 +106,7 @@ def _paint_pancreas(canvas: Canvas, room: Array) -> None:
 
 
 def _paint_stomach(canvas: Canvas, room: Array) -> None:
+    """Stomach with fluid and a bubble of gas in front."""
     s, rng, t = canvas.subject, canvas.rng, np.linspace(0, 1, 26)
     full = rng.uniform(0.75, 1.1)
     path = np.stack(
@@ -124,6 +127,7 @@ def _paint_stomach(canvas: Canvas, room: Array) -> None:
 
 
 def _paint_liver(canvas: Canvas) -> None:
+    """Liver with its vessels, and the gall bladder."""
     g, s, rng = canvas.grid, canvas.subject, canvas.rng
     r = canvas.region((s.x(-1), s.y(-1), s.z(1.15)), (s.left_reach + 35, s.y(0.8), 12))
     level = liver_level(r.grid, s, r.outline, renal_fossa(r.grid, s, canvas.kidney_at["right"]), rng)
@@ -135,7 +139,7 @@ def _paint_liver(canvas: Canvas) -> None:
     inside[r.box] = level > 3
     vessel = bright + rng.uniform(0.24, 0.38)
     for box, tree in hepatic_vessels(g, s, inside, rng):
-        # Vessels stay in the label: they run through the organ.
+        # Vessels are part of the liver's label.
         seen = cover(tree, 1.6) * inside[box]
         canvas.blend(seen, vessel, box)
     neck = (-rng.uniform(0.22, 0.34), -rng.uniform(0.3, 0.48), rng.uniform(0.6, 0.7))
@@ -146,6 +150,7 @@ def _paint_liver(canvas: Canvas) -> None:
 
 
 def _paint_spleen(canvas: Canvas) -> None:
+    """Spleen, nearly homogeneous."""
     s = canvas.subject
     r = canvas.region((0, s.y(-0.8), s.z(1.0)), (s.x(1), s.y(0.9), 5))
     level = spleen_level(r.grid, s, r.outline, renal_fossa(r.grid, s, canvas.kidney_at["left"]), canvas.rng)

@@ -1,6 +1,6 @@
-"""A phantom that looks like a fat-suppressed axial T2 series of the upper abdomen, with its true organ labels.
+"""A phantom of a fat-suppressed axial T2 series of the upper abdomen, with its true organ labels.
 
-Everything is drawn from smooth implicit shapes and random numbers; nothing comes from a real volume. Intensities are
+Everything consists of smooth implicit shapes and random numbers; nothing comes from a real volume. Intensities are
 relative to the bright end of such series (kidney about 1, liver 0.45, muscle 0.23, fat 0.15, lung 0.05) until the end.
 """
 
@@ -17,7 +17,7 @@ from pipeline.simulation.phantom.painter import paint_subject
 from pipeline.simulation.phantom.subject import Subject, make_grid
 
 OVERSAMPLING_Z = 2
-"""Slices are drawn at half their thickness and averaged, which gives them the partial volume of a thick slice."""
+"""Layers per slice; their average has the partial volume of a thick slice."""
 BRIGHT = 800.0
 """Voxel value of relative intensity 1, about the 99th percentile."""
 
@@ -30,16 +30,17 @@ def make_phantom(
     liver_scale: float = 1.0,
     spleen_scale: float = 1.0,
 ) -> tuple[sitk.Image, sitk.Image]:
-    """Make one subject's T2 series and its organ labels.
+    """Draw one subject and return its T2 series and organ labels.
 
     Args:
-        seed: the same seed, size and spacing give the same voxels.
-        size_xyz: voxels along x, y, z; a field of view of about 320 x 320 x 240 mm holds the whole abdomen.
-        spacing_mm_xyz: in SimpleITK order.
-        liver_scale, spleen_scale: factors on the volumes drawn (before the limits of a normal liver).
+        seed: equal seed, size and spacing give equal voxels.
+        size_xyz: voxels along x, y, z; a field of view of about 320 x 320 x 240 mm contains the upper abdomen.
+        spacing_mm_xyz: voxel spacing along x, y, z, mm.
+        liver_scale: factor on the liver's volume, which is then limited to 1010-2080 mL.
+        spleen_scale: factor on the spleen's volume.
 
     Returns:
-        image (float32, LPS, at least 0) and labels (uint8: 0 background, 1 liver, 2 right kidney, 3 left kidney,
+        Image (float32, LPS, at least 0) and labels (uint8: 0 background, 1 liver, 2 right kidney, 3 left kidney,
         4 spleen) on the same grid.
     """
     rng = np.random.default_rng(seed)

@@ -19,15 +19,16 @@ from pipeline.simulation.fields import Array, Box
 
 @dataclass(frozen=True)
 class Grid:
-    """A regular grid and, for every voxel, where it lies in the phantom's own (undeformed) space."""
+    """A regular grid and the position of every voxel in the phantom's own (undeformed) space."""
 
     x: Array
-    """(z, y, x) mm, as ``y`` and ``z``; already bent by the subject's own smooth deformation."""
+    """x of every voxel, (z, y, x) mm, including the subject's own smooth deformation."""
     y: Array
     z: Array
     first_mm: tuple[float, float, float]
-    """Position (x, y, z) of voxel [0, 0, 0] before bending."""
+    """Position (x, y, z) of voxel [0, 0, 0] before the deformation, mm."""
     step_mm: tuple[float, float, float]
+    """Voxel spacing (x, y, z), mm."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -35,7 +36,11 @@ class Grid:
         return (nz, ny, nx)
 
     def box(self, centre: Array, half: Array, margin_mm: float = 14.0) -> Box:
-        """The part of the grid that can hold a shape of these half axes (mm), bending included."""
+        """The part of the grid that can contain a shape of these half axes, allowing for the deformation.
+
+        Args:
+            centre, half: (3,) x, y, z, mm.
+        """
         first, step = np.array(self.first_mm), np.array(self.step_mm)
         low = np.floor((np.asarray(centre) - half - margin_mm - first) / step).astype(int)
         high = np.ceil((np.asarray(centre) + half + margin_mm - first) / step).astype(int) + 1
@@ -44,7 +49,7 @@ class Grid:
         return (slice(low[2], high[2]), slice(low[1], high[1]), slice(low[0], high[0]))
 
     def part(self, box: Box) -> Grid:
-        """The same space over fewer voxels."""
+        """The grid restricted to a box."""
         first = tuple(f + (b.start or 0) * s for f, b, s in zip(self.first_mm, box[::-1], self.step_mm, strict=True))
         return Grid(self.x[box], self.y[box], self.z[box], (first[0], first[1], first[2]), self.step_mm)
 
@@ -52,8 +57,14 @@ class Grid:
 def ellipsoid(
     x: Array, y: Array, z: Array, centre: Sequence[float] | Array, half: Sequence[float] | Array, power: float = 2.0
 ) -> Array:
-    """Level of a superellipsoid: ``power`` 2 is an ellipsoid, more is boxier. Distance is measured along the radius."""
-    # Plain floats: numpy's own would turn the whole computation into float64.
+    """Level of a superellipsoid, with the distance along the radius.
+
+    Args:
+        x, y, z: positions, mm.
+        centre, half: centre and half axes (x, y, z), mm.
+        power: 2 is an ellipsoid, more is closer to a box.
+    """
+    # Plain floats: numpy scalars would turn the whole computation into float64.
     cx, cy, cz = (float(c) for c in centre)
     half = [float(h) for h in half]
     dx, dy, dz = x - cx, y - cy, z - cz
@@ -68,7 +79,7 @@ def ellipsoid(
 
 
 def ellipse(x: Array, y: Array, centre: tuple[float, float], half: tuple[Any, Any], power: float = 2.0) -> Array:
-    """Level of a superelliptic cylinder along z, distance measured along the radius. Half axes may vary by voxel."""
+    """Level of a superelliptic cylinder along z, with the distance along the radius; half axes may differ by voxel."""
     dx, dy = x - centre[0], y - centre[1]
     r = (np.abs(dx / half[0]) ** power + np.abs(dy / half[1]) ** power) ** (1 / power)
     length = np.sqrt(dx**2 + dy**2)
@@ -87,14 +98,18 @@ def cut(a: Array, b: Array, blend_mm: float) -> Array:
 
 
 def cover(level: Array, softness_mm: float = 1.2) -> Array:
-    """How much of each voxel a shape fills, 0-1: a linear ramp across the surface, as partial volume makes it."""
+    """Share of each voxel that a shape fills, 0-1: a linear ramp across the surface, like a partial volume."""
     return np.clip(level / softness_mm + np.float32(0.5), 0, 1)
 
 
 def tube(grid: Grid, points: Array, radii: Array) -> tuple[Box, Array]:
-    """Level of a string of balls at ``points`` (n, 3) in mm, of ``radii`` (n,) mm, and the box it lives in.
+    """Box and level of a chain of balls.
 
-    Tubes are drawn on the grid as it is, not bent: they follow points that were found in the bent anatomy.
+    The grid's deformation is not applied, since the points follow the deformed anatomy.
+
+    Args:
+        points: (n, 3) x, y, z, mm.
+        radii: (n,) mm.
     """
     reach = float(radii.max()) + 2.5
     box = grid.box((points.min(0) + points.max(0)) / 2, (points.max(0) - points.min(0)) / 2, margin_mm=reach)

@@ -1,4 +1,4 @@
-"""One phantom subject: sizes and positions drawn once, and the outer anatomy that follows from them.
+"""One phantom subject: random sizes and positions, and the outer anatomy that follows from them.
 
 Ranges are population statistics of abdominal T2 series (body 265-315 mm wide and 205-260 mm deep at the liver, liver
 145-215 mm tall, organ positions relative to the body's width, depth and the liver's height); no voxel of any real
@@ -17,29 +17,37 @@ from pipeline.simulation.phantom.shapes import Grid, cut, ellipse, ellipsoid, jo
 
 @dataclass(frozen=True)
 class Subject:
-    """Sizes in mm, volumes in mL. ``u`` and ``v`` are x and y in half body widths and depths, ``f`` is depth below the
-    liver's dome in liver heights."""
+    """Sizes in mm, volumes in mL.
+
+    Relative positions: ``u`` is x in half body widths, ``v`` is y in half body depths, ``f`` is the distance below the
+    liver's dome in liver heights.
+    """
 
     width: float
+    """Body width, mm."""
     depth: float
+    """Body depth (anterior to posterior), mm."""
     height: float
-    """Height of the liver, dome to inferior tip."""
+    """Height of the liver, dome to inferior tip, mm."""
     fat: float
-    """Subcutaneous fat at the flank."""
+    """Thickness of subcutaneous fat at the flank, mm."""
     canal_v: float
+    """``v`` of the spinal canal."""
     liver_ml: float
     spleen_ml: float
     kidney_ml: float
+    """Volume of each kidney."""
     left_reach: float
-    """How far the left lobe crosses the midline, mm."""
+    """Extent of the left lobe beyond the midline, mm."""
     offset_xy: tuple[float, float]
-    """Body centre relative to the image centre."""
+    """Body centre relative to the image centre, mm."""
 
     @staticmethod
     def draw(rng: np.random.Generator, *, liver_scale: float = 1.0, spleen_scale: float = 1.0) -> Subject:
+        """Draw a subject; the scales are factors on liver and spleen volume."""
         width, depth = rng.uniform(285, 312), rng.uniform(208, 250)
         height = rng.uniform(148, 192)
-        # A large frame carries a large liver; what is left of the spread is the person's own.
+        # Liver volume follows the size of the body, with a residual spread.
         size = width * depth * height / (300 * 228 * 168)
         return Subject(
             width=width,
@@ -55,12 +63,15 @@ class Subject:
         )
 
     def x(self, u: float) -> float:
+        """mm, from half body widths."""
         return u * self.width / 2
 
     def y(self, v: float) -> float:
+        """mm, from half body depths."""
         return v * self.depth / 2
 
     def z(self, f: float) -> float:
+        """mm, from liver heights below the dome."""
         return -f * self.height
 
 
@@ -71,7 +82,11 @@ def make_grid(
     spacing_mm_xyz: tuple[float, float, float],
     above_mm: float,
 ) -> Grid:
-    """The image grid with the subject's own bend: smooth displacements of a few millimetres, shared by all organs."""
+    """The image grid with the subject's own deformation: smooth displacements of a few mm, shared by all organs.
+
+    Args:
+        above_mm: extent of the image above the liver's dome.
+    """
     step = spacing_mm_xyz
     first = (
         -step[0] * (size_xyz[0] - 1) / 2 - subject.offset_xy[0],
@@ -87,23 +102,25 @@ def make_grid(
 
 @dataclass(frozen=True)
 class Outline:
-    """Levels (z, y, x) of the parts that everything else is fitted into."""
+    """Levels (z, y, x) in mm of the parts that everything else is fitted into."""
 
     body: Array
     cavity: Array
     """Inside of the body wall."""
     spine: Array
-    """Vertebral body with a clear margin; organs stay outside."""
+    """Vertebral bodies with a margin that organs stay out of."""
     abdomen: Array
-    """Below the diaphragm."""
+    """Space below the diaphragm."""
     right_dome: Array
+    """Space below the right dome of the diaphragm."""
 
     def part(self, box: Box) -> Outline:
+        """The levels restricted to a box."""
         return Outline(self.body[box], self.cavity[box], self.spine[box], self.abdomen[box], self.right_dome[box])
 
 
 def outline(g: Grid, s: Subject) -> Outline:
-    """Body, inside of its wall, and the two domes of the diaphragm."""
+    """Levels of body, cavity, spine and diaphragm of a subject."""
     f = -g.z / np.float32(s.height)
     waist = 1 - 0.10 * ramp(f, 0.55, 1.3)
     flank = 1 - 0.03 * ramp(f, 0.2, 0.9) + 0.06 * ramp(f, 1.0, 1.6)
@@ -111,7 +128,7 @@ def outline(g: Grid, s: Subject) -> Outline:
     body = ellipse(g.x, g.y, (0, 0), (half_w, half_d), 2.5)
     groove = np.exp(-((g.x / 16) ** 2)) * 9 * (g.y > 0)
     body = body - groove
-    # Wall: fat and muscle, thicker behind; the cavity's centre lies a little in front of the body's.
+    # The wall of fat and muscle is thicker behind, so the cavity's centre lies in front of the body's.
     wall = s.fat + 9
     inner_w, inner_d = half_w - wall, half_d * 0.72 - (s.fat - 14) * 0.5
     cavity = ellipse(g.x, g.y, (0, s.y(-0.06)), (inner_w, inner_d), 2.2)
@@ -126,12 +143,13 @@ def outline(g: Grid, s: Subject) -> Outline:
 
 
 def _dome(g: Grid, centre: tuple[float, float, float], half: tuple[float, float, float]) -> Array:
-    """An upright half ellipsoid that goes on downwards as a cylinder, widening into the recess."""
+    """Level of an upright half ellipsoid that continues downwards as a cylinder, widening into the recess."""
     below = np.maximum(centre[2] - g.z, 0)
     up = np.maximum(g.z - np.float32(centre[2]), 0) + np.float32(centre[2])
     return ellipsoid(g.x, g.y, up, np.array(centre), np.array(half)) + 0.9 * below
 
 
 def ramp(a: Array, low: float, high: float) -> Array:
+    """Smooth step from 0 below ``low`` to 1 above ``high``."""
     t = np.clip((a - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
