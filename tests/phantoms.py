@@ -15,6 +15,8 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
+from tests.abdomen import make_abdomen
+
 CORNERS = {
     corner: 500 + 60 * number
     for number, corner in enumerate("".join(letters) for letters in itertools.product("RL", "AP", "SI"))
@@ -33,18 +35,13 @@ def make_volume_image(
     tilt_degrees: float = 0.0,
     seed: int = 0,
 ) -> sitk.Image:
-    """A uint16 image: noisy ellipse of 150-450 on 0-20, and in every corner the marker of ``CORNERS``.
+    """A uint16 image: the fake abdomen, below 500, and in every corner the marker of ``CORNERS``.
 
     Size and spacing are those of the LPS grid (its default field of view, 312 x 240 x 240 mm, holds an abdomen);
     ``orientation`` then permutes and flips the axes (``PIL`` gives sagittal slices), and ``tilt_degrees`` turns the
     whole grid about the left-right axis.
     """
-    width, height, depth = size_xyz
-    rng = np.random.default_rng(seed)
-    z, y, x = np.ogrid[-1 : 1 : depth * 1j, -1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    body = (x / 0.9) ** 2 + (y / 0.8) ** 2 + 0 * z < 1
-    voxels = rng.integers(0, 20, (depth, height, width))
-    voxels[body] += rng.integers(130, 430, int(body.sum()))
+    voxels = sitk.GetArrayFromImage(make_abdomen(size_xyz, spacing_mm_xyz, seed=seed)[0])
     # x grows to the patient's left, y to posterior, z to superior.
     ends = {"R": 0, "L": -1, "A": 0, "P": -1, "I": 0, "S": -1}
     for corner, value in CORNERS.items():

@@ -7,32 +7,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 import torch
 
 from models.masked_attention import MaskedAttentionNet
 from models.registry import ModelFolder, find, write_model_json
 from models.weights import save_member
-from pipeline.case import LIVER, OrganMask, Source, Volume
+from pipeline.case import OrganMask, Source, Volume
 from pipeline.classification import Classifier
+from tests.abdomen import Box, make_abdomen
 
 SPACING_XYZ = (3.0, 4.0, 8.0)
 
 
-def make_case(liver_zyx: tuple[slice, slice, slice], *, seed: int = 0) -> tuple[Volume, OrganMask]:
+def make_case(liver: Box) -> tuple[Volume, OrganMask]:
     """A noisy volume of 60 x 40 x 10 voxels (x, y, z), turned by 10 degrees, with a box of liver."""
-    random = np.random.default_rng(seed)
-    labels = np.zeros((10, 40, 60), np.uint8)
-    labels[liver_zyx] = LIVER
-    voxels = random.normal(100, 10, labels.shape) + 100 * (labels == LIVER) * random.normal(1, 0.2, labels.shape)
+    image, labels = make_abdomen((60, 40, 10), SPACING_XYZ, liver=liver, brightness=(100, 200), noise=20)
     turn = np.deg2rad(10)
-    images = [sitk.GetImageFromArray(array) for array in (voxels.astype(np.float32), labels)]
-    for image in images:
-        image.SetSpacing(SPACING_XYZ)
-        image.SetOrigin((-80.0, -70.0, 30.0))
-        image.SetDirection((np.cos(turn), -np.sin(turn), 0, np.sin(turn), np.cos(turn), 0, 0, 0, 1))
-    volume = Volume(images[0], Source("nifti", "test"))
-    return volume, OrganMask(images[1], 1000.0, None, 1, 1.0, False)
+    for grid in (image, labels):
+        grid.SetDirection((np.cos(turn), -np.sin(turn), 0, np.sin(turn), np.cos(turn), 0, 0, 0, 1))
+    return Volume(image, Source("nifti", "test")), OrganMask(labels, 1000.0, None, 1, 1.0, False)
 
 
 @pytest.fixture

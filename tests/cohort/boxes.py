@@ -1,4 +1,7 @@
-"""A cohort of six boxes for livers, 24 x 24 x 6 voxels, that costs nothing to make."""
+"""A cohort of six boxes for livers, 24 x 24 x 6 voxels, that costs nothing to make.
+
+Boxes, because the tests compute overlaps from their edges.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 
-from pipeline.case import LIVER
+from pipeline.case import view
+from tests.abdomen import make_abdomen
 
 
 def write_image(file: Path, array: np.ndarray, orientation: str = "LPS") -> None:
@@ -23,11 +27,10 @@ def write_cohort(folder: Path, orientation: str = "LPS") -> Path:
     """Six test cases of three anatomies, every other one F4, said to be simulated; returns the manifest."""
     rows = []
     for number in range(6):
-        labels = np.zeros((6, 24, 24), np.uint8)
-        labels[1:5, 6:18, 5 : 16 + number // 2] = LIVER
-        voxels = 50 + 50 * (labels == LIVER) + np.random.default_rng(number).normal(0, 5, labels.shape)
-        write_image(folder / f"image{number}.nii.gz", voxels.astype(np.float32), orientation)
-        write_image(folder / f"mask{number}.nii.gz", labels, orientation)
+        liver = (slice(1, 5), slice(6, 18), slice(5, 16 + number // 2))
+        case = make_abdomen((24, 24, 6), liver=liver, brightness=(50, 100), noise=5, seed=number)
+        for name, image in zip(("image", "mask"), case, strict=True):
+            write_image(folder / f"{name}{number}.nii.gz", view(image), orientation)
         rows.append(
             {
                 "patient_id": f"case{number}",

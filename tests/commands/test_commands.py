@@ -24,8 +24,8 @@ from pipeline import __main__ as cli
 from pipeline.case import Step, Study, Volume
 from pipeline.errors import ManifestError, ModelError, SegmentationError
 from pipeline.intake import read_series
-from pipeline.training.segmenter.options import ExportOptions, SegmenterTraining
 from pipeline.simulation.options import SimulationOptions
+from pipeline.training.segmenter.options import ExportOptions, SegmenterTraining
 from tests.builders import NOTE, make_analysis
 from tests.phantoms import make_volume_image, write_dicom_series, zip_folder
 

@@ -12,7 +12,8 @@ from pipeline.case import UNRELIABLE, Analysis, CaseWarning, HeatMap, view
 from pipeline.exports import draw_report, pictures
 from pipeline.exports.report_pictures import shown_slices
 from pipeline.exports.wording import range_words
-from tests.builders import NOTE, as_image, make_analysis
+from tests.abdomen import as_image
+from tests.builders import NOTE, make_analysis
 
 WHEN = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 

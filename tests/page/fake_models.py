@@ -10,25 +10,35 @@ import numpy as np
 import SimpleITK as sitk
 
 from models.registry import ModelInfo
-from pipeline.case import Analysis, CaseWarning, Fibrosis, HeatMap, OrganMask, SliceWeight, Step, Study, Volume
+from pipeline.case import (
+    LIVER,
+    SPLEEN,
+    Analysis,
+    CaseWarning,
+    Fibrosis,
+    HeatMap,
+    OrganMask,
+    SliceWeight,
+    Step,
+    Study,
+    Volume,
+)
 from pipeline.errors import Cancelled, SegmentationError
 from pipeline.intake import read_series
 from pipeline.page.server.engine import Analyse, Choice
+from tests.abdomen import organ_labels
 
 NOTE = "Trained on simulated fibrosis: the probability means nothing for a patient."
 
 
 def fake_organs(volume: Volume) -> OrganMask:
-    """A liver on the patient's right (low x) that is largest two thirds of the way up, and a small spleen."""
-    nz, ny, nx = volume.voxels.shape
-    z, y, x = np.meshgrid(*(np.linspace(0, 1, n) for n in (nz, ny, nx)), indexing="ij")
-    labels = np.zeros((nz, ny, nx), np.uint8)
-    labels[((z - 0.6) / 0.2) ** 2 + ((y - 0.6) / 0.1) ** 2 + ((x - 0.8) / 0.06) ** 2 < 1] = 4
-    labels[((z - 0.65) / 0.35) ** 2 + ((y - 0.45) / 0.22) ** 2 + ((x - 0.32) / 0.18) ** 2 < 1] = 1
+    """The organs of the fake abdomen, on the volume's grid."""
+    labels = organ_labels(volume.image.GetSize())
     image = sitk.GetImageFromArray(labels)
     image.CopyInformation(volume.image)
     ml = float(np.prod(volume.spacing_mm_xyz)) / 1000
-    return OrganMask(image, float((labels == 1).sum()) * ml, float((labels == 4).sum()) * ml, 2, 0.99, False, 0.957)
+    liver_ml, spleen_ml = (float((labels == organ).sum()) * ml for organ in (LIVER, SPLEEN))
+    return OrganMask(image, liver_ml, spleen_ml, 2, 0.99, False, 0.957)
 
 
 def fake_heat(organs: OrganMask) -> HeatMap:

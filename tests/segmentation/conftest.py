@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-import SimpleITK as sitk
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from torch import nn
@@ -16,6 +14,7 @@ from models import registry
 from models.weights import save_member
 from pipeline.case import Source, Volume
 from pipeline.segmentation import Segmenter
+from tests.abdomen import Box, make_abdomen
 
 RESAMPLING = {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None}
 ARCHITECTURE = {
@@ -113,11 +112,7 @@ def bright_segmenter(model_folder: Path) -> Segmenter:
     return segmenter
 
 
-def make_volume(bright: tuple[slice, slice, slice], *, size_zyx: tuple[int, int, int] = (12, 40, 44)) -> Volume:
+def make_volume(bright: Box, *, size_zyx: tuple[int, int, int] = (12, 40, 44)) -> Volume:
     """5 x 5 x 10 mm voxels around 100, and 400 in the box ``bright`` (z, y, x)."""
-    voxels = np.random.default_rng(0).normal(100, 5, size_zyx).astype(np.float32)
-    voxels[bright] += 300
-    image = sitk.GetImageFromArray(voxels)
-    image.SetSpacing((5.0, 5.0, 10.0))
-    image.SetOrigin((-110.0, -100.0, 30.0))
+    image, _ = make_abdomen(size_zyx[::-1], (5.0, 5.0, 10.0), liver=bright, brightness=(100, 400), noise=5)
     return Volume(image, Source("nifti", "test"))
