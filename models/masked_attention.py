@@ -36,7 +36,7 @@ class MaskedAttention(nn.Module):
 class Focus(nn.Module):
     """Features times the liver's share of each cell: what the masked pooling sums up.
 
-    A module of its own, because Grad-CAM looks here: at what the logit is made of, and at nothing else.
+    A module of its own, since Grad-CAM hooks into it: the logit depends on the features through it alone.
     """
 
     def forward(self, x: Tensor, share: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class MaskedAttentionNet(nn.Module):
 
     Args:
         backbone: a name of ``BACKBONES``.
-        mask: how the mask is used, see ``MaskUse``.
+        mask: see ``MaskUse``.
         stages: which of timm's feature stages get mask attention; the last of them is pooled, what follows is cut off.
         drop: dropout before the logit.
     """
@@ -107,7 +107,7 @@ class MaskedAttentionNet(nn.Module):
     def forward_with_weights(
         self, x: Tensor, slices_per_case: int | Sequence[int] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Logits and how much each slice counted.
+        """Logits and the weight of each slice.
 
         Args:
             x: (slices of all cases, 2, y, x): the image, and the soft liver mask 0-1.
@@ -131,7 +131,7 @@ class MaskedAttentionNet(nn.Module):
         return self.head(self.drop(torch.stack(cases))), torch.cat(weights)
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(slices, 2, y, x) -> image and mask, (slices, 1, y, x) each, as ``mask_use`` wants them."""
+        """(slices, 2, y, x) -> image and mask, (slices, 1, y, x) each, changed according to ``mask_use``."""
         image, mask = x[:, :1], x[:, 1:]
         if self.mask_use == "none":
             return image, torch.ones_like(mask)
@@ -150,15 +150,15 @@ class MaskedAttentionNet(nn.Module):
             x = layer(x)
             if name in self.attend:
                 x = self.attend[name](self.channels_first(x), mask)
-                x = x if name == self.last_stage else self.as_backbone_wants(x)
+                x = x if name == self.last_stage else self.backbone_layout(x)
         return x
 
     def channels_first(self, x: Tensor) -> Tensor:
-        """Swin's features are (batch, y, x, channel): turn them into (batch, channel, y, x)."""
+        """(B, h, w, C), as Swin's features are, or (B, C, h, w) -> (B, C, h, w)."""
         return x.permute(0, 3, 1, 2) if self.channels_last else x
 
-    def as_backbone_wants(self, x: Tensor) -> Tensor:
-        """The way back, before the next stage."""
+    def backbone_layout(self, x: Tensor) -> Tensor:
+        """The inverse of ``channels_first``, for the backbone's next stage."""
         return x.permute(0, 2, 3, 1) if self.channels_last else x
 
     def pool(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -179,16 +179,16 @@ def feature_network(backbone: str, stages: Sequence[int] | None = None, **weight
         weights: timm's ``pretrained`` and ``pretrained_cfg_overlay``; random weights without them.
     """
     timm_name, all_stages = BACKBONES[backbone]
-    # Swin wants to be told that other sizes than 224 x 224 will come; the others do not know the argument.
+    # Swin accepts sizes other than 224 x 224 only with this argument, which the others do not know.
     sizes: dict[str, Any] = {"strict_img_size": False} if backbone.startswith("swin") else {}
     taken = tuple(stages or all_stages)
     return timm.create_model(timm_name, features_only=True, out_indices=taken, in_chans=1, **sizes, **weights)
 
 
 def right_half(image: Tensor) -> Tensor:
-    """The patient's right half of the crop, whose middle is the liver's; the rest at the liver's brightness, 0.
+    """Keep the patient's right half of the crop, which is centred on the liver; set the rest to the liver's median, 0.
 
-    The spleen lies in the other half. It is not painted over by its own mask, since a hole shows its size as well.
+    The spleen lies in the other half. Its own mask is not used to remove it, since a hole would show its size.
     """
     right = image.clone()
     right[..., image.shape[-1] // 2 :] = 0  # (B, 1, H, W): x runs from the patient's right to the left
@@ -196,5 +196,5 @@ def right_half(image: Tensor) -> Tensor:
 
 
 def liver_share(mask: Tensor, x: Tensor) -> Tensor:
-    """How much of each cell of ``x`` is liver: (B, 1, H, W) -> (B, 1, h, w), 0-1, by area."""
+    """Share of each cell of ``x`` that is liver, by area: (B, 1, H, W) -> (B, 1, h, w), 0-1."""
     return F.adaptive_avg_pool2d(mask.float(), (x.shape[-2], x.shape[-1]))

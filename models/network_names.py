@@ -7,7 +7,7 @@ from typing import Literal
 MaskUse = Literal["attention", "none", "mask_only", "background_only", "background_only_without_spleen"]
 """``attention``: the method. ``none``: no mask at all. The others are ablations that test for leakage: the outline
 alone, everything but the liver, and the same without the half of the crop where the spleen lies. A large spleen is a
-sign of fibrosis; what can be told without it comes from the scanner, the site or the outline of the liver."""
+sign of fibrosis; what can be predicted without it comes from the scanner, the site or the outline of the liver."""
 
 BACKBONES: dict[str, tuple[str, tuple[int, ...]]] = {
     "resnet18": ("resnet18", (1, 2, 3)),

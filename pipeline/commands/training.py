@@ -139,19 +139,18 @@ def train_classifier(
         from pipeline.cohort.manifest import CutOffs
         from pipeline.training.classifier import train as classifier
 
-        settings = Settings(
-            backbone=backbone,
-            mask=cast(MaskUse, mask.replace("-", "_")),
-            folds=folds,
-            members=members,
-            epochs=epochs,
-            patience=patience,
-            seed=seed,
-            cut_offs=CutOffs(lsm_cut, metavir_cut.upper()),
-            labels=labels,
-        )
         options = TrainingOptions(
-            settings=settings,
+            settings=Settings(
+                backbone=backbone,
+                mask=cast(MaskUse, mask.replace("-", "_")),
+                folds=folds,
+                members=members,
+                epochs=epochs,
+                patience=patience,
+                seed=seed,
+                cut_offs=CutOffs(lsm_cut, metavir_cut.upper()),
+                labels=labels,
+            ),
             device=device,
             resume=resume,
             work=work,
@@ -162,6 +161,5 @@ def train_classifier(
         figures = classifier.train_classifier(manifest, out, options, fold=fold)
     if figures is None:
         typer.echo(f"Fold {fold} is trained. When all {folds} are, run the command without --fold.")
-        return
-    value, low, high = figures.auc
-    typer.echo(f"Out-of-fold AUC {value:.3f} (95 % interval {low:.3f} to {high:.3f})")
+    else:
+        typer.echo("Out-of-fold AUC {:.3f} (95 % interval {:.3f} to {:.3f})".format(*figures.auc))

@@ -1,4 +1,4 @@
-"""The classifier's model card, as model hubs read it: terms and results in its header, every figure measured."""
+"""The classifier's model card, from the content of ``model.json``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ TEMPLATE = "classifier.md.j2"
 
 
 def model_card(info: Mapping[str, Any], name: str) -> str:
-    """The card in Markdown.
+    """Render the card in Markdown.
 
     Args:
         info: the content of ``model.json``.
-        name: of the model, for the header.
+        name: of the model.
     """
     figures = info["out_of_fold"]
     return render_card(
@@ -44,7 +44,7 @@ def unscaled(calibration: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def header(info: Mapping[str, Any], name: str) -> ModelCardData:
-    """What a hub reads: licence, library, task, tags, and the results with their names."""
+    """The card's header for model hubs: licence, library, task, tags and named results."""
     figures = info["out_of_fold"]
     cohort = "simulated" if info["simulated"] else "cohort of the site that trained it"
     results = [
@@ -66,14 +66,14 @@ def in_words(interval: Sequence[float]) -> str:
 
 
 def command(settings: Settings) -> str:
-    """The command of a training, with every option that differs from its default; paths stay at the site."""
-    usual, said = Settings(), ["python -m pipeline train-classifier MANIFEST -o MODEL"]
+    """The command line of a training: every option that decides the weights and differs from its default, no paths."""
+    defaults, words = Settings(), ["python -m pipeline train-classifier MANIFEST -o MODEL"]
     for name in ("backbone", "mask", "labels", "folds", "members", "epochs", "patience", "seed"):
         value = getattr(settings, name)
-        if value != getattr(usual, name):
-            said.append(f"--{name} {str(value).replace('_', '-')}")
-    if settings.cut_offs != usual.cut_offs:
-        said.append(f"--lsm-cut {settings.cut_offs.lsm_kpa:g} --metavir-cut {settings.cut_offs.metavir}")
+        if value != getattr(defaults, name):
+            words.append(f"--{name} {str(value).replace('_', '-')}")
+    if settings.cut_offs != defaults.cut_offs:
+        words.append(f"--lsm-cut {settings.cut_offs.lsm_kpa:g} --metavir-cut {settings.cut_offs.metavir}")
     if settings.pretrained:
-        said.append("--pretrained " + (settings.pretrained if settings.pretrained == "imagenet" else "FILE"))
-    return " ".join(said)
+        words.append("--pretrained " + (settings.pretrained if settings.pretrained == "imagenet" else "FILE"))
+    return " ".join(words)

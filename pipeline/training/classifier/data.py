@@ -1,4 +1,4 @@
-"""Cases for the classifier's training: slices prepared once and cached, then varied anew each time they are drawn."""
+"""Cases of a classifier's training: slices prepared once and cached, then augmented each time they are drawn."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ from pipeline.errors import ManifestError, SegmentationError
 
 @dataclass(frozen=True)
 class CachedCase:
-    """One case of the cohort, its slices on disk exactly as prediction would prepare them."""
+    """One case of the cohort, its slices on disk exactly as prediction prepares them."""
 
     case_id: str
     anatomy: str
-    """Whose anatomy it is: cases that share it never stand on both sides of a fold."""
+    """Source anatomy; cases that share it stay on one side of every split."""
     label: bool
+    """Label to learn, True for positive."""
     file: Path
+    """Cached slices, ``.npz``, named by a hash of their content."""
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Images and signed liver distances in mm, (slices, y, x) float32 each."""
@@ -34,13 +36,13 @@ class CachedCase:
             return stored["images"].astype(np.float32), stored["distance_mm"].astype(np.float32)
 
     def tensor(self, spec: InputSpec) -> torch.Tensor:
-        """(slices, 2, y, x) float32, every slice and no variation: what the network sees when it predicts."""
+        """Every slice without augmentation, as for prediction: (slices, 2, y, x) float32, image and soft liver mask."""
         images, distance = self.arrays()
         return torch.from_numpy(np.stack([images, soft_mask(distance, spec)], axis=1))
 
 
 def cache_case(index: int, row: pd.Series, folder: Path, spec: InputSpec) -> CachedCase:
-    """Prepare one row of the manifest, unless it was prepared already from the same files in the same way.
+    """Prepare the slices of one row of the manifest, or find them in the cache by the files' content and ``spec``.
 
     Raises:
         ManifestError: image and mask do not fit each other, or the mask holds no liver.
@@ -53,7 +55,7 @@ def cache_case(index: int, row: pd.Series, folder: Path, spec: InputSpec) -> Cac
             case = prepare(Path(row["image"]), Path(row["mask"]), spec)
         except (ManifestError, SegmentationError) as error:
             raise ManifestError(f"{line_of(index)}: {error}") from error
-        with atomic_path(file) as partial:  # folds may be trained side by side
+        with atomic_path(file) as partial:  # folds may be trained in parallel
             np.savez(partial, images=case.images.astype(np.float16), distance_mm=case.distance_mm.astype(np.float16))
     return CachedCase(row["patient_id"], row["anatomy"], bool(row["label"]), file)
 
@@ -66,7 +68,7 @@ def prepare(image_file: Path, mask_file: Path, spec: InputSpec) -> CaseSlices:
 
 
 def draw_training_input(case: CachedCase, spec: InputSpec, slices: int, random: np.random.Generator) -> torch.Tensor:
-    """A new view of a case, (slices, 2, y, x) float32: other slices, geometry, contrast, and a less perfect mask."""
+    """An augmented sample of a case, (slices, 2, y, x) float32: random slices, geometry, contrast and mask errors."""
     images, distance = case.arrays()
     picks = draw_slices(len(images), slices, random)
     pair = torch.from_numpy(np.stack([images[picks], distance[picks]], axis=1))  # (slices, 2, Y, X)
@@ -74,16 +76,16 @@ def draw_training_input(case: CachedCase, spec: InputSpec, slices: int, random: 
     return torch.cat([vary_contrast(image, spec, random), vary_mask(distance_mm, spec, random)], dim=1)
 
 
-def draw_slices(available: int, wanted: int, random: np.random.Generator) -> np.ndarray:
-    """Sorted indices, spread evenly through the liver, one at random from each part; some twice where there are few."""
-    edges = np.linspace(0, available, wanted + 1)
-    return np.minimum((edges[:-1] + random.random(wanted) * np.diff(edges)).astype(int), available - 1)
+def draw_slices(available: int, count: int, random: np.random.Generator) -> np.ndarray:
+    """Stratified random indices, (count,), ascending: one from each of ``count`` equal parts; repeated where few."""
+    edges = np.linspace(0, available, count + 1)
+    return np.minimum((edges[:-1] + random.random(count) * np.diff(edges)).astype(int), available - 1)
 
 
 def vary_geometry(pair: torch.Tensor, spec: InputSpec, random: np.random.Generator) -> torch.Tensor:
-    """Rotate, stretch, shear and shift in plane, alike in all slices, onto a crop of ``size_yx``.
+    """Rotate, stretch, shear and shift in plane, equally in all slices, onto a crop of ``size_yx``.
 
-    (slices, 2, Y, X) -> (slices, 2, y, x). Left and right are not exchanged: a liver has sides.
+    (slices, 2, Y, X) -> (slices, 2, y, x). Never mirrored, since the liver is not symmetric.
     """
     height, width = pair.shape[-2:]
     size_y, size_x = spec.size_yx
@@ -92,7 +94,7 @@ def vary_geometry(pair: torch.Tensor, spec: InputSpec, random: np.random.Generat
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     matrix = matrix @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag(stretch)  # in pixels, (x, y)
     shift = random.uniform(-8, 8, size=2)
-    # affine_grid counts in half widths: of the crop on the way in, of the cached picture on the way out.
+    # affine_grid uses half widths as units: those of the crop for its input, of the cached slice for its output.
     matrix = matrix * np.array([[size_x / width, size_y / width], [size_x / height, size_y / height]])
     affine = np.column_stack([matrix, 2 * shift / [width, height]]).astype(np.float32)  # (2, 3)
     theta = torch.from_numpy(affine).expand(len(pair), -1, -1)
@@ -101,7 +103,10 @@ def vary_geometry(pair: torch.Tensor, spec: InputSpec, random: np.random.Generat
 
 
 def vary_contrast(image: torch.Tensor, spec: InputSpec, random: np.random.Generator) -> torch.Tensor:
-    """Gain, gamma, coil shading, resolution and noise, none of which says anything about fibrosis."""
+    """Change gain, gamma, coil shading, resolution and noise, none of which depends on fibrosis.
+
+    (slices, 1, y, x), in units of the liver's median, as the result.
+    """
     signal = (image + 1).clamp_min(0)  # 0 is no signal, 1 the liver's median
     signal = signal ** float(np.exp(random.uniform(-0.25, 0.25))) * float(np.exp(random.uniform(-0.15, 0.15)))
     shading = torch.from_numpy(random.normal(0, 0.15, size=(1, 1, 3, 4)).astype(np.float32))
@@ -115,7 +120,11 @@ def vary_contrast(image: torch.Tensor, spec: InputSpec, random: np.random.Genera
 
 
 def vary_mask(distance_mm: torch.Tensor, spec: InputSpec, random: np.random.Generator) -> torch.Tensor:
-    """A soft mask as segmenters draw it: edge moved and wavy; now and then a part missing, or no mask at all."""
+    """A soft mask with errors of segmenters: edge moved and wavy; in some draws a part missing, or all ones (no mask).
+
+    Args:
+        distance_mm: signed distance to the liver's edge, (slices, 1, y, x).
+    """
     if random.random() < 0.1:
         return torch.ones_like(distance_mm)
     waves = torch.from_numpy(random.normal(0, 3.0, size=(len(distance_mm), 1, 6, 8)).astype(np.float32))
@@ -125,12 +134,12 @@ def vary_mask(distance_mm: torch.Tensor, spec: InputSpec, random: np.random.Gene
     if random.random() < 0.2:
         cut = without_a_side(mask, random)
         mask = cut if bool((cut > 0.5).any()) else mask
-    # Never quite empty: a small liver and an unlucky edge must not stop a training.
+    # Never empty: the network refuses a case without liver.
     return mask if bool((mask > 0).any()) else torch.from_numpy(soft_mask(distance_mm.numpy(), spec))
 
 
 def without_a_side(mask: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
-    """The mask cut along a random line, alike in all slices."""
+    """The mask, (slices, 1, y, x), cut along a random line that is the same in all slices."""
     height, width = mask.shape[-2:]
     angle, offset = random.uniform(0, 2 * np.pi), random.uniform(0, 0.25) * width
     y = torch.arange(height)[:, None] - height / 2

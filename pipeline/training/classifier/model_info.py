@@ -1,4 +1,4 @@
-"""The content of a classifier's ``model.json``, typed: everything that code, page and card know of the model."""
+"""The content of a classifier's ``model.json``, typed."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ LEAK_NOTES: dict[Labels, str] = {
 
 @dataclass(frozen=True)
 class TrainedEnsemble:
-    """A finished training, with all that is written of it."""
+    """A finished training and everything that its files are written from."""
 
     prepared: PreparedCohort
     members: Sequence[TrainedMember]
-    """Members of fold 0, 1 and so on; fewer than folds where ``Settings.members`` says so."""
+    """Members of fold 0, 1 and so on; ``Settings.members`` of them, if given."""
     figures: OutOfFoldFigures
     settings: Settings
     """Settings with the fingerprint of the initial weights."""

@@ -1,4 +1,4 @@
-"""ImageNet weights for the classifier's backbone, or a clear refusal: a training never starts without them unsaid."""
+"""ImageNet weights of the classifier's backbone; a training that asks for them never starts from random ones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ IMAGENET = "imagenet"
 
 
 def fingerprint(pretrained: str) -> str:
-    """How ``model.json`` and checkpoints name the weights that a training began with: no path, but the file's hash.
+    """Name of a training's initial weights in ``model.json`` and checkpoints: a file's hash, never its path.
 
     Args:
         pretrained: empty for random weights, ``imagenet`` for timm's own, else a safetensors file.
 
     Raises:
-        ModelError: the file is none or no safetensors file.
+        ModelError: there is no such file, or it is not a safetensors file.
     """
     if pretrained in ("", IMAGENET):
         return pretrained
@@ -33,7 +33,7 @@ def fingerprint(pretrained: str) -> str:
 
 
 def backbone_weights(backbone: str, pretrained: str) -> dict[str, Tensor]:
-    """Weights of ``MaskedAttentionNet.backbone`` by parameter name; the first layer's colours are summed.
+    """Weights of ``MaskedAttentionNet.backbone`` by parameter name; the first layer is summed over the colour channels.
 
     Args:
         backbone: a name of ``BACKBONES``.
@@ -41,7 +41,7 @@ def backbone_weights(backbone: str, pretrained: str) -> dict[str, Tensor]:
             timm's names, as published for the backbone.
 
     Raises:
-        ModelError: they cannot be had, or do not fit.
+        ModelError: the weights are not available, or do not fit the backbone.
     """
     overlay: dict[str, Any] = {} if pretrained == IMAGENET else {"pretrained_cfg_overlay": {"file": pretrained}}
     name = BACKBONES[backbone][0]

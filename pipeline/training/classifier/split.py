@@ -1,4 +1,4 @@
-"""Who learns from which cases: the folds of the ensemble, and the inner fold that says when to stop."""
+"""Splits without leakage between anatomies: the folds of the ensemble and the inner fold of early stopping."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from pipeline.training.classifier.data import CachedCase
 from pipeline.training.classifier.settings import Labels
 
 INNER_FOLDS = 5
-"""Early stopping looks at one case in this many."""
+"""Number of inner folds, of which early stopping holds out one."""
 
 
 def split_folds(cases: Sequence[CachedCase], folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Indices of each member's seen and unseen cases.
+    """Indices of each member's seen and unseen cases, stratified by label, grouped by anatomy.
 
-    Labels are balanced as far as anatomies, which stay together, allow.
+    Raises:
+        ManifestError: there are too few anatomies for the folds, or a part holds one class only.
     """
     labels = np.array([case.label for case in cases])
     groups = np.array([case.anatomy for case in cases])
@@ -32,7 +33,7 @@ def split_folds(cases: Sequence[CachedCase], folds: int, seed: int) -> list[tupl
 
 
 def check_classes(cases: Sequence[CachedCase], splits: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Raise ManifestError where what a member learns from, or what it has not seen, is of one class."""
+    """Raise ManifestError if the seen or unseen cases of a member are of one class."""
     labels = np.array([case.label for case in cases])
     if any(len(set(labels[part])) < 2 for split in splits for part in split):
         raise ManifestError(
@@ -41,9 +42,12 @@ def check_classes(cases: Sequence[CachedCase], splits: Sequence[tuple[np.ndarray
 
 
 def split_inner(cases: Sequence[CachedCase], seed: int) -> tuple[list[CachedCase], list[CachedCase]]:
-    """A member's own cases -> those it learns from, and those that say when to stop; anatomies stay together.
+    """Split a member's seen cases into those to train on and those for early stopping, grouped by anatomy.
 
-    Both come from the training part: the held-out fold has no say in when a training stops.
+    The member's unseen cases take no part, so early stopping leaks nothing of them.
+
+    Raises:
+        ManifestError: a class has fewer than two anatomies.
     """
     folds = min(INNER_FOLDS, anatomies_per_class(cases))
     if folds < 2:
@@ -53,18 +57,18 @@ def split_inner(cases: Sequence[CachedCase], seed: int) -> tuple[list[CachedCase
 
 
 def anatomies_per_class(cases: Sequence[CachedCase]) -> int:
-    """Anatomies of the positive cases or of the negative ones, whichever are fewer."""
-    return min(len({case.anatomy for case in cases if case.label is wanted}) for wanted in (True, False))
+    """Number of anatomies of the class that has fewer."""
+    return min(len({case.anatomy for case in cases if case.label is label}) for label in (True, False))
 
 
 def relabel(cases: Sequence[CachedCase], labels: Labels, sites: Sequence[str], seed: int) -> list[CachedCase]:
     """The same cases with the labels to learn.
 
     Args:
-        labels: ``cohort`` keeps them; ``shuffled`` gives each case another one's: whatever a training then finds is a
-            leak or chance; ``site`` asks whether a case comes from the first site, by name: what can be told of the
-            scanner.
+        labels: ``cohort`` keeps them; ``shuffled`` permutes them, so that any skill is leakage or chance; ``site`` is
+            whether a case comes from the first site by name, which shows what the images reveal of the scanner.
         sites: of the cases.
+        seed: of the permutation.
 
     Raises:
         ManifestError: there is one site only.
@@ -72,9 +76,9 @@ def relabel(cases: Sequence[CachedCase], labels: Labels, sites: Sequence[str], s
     if labels == "cohort":
         return list(cases)
     if labels == "shuffled":
-        told = np.random.default_rng(seed).permutation([case.label for case in cases]).tolist()
+        learnt = np.random.default_rng(seed).permutation([case.label for case in cases]).tolist()
     else:
         if len(set(sites)) < 2:
             raise ManifestError("A site classifier needs cases of two sites.")
-        told = [site == min(sites) for site in sites]
-    return [replace(case, label=label) for case, label in zip(cases, told, strict=True)]
+        learnt = [site == min(sites) for site in sites]
+    return [replace(case, label=label) for case, label in zip(cases, learnt, strict=True)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.registry import find
 from pipeline.cohort.manifest import Cohort, read_manifest
 from pipeline.statistics import Estimate
 from pipeline.training.classifier.card import command, model_card
@@ -99,15 +100,15 @@ def test_the_card_says_what_differs_between_trainings(ensemble):
     info = classifier_info(ensemble).to_json()
     card = model_card(info, "boxes")
     assert "from random weights;" in card
-    assert "All epochs on all cases of the part." in card
+    assert "All epochs on all cases outside the fold." in card
     assert "# Fibrosis classifier\n\nResearch use only." in card, "no note, no empty lines"
     other = Settings(patience=3, pretrained="imagenet")
     started = model_card(classifier_info(replace(ensemble, settings=other)).to_json(), "boxes")
     assert "from pretrained weights (imagenet);" in started
-    assert "A member stopped after 3 epochs without" in started
+    assert "Early stopping after 3 epochs without" in started
     assert "| indeterminate zone | 0.2 to 0.6 |" in model_card(info | {"indeterminate": (0.2, 0.6)}, "boxes")
     info.pop("indeterminate", None)
-    assert "| none: one cut keeps both promises |" in model_card(info, "boxes")
+    assert "| none: one threshold has both that sensitivity and that specificity |" in model_card(info, "boxes")
 
 
 def test_the_card_names_the_members_that_could_not_be_calibrated(ensemble):
@@ -122,3 +123,8 @@ def test_the_card_s_command_names_what_differs_from_the_defaults():
     assert command(Settings()) == "python -m pipeline train-classifier MANIFEST -o MODEL"
     assert command(Settings(labels="shuffled")).endswith("--labels shuffled")
     assert command(Settings(mask="mask_only", seed=3)).endswith("--mask mask-only --seed 3")
+
+
+def test_the_shipped_card_is_that_of_its_model_json():
+    shipped = find("fibrosis_t2", "classifier")
+    assert (shipped.folder / "MODEL_CARD.md").read_text(encoding="utf-8") == model_card(shipped.info, shipped.name)

@@ -19,14 +19,14 @@ def test_threshold_lies_between_the_classes():
     assert youden_threshold(labels, np.array([0.1, 0.2, 0.3, 0.7, 0.9])) == pytest.approx(0.5)
 
 
-def test_wished_sensitivity_takes_the_highest_cut_that_keeps_it():
+def test_target_sensitivity_takes_the_highest_cut_that_keeps_it():
     labels = np.repeat([False, True], 10)
     probabilities = np.concatenate([np.linspace(0.05, 0.5, 10), np.linspace(0.32, 0.95, 10)])
-    for wished in (0.5, 0.8, 0.9, 1.0):
-        cut = threshold_at_sensitivity(labels, probabilities, wished)
-        assert (probabilities[labels] >= cut).mean() >= wished
+    for target in (0.5, 0.8, 0.9, 1.0):
+        cut = threshold_at_sensitivity(labels, probabilities, target)
+        assert (probabilities[labels] >= cut).mean() >= target
         higher = probabilities[probabilities > cut].min()
-        assert (probabilities[labels] > higher).mean() < wished
+        assert (probabilities[labels] > higher).mean() < target
     cut = threshold_at_specificity(labels, probabilities, 0.9)
     assert (probabilities[~labels] < cut).mean() == pytest.approx(0.9)
 
