@@ -33,9 +33,9 @@ def _stretch(field: Array, axis: int, at: Array) -> Array:
 
 def padded_box(mask: Array, spacing_mm_zyx: Array, margin_mm: float) -> Box:
     """Bounding box of a mask (z, y, x), which must not be empty, with a margin, clipped to the grid."""
-    found = ndimage.find_objects(mask.astype(np.uint8))[0]
+    box = ndimage.find_objects(mask.astype(np.uint8))[0]
     pads = np.ceil(margin_mm / np.asarray(spacing_mm_zyx)).astype(int)
-    z, y, x = (slice(max(s.start - p, 0), min(s.stop + p, n)) for s, p, n in zip(found, pads, mask.shape, strict=True))
+    z, y, x = (slice(max(s.start - p, 0), min(s.stop + p, n)) for s, p, n in zip(box, pads, mask.shape, strict=True))
     return (z, y, x)
 
 

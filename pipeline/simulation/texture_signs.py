@@ -51,8 +51,8 @@ def _lace(inside: Array, signs: FibrosisSigns, spacing_mm_zyx: Array, rng: np.ra
     points = np.stack([z, y, x], 1).astype(np.float32) * fine.astype(np.float32)
     for axis in range(3):
         points[:, axis] += 0.22 * signs.nodule_mm * smooth_field(rng, shape, fine, 1.1 * signs.nodule_mm)[z, y, x]
-    found = cKDTree(seeds).query(points, k=2)
-    gap, cell = np.asarray(found[0]), np.asarray(found[1])
+    distances, cells = cKDTree(seeds).query(points, k=2)
+    gap, cell = np.asarray(distances), np.asarray(cells)
     first, second = cell.min(1).astype(np.int64), cell.max(1).astype(np.int64)
     # A border is the same for both its cells: its thickness and strength come from the pair.
     pair = (first * 7919 + second * 104729) % 1009 / np.float32(1009)

@@ -111,11 +111,11 @@ def colon(s: Subject, rng: np.random.Generator, lowest_mm: float) -> list[tuple[
         "across": ([s.x(-0.5), s.y(-0.45), s.z(1.0)], [s.x(0.5), s.y(-0.5), s.z(0.62)]),
         "down": ([s.x(0.66), s.y(-0.25), s.z(0.45)], [s.x(0.66), s.y(0.12), bottom]),
     }
-    found = []
+    paths = []
     for a, b in corners.values():
         path = np.array(a) * (1 - t) + np.array(b) * t
         path = path + 7 * np.sin(t * rng.uniform(4, 9, 3) + rng.uniform(0, 6, 3))
         path[:, 2] -= (18 * np.sin(np.pi * t[:, 0])) if a[1] < s.y(-0.4) else 0
         wave = 1 + 0.16 * np.sin(np.arange(len(path)) * rng.uniform(0.9, 1.3))
-        found.append((path, rng.uniform(12, 17) * wave))
-    return found
+        paths.append((path, rng.uniform(12, 17) * wave))
+    return paths

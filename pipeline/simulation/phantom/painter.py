@@ -140,8 +140,8 @@ def _paint_liver(canvas: Canvas) -> None:
     vessel = bright + rng.uniform(0.24, 0.38)
     for box, tree in hepatic_vessels(g, s, inside, rng):
         # Vessels are part of the liver's label.
-        seen = cover(tree, 1.6) * inside[box]
-        canvas.blend(seen, vessel, box)
+        visible = cover(tree, 1.6) * inside[box]
+        canvas.blend(visible, vessel, box)
     neck = (-rng.uniform(0.22, 0.34), -rng.uniform(0.3, 0.48), rng.uniform(0.6, 0.7))
     size = rng.uniform(0.8, 1.15)
     gall, box = canvas.blob(neck, (11 * size, 16 * size, 21 * size))
@@ -175,8 +175,8 @@ def _paint_kidneys(canvas: Canvas) -> None:
         part = canvas.put(level, bright * (1 + 0.03 * canvas.texture[box] + 0.035 * canvas.fine[box]) + pyramids, box)
         canvas.label(value, part, box)
         fat = np.clip(0.6 + 0.6 * canvas.fine[box], 0.1, 1)
-        seen = cover(sinus, 4) * cover(level, 1.2)
-        canvas.blend(0.6 * seen * fat, 0.3, box)
+        visible = cover(sinus, 4) * cover(level, 1.2)
+        canvas.blend(0.6 * visible * fat, 0.3, box)
         pelvis = ellipsoid(a, b, c, np.array([-half[0] * 0.5, 0, -3]), np.array([10.0, 3.2, 9]))
         canvas.blend(cover(pelvis, 2), 1.15, box)
 
