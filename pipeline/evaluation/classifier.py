@@ -1,103 +1,108 @@
-"""Evaluate classifiers on a cohort: each case read by members that have not seen it; figures, intervals, report."""
+"""Evaluate classifiers on a cohort: each case is predicted by members that have not seen it."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
-
-import pandas as pd
 
 from models import registry
 from models.device import choose_device
-from models.files import write_text
-from pipeline import __version__
+from models.files import write_json, write_text
 from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, Cohort, CutOffs, read_left_out, read_manifest, read_truth
 from pipeline.cohort.out_of_fold import OutOfFoldMembers, out_of_fold_members
 from pipeline.cohort.result_cache import ResultCache
 from pipeline.errors import ManifestError
-from pipeline.evaluation.measures import Answers, comparisons, measures, segmentation, strata, to_json
-from pipeline.evaluation.predictions import Bench, read_cases
+from pipeline.evaluation.mask_overlap import segmentation_summary
+from pipeline.evaluation.measures import comparisons, measures, strata
+from pipeline.evaluation.predictions import CohortPredictions
 from pipeline.evaluation.report import html_report
+from pipeline.evaluation.result import CohortSummary, Evaluation, ModelEvaluation, Split
+from pipeline.evaluation.statements import statements
+from pipeline.evaluation.under_test import ModelsUnderTest, predict_cases
 
-Split = Literal["test", "all"]
-SIMULATED_COHORT = "The cohort is simulated. No figure here says anything about patients or about any clinical use."
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """Choices of an evaluation, besides cohort and models."""
+
+    split: Split = "test"
+    """Rows to evaluate."""
+    prevalence: float | None = None
+    """Of the population that predictive values and net benefit are for, 0-1; None for the cohort's."""
+    cut_offs: CutOffs = DEFAULT_CUT_OFFS
+    seed: int = 0
+    """Of the bootstrap."""
+    device: str = "auto"
+
+
+DEFAULTS = EvaluationOptions()
 
 
 def evaluate(
     manifest: Path,
     models: Sequence[str],
     out: Path,
+    options: EvaluationOptions = DEFAULTS,
     *,
-    split: Split = "test",
-    prevalence: float | None = None,
-    cut_offs: CutOffs = DEFAULT_CUT_OFFS,
-    seed: int = 0,
-    device: str = "auto",
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> dict[str, Any]:
-    """Read every case of the split and write ``evaluation.json``, ``cases.csv`` and ``report.html`` into ``out``.
+) -> Evaluation:
+    """Predict every case of the split, and write evaluation.json, cases.csv, predictions.csv and report.html.
 
-    A member that has seen a case, or its source anatomy, never reads it; a case that every member has seen is left
-    out and counted. Answers are kept in ``out/answers`` by the content of image, mask and model, so that an
-    interrupted evaluation goes on, and one with a further model reads only what is new.
+    A member that has seen a case, or its source anatomy, never predicts it; a case that every member has seen is left
+    out and counted. Predictions are cached in ``out/answers`` by the content of image, mask and model, so that an
+    interrupted evaluation resumes, and one with a further model predicts only what is new.
 
     Masks are the manifest's; ``predict_masks`` makes a manifest with a segmenter's. ``truth.csv`` beside it, as a
-    simulation and ``predict_masks`` write it, may name a ``true_mask`` by ``patient_id``: what the mask in use is then
+    simulation and ``predict_masks`` write it, may name a ``true_mask`` by ``patient_id`` that the mask in use is
     compared with. Cases that ``left_out.csv`` lists are stated.
 
     Args:
         models: classifiers by name or path; ``NAME/fold1`` for one member.
-        prevalence: of the population that predictive values and net benefit are for; the cohort's where not given.
-        seed: of the bootstrap.
-
-    Returns:
-        What ``evaluation.json`` holds, figures as ``Measure``.
+        progress: called with cases done and cases in all.
 
     Raises:
         ManifestError: the cohort cannot be used, one line per wrong row.
         ModelError: a model is missing or damaged.
     """
-    whole = read_manifest(manifest, cut_offs=cut_offs)
+    whole = read_manifest(manifest, cut_offs=options.cut_offs)
+    cohort = cohort_under_test(whole, options.split, manifest)
+    left_out = read_left_out(manifest)
+    classifiers = find_classifiers(models, whole.anatomy_of)
+    cache = ResultCache(out / "answers")
+    cache.folder.mkdir(parents=True, exist_ok=True)
+    under_test = ModelsUnderTest(classifiers, cache, choose_device(options.device))
+    predictions = predict_cases(cohort.rows, under_test, progress)
+    summary = cohort_summary(cohort, predictions, options)
+    evaluation = Evaluation(
+        statements(cohort, classifiers, predictions, left_out),
+        summary,
+        {
+            name: model_evaluation(name, members, predictions, summary.prevalence, options.seed)
+            for name, members in classifiers.items()
+        },
+        tuple(comparisons(predictions, list(classifiers))),
+        segmentation_summary(predictions.cases),
+    )
+    predictions.write(out)
+    write_text(out / "report.html", html_report(evaluation, predictions, seed=options.seed))
+    write_json(out / "evaluation.json", evaluation.to_json())
+    return evaluation
+
+
+def cohort_under_test(whole: Cohort, split: Split, manifest: Path) -> Cohort:
+    """The rows of the split, with a column ``true_mask`` (a full path or empty); its positive class is theirs."""
     rows = whole.rows[whole.rows.split == "test"] if split == "test" else whole.rows
     if rows.empty:
-        raise ManifestError("The manifest has no rows whose split is test; choose --split all to read every row.")
-    cohort = replace(whole, rows=rows)  # what counts as positive is said of the rows that are read
-    anatomy_of = whole.anatomy_of
+        raise ManifestError("The manifest has no rows whose split is test; choose --split all to evaluate every row.")
     truth = read_truth(manifest)["true_mask"]
-    rows = rows.assign(true_mask=[truth.get(case, "") for case in rows["patient_id"]])
-    left_out = read_left_out(manifest)
-    classifiers = find_classifiers(models, anatomy_of)
-    answers = ResultCache(out / "answers")
-    answers.folder.mkdir(parents=True, exist_ok=True)
-    table = read_cases(rows, Bench(classifiers, answers, choose_device(device)), progress)
-    share = float(table["label"].mean()) if prevalence is None else prevalence
-    content = {
-        "schema": 1,
-        "app_version": __version__,
-        "statements": statements(cohort, classifiers, table, left_out),
-        "cohort": about_cohort(cohort, table, split)
-        | {
-            "prevalence": share,
-            "prevalence_is": "the cohort's" if prevalence is None else "stated",
-        },
-        "models": {name: about_model(readers, table, name, share, seed) for name, readers in classifiers.items()},
-        "comparisons": list(comparisons(table, list(classifiers))),
-        "segmentation": segmentation(table),
-    }
-    for_people = table.drop(columns="anatomy")
-    write_text(out / "cases.csv", for_people.round(6).to_csv(index=False))
-    write_text(out / "report.html", html_report(content, table, seed=seed))
-    write_text(out / "evaluation.json", json.dumps(to_json(content), indent=1, allow_nan=False) + "\n")
-    return content
+    return replace(whole, rows=rows.assign(true_mask=[truth.get(case, "") for case in rows["patient_id"]]))
 
 
-def find_classifiers(models: Sequence[str], anatomy_of: dict[str, str]) -> dict[str, OutOfFoldMembers]:
-    """The models by the names that tables use: their own, and a number behind one that occurs again."""
+def find_classifiers(models: Sequence[str], anatomy_of: Mapping[str, str]) -> dict[str, OutOfFoldMembers]:
+    """The models by the names that tables use: their own, followed by a number where one occurs again."""
     found: dict[str, OutOfFoldMembers] = {}
     for model in models:
         folder = registry.find(model, "classifier")
@@ -109,68 +114,38 @@ def find_classifiers(models: Sequence[str], anatomy_of: dict[str, str]) -> dict[
     return found
 
 
-def about_cohort(cohort: Cohort, table: pd.DataFrame, split: Split) -> dict[str, Any]:
-    return {
-        "simulated": cohort.simulated,
-        "description": cohort.description,
-        "split": split,
-        "cases": len(table),
-        "positives": int(table["label"].sum()),
-        "anatomies": int(table["anatomy"].nunique()),
-        "positive_class": cohort.positive_class,
-    }
+def cohort_summary(cohort: Cohort, predictions: CohortPredictions, options: EvaluationOptions) -> CohortSummary:
+    cases, stated = predictions.cases, options.prevalence
+    return CohortSummary(
+        simulated=cohort.simulated,
+        description=cohort.description,
+        split=options.split,
+        cases=len(cases),
+        positives=int(cases["label"].sum()),
+        anatomies=int(cases["anatomy"].nunique()),
+        positive_class=cohort.positive_class,
+        prevalence=float(cases["label"].mean()) if stated is None else stated,
+        prevalence_is="the cohort's" if stated is None else "stated",
+    )
 
 
-def about_model(
-    readers: OutOfFoldMembers, table: pd.DataFrame, name: str, prevalence: float, seed: int
-) -> dict[str, Any]:
-    """What the model is, who of it read, what it could not read and why, and its figures."""
-    info, answers = readers.model.info, Answers.of(table, name)
-    read_by = Counter(table[f"read_by:{name}"]) - Counter({"": len(table)})
-    problems = Counter(table[f"problem:{name}"]) - Counter({"": len(table)})
-    return {
-        "name": readers.model.name,
-        "sha256": readers.model.sha256,
-        "trained_on": info["trained_on"],
-        "positive_class": info.get("positive_class", ""),
-        "threshold": info.get("threshold", math.nan),
-        "read_by": dict(sorted(read_by.items())),
-        "not_read": dict(sorted(problems.items())),
-        "measures": measures(answers, prevalence=prevalence, seed=seed),
-        "strata": strata(table, name),
-    }
+def model_evaluation(
+    name: str, members: OutOfFoldMembers, predictions: CohortPredictions, prevalence: float, seed: int
+) -> ModelEvaluation:
+    info, table = members.model.info, predictions.by_case(name)
+    return ModelEvaluation(
+        name=members.model.name,
+        sha256=members.model.sha256,
+        trained_on=info["trained_on"],
+        positive_class=info.get("positive_class", ""),
+        threshold=info.get("threshold", math.nan),
+        predicted_by=counts(table["predicted_by"]),
+        not_predicted=counts(table["problem"]),
+        measures=measures(predictions.of(name), prevalence=prevalence, seed=seed),
+        strata=strata(predictions, name),
+    )
 
 
-def statements(
-    cohort: Cohort, classifiers: Mapping[str, OutOfFoldMembers], table: pd.DataFrame, left_out: pd.DataFrame
-) -> list[str]:
-    """What a reader must know before any figure, the gravest first."""
-    said = [SIMULATED_COHORT] if cohort.simulated else []
-    if len(left_out):
-        reasons = "; ".join(f"{count}: {why}" for why, count in left_out["reason"].value_counts().items())
-        said.append(f"{len(left_out)} cases were left out of the manifest and are in no figure ({reasons}).")
-    for name, readers in classifiers.items():
-        info = readers.model.info
-        if note := info.get("note"):
-            said.append(f"{name}: {note}")
-        if (trained_for := info.get("positive_class")) != cohort.positive_class:
-            said.append(f"{name} was trained for {trained_for} and is judged here by {cohort.positive_class}.")
-        alone = ~table[f"read_by:{name}"].isin([readers.describe(readers.model), ""])
-        if alone.any():
-            said.append(
-                f"{name}: {alone.sum()} of {len(table)} cases were read out of fold, by members that have seen neither "
-                "the case nor its anatomy. Its threshold and the scale of its probabilities were chosen on such cases, "
-                "so sensitivity, specificity and calibration may flatter it."
-            )
-        if unread := int((table[f"problem:{name}"] != "").sum()):
-            said.append(f"{name}: {unread} of {len(table)} cases have no probability and are in none of its figures.")
-        if not readers.cases_known:
-            said.append(
-                f"{name} does not say which cases it was trained on: that it has seen none of these is not checked."
-            )
-        elif not readers.anatomies_known:
-            said.append(
-                f"{name} does not name the anatomies of its training: a case is known to be unseen by its patient_id "
-                "and by the anatomies that this manifest gives the training's cases."
-            )
-    return said
+def counts(texts: Iterable[str]) -> dict[str, int]:
+    """How often each text occurs, by the text; empty ones are left out."""
+    return dict(sorted(Counter(text for text in texts if text).items()))

@@ -1,135 +1,164 @@
-"""What the models say of every case of a cohort, kept on disk so that an interrupted evaluation goes on."""
+"""Tables of an evaluation: one row per case, and one row per case and model; written, and loaded from old files too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from models.files import file_sha256
-from models.registry import ModelFolder
-from pipeline.case import LIVER, Volume, view
-from pipeline.classification import Classifier
-from pipeline.classification.predict import probability_of
-from pipeline.classification.slices import CaseSlices, InputSpec, take_slices
-from pipeline.cohort.images import read_labels, read_volume
-from pipeline.cohort.manifest import line_of
-from pipeline.cohort.out_of_fold import OutOfFoldMembers
-from pipeline.cohort.result_cache import ResultCache, model_fingerprint
-from pipeline.errors import ManifestError, SegmentationError
-from pipeline.statistics.overlap import MEASURES, compare
+from models.files import write_text
+from pipeline.cohort.manifest import read_table
+from pipeline.errors import ManifestError
+from pipeline.statistics.overlap import MEASURES
 
-SEEN = "every member has seen the case or its anatomy"
-
-CARRIED = ("patient_id", "source_anatomy", "site", "sex", "label_source", "metavir", "split", "segmentation_score")
+CASE_COLUMNS = ("patient_id", "source_anatomy", "site", "sex", "label_source", "metavir", "split", "segmentation_score")
+"""Columns of the manifest that ``cases.csv`` repeats."""
+CASES, PREDICTIONS = "cases.csv", "predictions.csv"
+UNREADABLE = "The tables of this evaluation cannot be read; evaluate again into another folder."
+OLD_COLUMNS = {"probability": "probability", "advanced": "advanced", "predicted_by": "read_by", "problem": "problem"}
+"""Columns of version 0.1.0, where ``cases.csv`` held ``probability:NAME`` and the others for each model."""
 
 
-@dataclass
-class Bench:
-    """The models under test, loaded when first needed, and the memory of their answers."""
+@dataclass(frozen=True)
+class Prediction:
+    """Prediction of one case by one model; without a probability where ``problem`` is given."""
 
-    classifiers: Mapping[str, OutOfFoldMembers]
-    """By the name that tables use."""
-    memory: ResultCache
-    device: torch.device
-    loaded: dict[str, Classifier] = field(default_factory=dict)
-
-    def classifier(self, model: ModelFolder) -> Classifier:
-        key = model_fingerprint(model)
-        if key not in self.loaded:
-            self.loaded[key] = Classifier(model, self.device)
-        return self.loaded[key]
-
-
-class Case:
-    """One row of the manifest, its image and mask read when first needed."""
-
-    def __init__(self, row: Mapping[Any, Any], bench: Bench) -> None:
-        self.row, self.bench = row, bench
-        self.anatomy = row["anatomy"]
-        self.names = {row["patient_id"], self.anatomy}
-        self.files_key = [file_sha256(Path(row[file])) for file in ("image", "mask")]
-        self.prepared: dict[InputSpec, CaseSlices] = {}
-
-    @cached_property
-    def volume(self) -> Volume:
-        return read_volume(Path(self.row["image"]))
-
-    @cached_property
-    def liver(self) -> np.ndarray:
-        """(z, y, x) bool, as it stands in the file: not cleaned, since this very mask is on trial."""
-        return view(read_labels(Path(self.row["mask"]), self.volume)) == LIVER
-
-    def slices(self, spec: InputSpec) -> CaseSlices:
-        """Models of one input share them. Raises SegmentationError where the mask is empty."""
-        if spec not in self.prepared:
-            self.prepared[spec] = take_slices(self.volume, self.liver, spec)
-        return self.prepared[spec]
-
-    def overlap(self, true_mask: Path) -> dict[str, float]:
-        """``compare`` of the manifest's mask with the true one."""
-
-        def compute() -> dict[str, float]:
-            truth = view(read_labels(true_mask, self.volume)) == LIVER
-            return compare(self.liver, truth, self.volume.spacing_mm_xyz[::-1])
-
-        return self.bench.memory.of(["overlap", *self.files_key, file_sha256(true_mask)], compute)
-
-    def reading(self, model: ModelFolder) -> dict[str, Any]:
-        """``probability`` and ``advanced`` by one model, or ``problem`` in words."""
-
-        def compute() -> dict[str, Any]:
-            classifier = self.bench.classifier(model)
-            try:
-                probability = probability_of(self.slices(classifier.spec), classifier)
-            except SegmentationError as error:
-                return {"problem": str(error)}
-            return {"probability": probability, "advanced": probability >= classifier.threshold}
-
-        return self.bench.memory.of(["reading", *self.files_key, model_fingerprint(model)], compute)
+    patient_id: str
+    model: str
+    """Name that tables use."""
+    probability: float = math.nan
+    advanced: bool | None = None
+    """Whether the probability is at or above the model's threshold."""
+    predicted_by: str = ""
+    """``ensemble``, or the members that had not seen the case."""
+    problem: str = ""
+    """Why there is no probability."""
 
 
-def read_cases(rows: pd.DataFrame, bench: Bench, progress: Callable[[int, int], None]) -> pd.DataFrame:
-    """One row a patient: ``CARRIED``, ``anatomy``, ``label``, ``MEASURES`` where there is a true mask, and by model
-    ``probability:NAME``, ``advanced:NAME``, ``read_by:NAME`` and ``problem:NAME`` (why there is no probability).
+@dataclass(frozen=True)
+class ModelPredictions:
+    """Predictions of one model for the cases that have one, (cases,) each."""
 
-    Args:
-        rows: of the split to be read, as ``read_manifest`` gives them, and ``true_mask`` (a full path or empty).
-        progress: told cases done and cases in all.
+    labels: np.ndarray
+    """bool: advanced fibrosis by the reference standard."""
+    probabilities: np.ndarray
+    called: np.ndarray
+    """bool: the probability is at or above the threshold."""
+    anatomies: np.ndarray
+    """Names; cases that share one are related."""
+
+    @property
+    def clusters(self) -> np.ndarray | None:
+        """The anatomies, if at least one has several cases."""
+        return self.anatomies if len(set(self.anatomies)) < len(self.anatomies) else None
+
+    @property
+    def both_classes(self) -> bool:
+        return 0 < self.labels.sum() < len(self.labels)
+
+
+@dataclass(frozen=True)
+class CohortPredictions:
+    """Cases of a cohort and the predictions of every model under test."""
+
+    cases: pd.DataFrame
+    """One row per case: ``CASE_COLUMNS``, ``anatomy``, ``label`` (bool) and ``MEASURES`` of the mask in use against the
+    true one, NaN without one."""
+    predictions: pd.DataFrame
+    """One row per case and model: the fields of ``Prediction``."""
+
+    @classmethod
+    def from_records(cls, cases: Iterable[Mapping[str, Any]], predictions: Iterable[Prediction]) -> CohortPredictions:
+        names = [field.name for field in fields(Prediction)]
+        table = pd.DataFrame([asdict(each) for each in predictions], columns=names)
+        return cls(pd.DataFrame(list(cases)), table.astype({"probability": float, "advanced": "boolean"}))
+
+    def by_case(self, model: str) -> pd.DataFrame:
+        """``cases``, in their order, with the columns of one model's predictions beside them."""
+        own = self.predictions[self.predictions["model"] == model]
+        return self.cases.merge(own, on="patient_id", how="left", validate="one_to_one")
+
+    def predicted(self, model: str) -> np.ndarray:
+        """(cases,) bool: which cases have a probability by this model."""
+        return self.by_case(model)["probability"].notna().to_numpy()
+
+    def of(self, model: str) -> ModelPredictions:
+        """Arrays of one model; cases without a probability are left out."""
+        table = self.by_case(model)
+        table = table[table["probability"].notna()]
+        return ModelPredictions(
+            table["label"].to_numpy(bool),
+            table["probability"].to_numpy(float),
+            table["advanced"].to_numpy(bool),
+            table["anatomy"].to_numpy(str),
+        )
+
+    def subset(self, chosen: np.ndarray) -> CohortPredictions:
+        """The cases where ``chosen``, (cases,) bool, is true."""
+        return CohortPredictions(self.cases[chosen], self.predictions)
+
+    def write(self, folder: Path) -> None:
+        """Write ``cases.csv`` and ``predictions.csv``, numbers with six decimals."""
+        write_text(folder / CASES, self.cases.drop(columns="anatomy").round(6).to_csv(index=False))
+        write_text(folder / PREDICTIONS, self.predictions.round(6).to_csv(index=False))
+
+    @classmethod
+    def read(cls, folder: Path) -> CohortPredictions:
+        """Load what ``write`` wrote, or the one wide table that version 0.1.0 wrote.
+
+        Raises:
+            ManifestError: a table is missing, damaged or lacks a column.
+        """
+        table = read_table(folder / CASES, UNREADABLE)
+        columns = [str(column) for column in table]
+        names = [column.partition(":")[2] for column in columns if column.startswith("probability:")]
+        predictions = _from_wide(table, names) if names else read_table(folder / PREDICTIONS, UNREADABLE)
+        try:
+            return cls(_typed_cases(table), _typed_predictions(predictions))
+        except (KeyError, ValueError) as error:
+            raise ManifestError(UNREADABLE) from error
+
+
+def _from_wide(table: pd.DataFrame, models: list[str]) -> pd.DataFrame:
+    """Predictions of a table with ``probability:NAME``, ``advanced:NAME``, ``read_by:NAME`` and ``problem:NAME``."""
+    parts = []
+    for model in models:
+        wide = {new: f"{old}:{model}" for new, old in OLD_COLUMNS.items()}
+        if not {"patient_id", *wide.values()} <= set(table):
+            raise ManifestError(UNREADABLE)
+        columns = {new: table[old] for new, old in wide.items()}
+        parts.append(pd.DataFrame({"patient_id": table["patient_id"], "model": model} | columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _typed_cases(table: pd.DataFrame) -> pd.DataFrame:
+    cases = table[list(CASE_COLUMNS)].copy()
+    cases["anatomy"] = cases["source_anatomy"].where(cases["source_anatomy"] != "", cases["patient_id"])
+    cases["label"] = _booleans(table["label"]).astype(bool)
+    for name in MEASURES:
+        cases[name] = table[name].replace("", "nan").astype(float)
+    return cases
+
+
+def _typed_predictions(table: pd.DataFrame) -> pd.DataFrame:
+    predictions = table[[field.name for field in fields(Prediction)]].copy()
+    predictions["probability"] = predictions["probability"].replace("", "nan").astype(float)
+    predictions["advanced"] = _booleans(predictions["advanced"])
+    return predictions
+
+
+def _booleans(texts: pd.Series) -> pd.Series:
+    """``True``, ``False`` or an empty cell.
 
     Raises:
-        ManifestError: with one line for each row whose image or mask cannot be used.
+        ValueError: any other text.
     """
-    found, faults = [], []
-    for number, (index, row) in enumerate(zip(rows.index, rows.to_dict("records"), strict=True), start=1):
-        try:
-            found.append(read_case(Case(row, bench)))
-        except ManifestError as error:
-            faults.append(f"{line_of(index)}: {error}")
-        progress(number, len(rows))
-    if faults:
-        raise ManifestError("\n".join(faults))
-    return pd.DataFrame(found)
-
-
-def read_case(case: Case) -> dict[str, Any]:
-    """One row of ``read_cases``."""
-    row: dict[str, Any] = {column: case.row[column] for column in CARRIED}
-    row |= {"anatomy": case.anatomy, "label": bool(case.row["label"])} | dict.fromkeys(MEASURES, np.nan)
-    true_mask = case.row["true_mask"]
-    if true_mask and Path(true_mask).resolve() != Path(case.row["mask"]).resolve():  # else it would be its own judge
-        row |= case.overlap(Path(true_mask))
-    for name, readers in case.bench.classifiers.items():
-        model = readers.unseen_members(case.names)
-        answer = {"problem": SEEN} if model is None else case.reading(model)
-        row[f"probability:{name}"] = answer.get("probability", np.nan)
-        row[f"advanced:{name}"] = answer.get("advanced")
-        row[f"read_by:{name}"] = readers.describe(model) if model and "problem" not in answer else ""
-        row[f"problem:{name}"] = answer.get("problem", "")
-    return row
+    values = {"True": True, "False": False, "": None}
+    if not set(texts) <= set(values):
+        raise ValueError("not a truth value")
+    return pd.Series([values[text] for text in texts], index=texts.index, dtype="boolean")

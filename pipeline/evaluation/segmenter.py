@@ -1,4 +1,4 @@
-"""How good is a segmenter? Each case is predicted by a member that has not seen it; the table goes into the card."""
+"""Evaluate a segmenter: each case is predicted by members that have not seen it; the table goes into the card."""
 
 from __future__ import annotations
 
@@ -32,20 +32,23 @@ def evaluate_segmenter(
 ) -> pd.DataFrame:
     """Predict every case of ``data`` and compare liver and spleen with its label.
 
-    A case is predicted by the members that have seen neither it nor its source anatomy, and left out where every
-    member has: by one of them where ``folds.json`` names it, by all where nothing of it is known. Where ``data`` hold
-    each case that a member held out, the cross-validation is written into ``evaluation.csv`` and the card.
+    A case is predicted by the members that have seen neither it nor its source anatomy, and left out if every member
+    has: by one of them if ``folds.json`` names it, by all if nothing of it is known. If ``data`` hold each case that a
+    member held out, the cross-validation is written into ``evaluation.csv`` and the card.
+
+    Args:
+        report: called with a line for each case.
 
     Returns:
-        One row a case and organ: case, member, organ and the measures of ``compare``.
+        One row per case and organ: case, member, organ and the measures of ``compare``.
 
     Raises:
-        ManifestError: the data are not as ``find_cases`` wants them, or every member has seen every case.
+        ManifestError: ``find_cases`` refuses the data, or every member has seen every case.
     """
     folder = registry.find(model, "segmenter")
     found, anatomy_of = find_cases(data), anatomies_of(data)
-    readers = out_of_fold_members(folder, anatomy_of)
-    chosen_for = {case: readers.unseen_members({case, anatomy_of[case]}) for case in found}
+    out_of_fold = out_of_fold_members(folder, anatomy_of)
+    chosen_for = {case: out_of_fold.unseen_members({case, anatomy_of[case]}) for case in found}
     cases = {case: model for case, model in chosen_for.items() if model is not None}
     if not cases:
         raise ManifestError("Every member of the segmenter has seen every case; name other data.")
@@ -71,7 +74,7 @@ def evaluate_segmenter(
 
 
 def evaluate_case(case: str, image: Path, label: Path, segmenter: Segmenter) -> dict[str, dict[str, float]]:
-    """Measures by organ of one case, on its own grid; an organ that the label or the model lacks is left out."""
+    """Measures of one case by organ, on its own grid; an organ that the label or the model lacks is left out."""
     volume, labels = read_labelled(case, image, label)
     truth = sitk.GetArrayFromImage(labels)
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,25 +22,28 @@ from pipeline.cohort.manifest import DEFAULT_CUT_OFFS
 from pipeline.errors import ManifestError
 from pipeline.evaluation import figures as evaluation_figures
 from pipeline.evaluation import measures as evaluation_measures
-from pipeline.paper_study import protocol
-from pipeline.paper_study.protocol import Size, leak_tests, networks, run_protocol, split_tests
-from pipeline.paper_study.tables import PAPER, mean_of_runs, site_area
+from pipeline.evaluation.predictions import CohortPredictions, Prediction
+from pipeline.paper_study import protocol, steps
+from pipeline.paper_study.names import PAPER
+from pipeline.paper_study.note import size_note
+from pipeline.paper_study.plan import SIZES, SimulatedCases, Size, StudyOptions, leak_tests, networks
+from pipeline.paper_study.protocol import run_protocol
+from pipeline.paper_study.steps import split_tests
+from pipeline.paper_study.tables import mean_of_runs, site_area
 
 TINY = Size(
     epochs=1,
     folds=2,
     shuffles=2,
-    simulated={
-        "cases": 16,
-        "phantoms": 6,
-        "phantom_size_xyz": (48, 48, 10),
-        "phantom_spacing_mm_xyz": (7.0, 7.0, 20.0),
-    },
+    simulated=SimulatedCases(
+        cases=16, phantoms=6, phantom_size_xyz=(48, 48, 10), phantom_spacing_mm_xyz=(7.0, 7.0, 20.0)
+    ),
     small_test=(2, 2),
     large_test=8,
     slices=2,
     input=InputSpec(spacing_mm=8.0, size_yx=(32, 32), max_slices=3),
 )
+OPTIONS = StudyOptions(size=TINY, device="cpu")
 
 
 def segment_a_box(volume, model) -> OrganMask:
@@ -65,7 +70,7 @@ def patched():
 @pytest.fixture(scope="module")
 def study(tmp_path_factory, patched) -> tuple[Path, list[str]]:
     out, said = tmp_path_factory.mktemp("runs") / "study", []
-    run_protocol(out, size=TINY, device="cpu", progress=said.append)
+    run_protocol(out, OPTIONS, progress=said.append)
     return out, said
 
 
@@ -80,10 +85,10 @@ def test_leaves_a_table_with_every_network_and_test(study):
 
 
 def test_the_report_says_that_it_is_simulation_and_whose_the_other_figures_are(study):
-    page = (study[0] / "report.html").read_text(encoding="utf-8")
+    page = html.unescape((study[0] / "report.html").read_text(encoding="utf-8"))
     assert "The cohort is simulated" in page
     assert "0.811" in page
-    assert "the paper&#x27;s own, n = 23" in page
+    assert "the paper's own, n = 23" in page
     for test in ("test_4", "test_8", "leaks"):
         assert (study[0] / test / "report.html").is_file()
         assert f'href="{test}/report.html"' in page
@@ -104,15 +109,16 @@ def test_rows_of_the_paper_on_masks_and_scores_stand_beside_ours(study):
     assert "Segmentation score" in written
 
 
-def test_leak_tests_are_read_on_the_larger_test_and_the_site_against_the_site(study):
+def test_leak_tests_are_evaluated_on_the_larger_test_and_the_site_against_the_site(study):
     content = json.loads((study[0] / "protocol.json").read_text(encoding="utf-8"))
     rows = {row["test"]: row for row in content["leaks"]}
     assert {"Shuffled labels, training 1", "Shuffled labels, training 2", "Shuffled labels, mean"} < rows.keys()
     assert len(rows) == 7
     assert all(row["cases"] == 8 for row in rows.values())
-    answers = pd.read_csv(study[0] / "leaks" / "cases.csv")
-    first = answers["probability:site"][answers["site"] == "A"].to_numpy()[:, None]
-    second = answers["probability:site"][answers["site"] == "B"].to_numpy()[None]
+    cases, predictions = (pd.read_csv(study[0] / "leaks" / name) for name in ("cases.csv", "predictions.csv"))
+    table = cases.merge(predictions[predictions["model"] == "site"], on="patient_id")
+    first = table["probability"][table["site"] == "A"].to_numpy()[:, None]
+    second = table["probability"][table["site"] == "B"].to_numpy()[None]
     by_pairs = ((first > second) + 0.5 * (first == second)).mean()
     (site,) = (row for words, row in rows.items() if "site" in words)
     assert site["auc"] == pytest.approx(by_pairs, abs=1e-6)
@@ -136,9 +142,9 @@ def test_a_second_run_trains_and_segments_nothing(study, patched):
     table = (out / "table.csv").read_bytes()
     with pytest.MonkeyPatch.context() as patch:
         for name in ("train_classifier", "simulate"):
-            patch.setattr(protocol, name, lambda *arguments, **named: pytest.fail("done before"))
+            patch.setattr(steps, name, lambda *arguments, **named: pytest.fail("done before"))
         patch.setattr(cohort_segmenter, "segment", lambda *arguments: pytest.fail("done before"))
-        run_protocol(out, size=TINY, device="cpu")
+        run_protocol(out, OPTIONS)
     assert (out / "table.csv").read_bytes() == table
 
 
@@ -150,15 +156,13 @@ def test_a_network_is_trained_anew_where_its_cases_have_changed(study, tmp_path)
     sitk.WriteImage(image * 0 + LIVER, mask)
     called = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            protocol, "train_classifier", lambda manifest, out, options: called.append((out.name, options.resume))
-        )
+        patch.setattr(steps, "train_classifier", lambda *given: called.append((given[1].name, given[2].resume)))
         patch.setattr(protocol, "evaluate", lambda *given, **named: {})
         patch.setattr(protocol, "write_report", lambda found: copy)
-        run_protocol(copy, size=TINY, device="cpu")
+        run_protocol(copy, OPTIONS)
     trained = [*networks(TINY), *leak_tests(TINY, sites=2)]
     assert [name for name, _ in called] == [network.name for network in trained]
-    assert not called[0][1], "checkpoints of the old masks are not gone on from"
+    assert not called[0][1], "checkpoints of the old masks are not resumed"
 
 
 def test_sites_that_are_not_named_are_not_told_apart(study, tmp_path):
@@ -169,23 +173,19 @@ def test_sites_that_are_not_named_are_not_told_apart(study, tmp_path):
     rows.to_csv(masked, index=False)
     called = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(protocol, "train_classifier", lambda *given, **named: called.append(given[1].name))
+        patch.setattr(steps, "train_classifier", lambda *given, **named: called.append(given[1].name))
         patch.setattr(protocol, "evaluate", lambda *given, **named: {})
         patch.setattr(protocol, "write_report", lambda found: tmp_path)
-        run_protocol(tmp_path / "out", manifest=masked, size=TINY, device="cpu")
+        run_protocol(tmp_path / "out", replace(OPTIONS, manifest=masked))
     assert called[-1] == "shuffled_2"
 
 
-def test_the_first_site_is_the_trainings_also_where_cases_were_not_read():
-    answers = pd.DataFrame(
-        {
-            "patient_id": list("abcde"),
-            "source_anatomy": list("vwxyz"),
-            "site": ["A", "B", "B", "C", "C"],
-            "probability:site": [0.5, 0.9, 0.8, 0.1, ""],
-        }
-    )
-    assert site_area(answers, "B")[0].value == 1.0
+def test_the_first_site_is_the_trainings_also_where_cases_were_not_predicted():
+    names, sites = list("abcde"), ["A", "B", "B", "C", "C"]
+    cases = [{"patient_id": name, "anatomy": name, "site": site} for name, site in zip(names, sites, strict=True)]
+    values = [Prediction(name, "site", value, False) for name, value in zip("abcd", (0.5, 0.9, 0.8, 0.1), strict=True)]
+    predictions = CohortPredictions.from_records(cases, [*values, Prediction("e", "site", problem="No liver.")])
+    assert site_area(predictions, "B")[0].value == 1.0
 
 
 def test_a_given_cohort_that_cannot_be_used_leaves_nothing_behind(study, tmp_path):
@@ -195,26 +195,26 @@ def test_a_given_cohort_that_cannot_be_used_leaves_nothing_behind(study, tmp_pat
         rows[column] = [str(study[0] / "masked" / file) for file in rows[column]]
     rows[rows["split"] == "test"].to_csv(manifest, index=False)
     with pytest.raises(ManifestError, match="others to learn from"):
-        run_protocol(tmp_path / "out", manifest=manifest, size=TINY)
+        run_protocol(tmp_path / "out", replace(OPTIONS, manifest=manifest))
     with pytest.raises(ManifestError, match="no such manifest"):
-        run_protocol(tmp_path / "out", manifest=tmp_path / "missing.csv", size=TINY)
+        run_protocol(tmp_path / "out", replace(OPTIONS, manifest=tmp_path / "missing.csv"))
     with pytest.raises(ManifestError, match="leave them out"):
-        run_protocol(tmp_path / "out", manifest=manifest, anatomies=tmp_path, size=TINY)
+        run_protocol(tmp_path / "out", replace(OPTIONS, manifest=manifest, anatomies=tmp_path))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_of_another_study_is_refused_and_kept(study, tmp_path):
     before = (study[0] / "study.json").read_bytes()
     with pytest.raises(ManifestError, match="another size"):
-        run_protocol(study[0], size=protocol.SIZES["full"], device="cpu")
+        run_protocol(study[0], replace(OPTIONS, size=SIZES["full"]))
     assert (study[0] / "study.json").read_bytes() == before
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(ManifestError, match="other files"):
-        run_protocol(tmp_path, size=TINY)
+        run_protocol(tmp_path, OPTIONS)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_the_small_test_has_the_wished_share_of_advanced_cases_and_no_case_is_in_both(study):
+def test_the_small_test_has_the_given_share_of_advanced_cases_and_no_case_is_in_both(study):
     small, large = (pd.read_csv(study[0] / "masked" / f"test_{count}.csv") for count in (4, 8))
     assert (small["metavir"] >= "F3").sum() == 2
     assert not set(small["patient_id"]) & set(large["patient_id"])
@@ -233,12 +233,39 @@ def test_too_few_cases_for_the_small_test_are_refused(study):
 
 
 def test_every_network_of_the_table_and_of_the_leak_tests_is_trained_alike():
-    for size in protocol.SIZES.values():
-        for network in (*networks(size)[1:4], *leak_tests(size, sites=2)):
-            assert network.settings["members"] == size.members
-            assert "epochs" not in network.settings
-        assert set(PAPER) < {network.name for network in (*networks(size), *networks(TINY))}
-    assert [network.name for network in leak_tests(TINY, sites=1)][-1] == "shuffled_2"
+    for size in SIZES.values():
+        for plan in (*networks(size)[:4], *leak_tests(size, sites=2)):
+            assert plan.members == size.members
+            assert (plan.epochs, plan.folds, plan.slices) == (size.epochs, size.folds, size.slices)
+        assert set(PAPER) < {plan.name for plan in (*networks(size), *networks(TINY))}
+    assert [plan.name for plan in leak_tests(TINY, sites=1)][-1] == "shuffled_2"
+
+
+def test_trainings_with_shuffled_labels_differ_only_in_their_seed():
+    first, second = (plan for plan in leak_tests(TINY, sites=1) if plan.labels == "shuffled")
+    assert first.seed != second.seed
+    assert replace(second, name=first.name, seed=first.seed) == first
+
+
+def test_the_note_of_a_size_is_that_of_version_0_1_0():
+    """An earlier study resumes only if its note is equal; these are its words."""
+    note = size_note(Size())
+    assert {name: value for name, value in note.items() if name != "input"} == {
+        "resnet": "resnet18",
+        "epochs": 24,
+        "folds": 3,
+        "members": 1,
+        "masks_by": "one",
+        "one_pass": True,
+        "shuffles": 3,
+        "seed": 1,
+        "simulated": {"cases": 220, "phantoms": 15},
+        "small_test": (18, 5),
+        "large_test": 500,
+        "slices": 4,
+    }
+    assert note["input"] == asdict(InputSpec())
+    assert list(note)[-1] == "input"
 
 
 def test_the_mean_of_trainings_has_students_interval():

@@ -1,0 +1,32 @@
+"""Names of the study's networks and evaluations, in folders and tables, and the paper's own figures."""
+
+from __future__ import annotations
+
+MAIN, ENSEMBLE, LEAKS, SITE, SHUFFLED = "resnet", "ensemble", "leaks", "site", "shuffled_"
+FIGURES = ("auc", "sensitivity", "specificity", "accuracy")
+PAPER: dict[str, dict[str, float]] = {
+    MAIN: {"auc": 0.811, "sensitivity": 0.778, "specificity": 0.800, "accuracy": 0.783},
+    "densenet121": {"auc": 0.795},
+    "swin_tiny": {"auc": 0.782},
+    "unmasked": {"auc": 0.743},
+}
+"""Figures of Aggarwal et al. 2025 on its 23 patients with histology; it gives no interval."""
+PAPER_ACCURACY_BY_SCORE = {"1": 0.818, "3": 0.625}
+PAPER_OVERLAP = {"dice": 0.960, "iou": 0.923}
+"""On the paper's internal test, of another cohort than its 23 patients."""
+TITLES = {
+    MAIN: "Masked-attention ResNet",
+    "densenet121": "Masked-attention DenseNet121",
+    "swin_tiny": "Masked-attention Swin Transformer",
+    "unmasked": "ResNet without segmentation",
+    ENSEMBLE: "Masked-attention ResNet, all folds together",
+    "mask_only": "The outline of the liver alone",
+    "background_only": "Everything but the liver",
+    "background_only_without_spleen": "Everything but the liver, without the half where the spleen lies",
+    SITE: "Which site is it? (against the site, not fibrosis)",
+}
+
+
+def title(network: str) -> str:
+    """Name of a network as people read it."""
+    return TITLES.get(network) or f"Shuffled labels, training {network.removeprefix(SHUFFLED)}"

@@ -1,0 +1,61 @@
+"""``study.json``: which study a folder holds. Its keys are compared when a study resumes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from models import registry
+from models.files import file_sha256, write_json
+from pipeline.errors import ManifestError
+from pipeline.paper_study.plan import Size, StudyOptions
+from pipeline.simulation.anatomies import find_anatomies
+from pipeline.simulation.parameters import LIKE_THE_PAPER
+
+NOTE = "study.json"
+
+
+def size_note(size: Size) -> dict[str, Any]:
+    """A size as ``study.json`` holds it; what is left to the simulation's defaults is not in it."""
+    simulated = {name: value for name, value in asdict(size.simulated).items() if value is not None}
+    return asdict(size) | {"simulated": simulated}
+
+
+def study_note(options: StudyOptions) -> dict[str, Any]:
+    """Content of ``study.json``."""
+    model = registry.find(options.segmenter, "segmenter")
+    manifest, anatomies = options.manifest, options.anatomies
+    content = {
+        "size": size_note(options.size),
+        "segmenter": [model.name, model.sha256],
+        "manifest": manifest and file_sha256(manifest),
+        "anatomies": sorted(anatomy.name for anatomy in find_anatomies(anatomies)) if anatomies else [],
+        "cut_offs": asdict(options.cut_offs),
+        "parameters": None if manifest else LIKE_THE_PAPER.sha256,
+        "pretrained": options.pretrained,
+    }
+    return json.loads(json.dumps(content, default=str))
+
+
+def check_same_study(out: Path, options: StudyOptions) -> dict[str, Any]:
+    """Write ``study.json`` into an empty folder, or compare it with the one of an earlier run.
+
+    Returns:
+        Its content.
+
+    Raises:
+        ManifestError: ``out`` holds another study, whose parts would be taken for this one's, or other files.
+    """
+    note, file = study_note(options), out / NOTE
+    if file.is_file():
+        if json.loads(file.read_text(encoding="utf-8")) != note:
+            raise ManifestError(
+                "The output folder holds a study of another size, cohort or segmenter; choose another folder."
+            )
+        return note
+    if out.is_dir() and any(out.iterdir()):
+        raise ManifestError("The output folder holds other files; choose an empty one, or that of an earlier run.")
+    write_json(file, note)
+    return note

@@ -1,0 +1,171 @@
+"""Steps of the study up to its networks: simulate, segment, split the tests, train. A finished step is kept."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from models import registry
+from models.files import file_sha256, write_text
+from pipeline.cohort.cohort_segmenter import MaskOptions
+from pipeline.cohort.manifest import CutOffs, read_manifest, read_table
+from pipeline.cohort.predicted_masks import PredictedMasks, predict_masks
+from pipeline.cohort.result_cache import digest
+from pipeline.errors import ManifestError
+from pipeline.paper_study.clock import StepClock
+from pipeline.paper_study.plan import NetworkPlan, StudyOptions
+from pipeline.simulation.options import SimulationOptions
+from pipeline.simulation.parameters import LIKE_THE_PAPER
+from pipeline.simulation.simulate import simulate
+from pipeline.training.classifier.settings import Settings, TrainingOptions
+from pipeline.training.classifier.train import train_classifier
+
+
+@dataclass(frozen=True)
+class TrainingCohort:
+    """The cases that all networks learn from."""
+
+    manifest: Path
+    """Of the whole cohort; its test rows are not trained on."""
+    sites: tuple[str, ...]
+    """Sorted; one is empty if a case names no site."""
+    content: str
+    """Digest of the images and masks."""
+
+    @classmethod
+    def read(cls, manifest: Path, cut_offs: CutOffs) -> TrainingCohort:
+        rows = read_manifest(manifest, cut_offs=cut_offs).rows
+        rows = rows[rows["split"] != "test"]
+        content = digest([file_sha256(Path(file)) for column in ("image", "mask") for file in rows[column]])
+        return cls(manifest, tuple(sorted(set(rows["site"]))), content)
+
+    @property
+    def named_sites(self) -> int:
+        """How many sites a network can learn to tell apart: none if a case does not name its own."""
+        return 0 if "" in self.sites else len(self.sites)
+
+
+def check_cohort(manifest: Path, options: StudyOptions) -> None:
+    """Refuse a cohort that the study cannot use, before anything is written or computed.
+
+    Raises:
+        ManifestError: there are no test rows, or no others, or the options do not fit a given cohort.
+    """
+    if options.anatomies is not None:
+        raise ManifestError("Anatomies are for the simulation; leave them out where a manifest is given.")
+    need = ("patient_id", "image", "label_source")
+    rows = read_manifest(manifest, need=need, cut_offs=options.cut_offs).rows
+    if set(rows["split"] == "test") != {True, False}:
+        raise ManifestError("The study needs rows whose split is test, and others to learn from.")
+
+
+def simulate_cohort(out: Path, options: StudyOptions, clock: StepClock) -> Path:
+    """Simulate the cohort in ``out/cohort``, unless an earlier run has; returns its manifest."""
+    manifest, size = out / "cohort" / "manifest.csv", options.size
+    if manifest.is_file():
+        return manifest
+    phantom = {name: value for name, value in asdict(size.simulated).items() if value is not None}
+    simulation = SimulationOptions(
+        **phantom,
+        test=sum(size.small_test) + size.large_test,
+        seed=size.seed,
+        workers=options.workers,
+        parameters=LIKE_THE_PAPER,
+    )
+    with clock.step("simulate"):
+        return simulate(
+            manifest.parent, simulation, anatomies=options.anatomies, progress=clock.cases("cases simulated")
+        )
+
+
+def segment_cohort(manifest: Path, out: Path, options: StudyOptions, clock: StepClock) -> PredictedMasks:
+    """The cohort with the segmenter's masks, by members that have not seen the cases, in ``out/masked``."""
+    size = options.size
+    masks = MaskOptions(options.segmenter, members=size.masks_by, one_pass=size.one_pass, device=options.device)
+    with clock.step("segment"):
+        return predict_masks(manifest, out / "masked", masks, progress=clock.cases("cases segmented"))
+
+
+def split_tests(manifest: Path, small: tuple[int, int] | None, cut_offs: CutOffs) -> dict[str, Path]:
+    """Write manifests of the tests beside the whole one, where masks and truth are found.
+
+    Args:
+        small: advanced and other cases of a small test, the first ones of the manifest; the others are the large test.
+            Without it all test rows are one test.
+
+    Returns:
+        Manifests by the name of the evaluation.
+
+    Raises:
+        ManifestError: too few cases for the small test.
+    """
+    rows, labels = read_table(manifest, "The manifest cannot be read."), read_manifest(manifest, cut_offs=cut_offs).rows
+    tested = labels["split"] == "test"
+    parts = [tested]
+    if small:
+        advanced = labels["label"]
+        first = tested & (
+            advanced & ((tested & advanced).cumsum() <= small[0])
+            | ~advanced & ((tested & ~advanced).cumsum() <= small[1])
+        )
+        parts = [first, tested & ~first]
+        if first.sum() != sum(small):
+            raise ManifestError(f"The small test needs {small[0]} advanced and {small[1]} other cases with a mask.")
+    return dict(_write_test(manifest, rows[part.to_numpy()]) for part in parts)
+
+
+def _write_test(manifest: Path, rows: pd.DataFrame) -> tuple[str, Path]:
+    name = f"test_{len(rows)}"
+    file = manifest.with_name(f"{name}.csv")
+    write_text(file, rows.to_csv(index=False))
+    return name, file
+
+
+def train_network(plan: NetworkPlan, cohort: TrainingCohort, out: Path, options: StudyOptions) -> None:
+    """Train a network, unless an earlier run has trained it on the same cases with the same settings.
+
+    Checkpoints of an interrupted training are resumed if they were trained on the same cases.
+    """
+    folder, work = out / "models" / plan.name, out / "work" / plan.checkpoints
+    settings = training_settings(plan)
+    # What the model was trained on, and what its checkpoints were: networks may share the latter.
+    model_content, checkpoint_content = out / "work" / f"{plan.name}.txt", work / "learnt_from.txt"
+    if _holds(model_content, cohort.content) and (folder / "model.json").is_file():
+        info = registry.find(folder, "classifier").info
+        if info["manifest_sha256"] == file_sha256(cohort.manifest) and settings.items() <= info["training"].items():
+            return
+    resume = _holds(checkpoint_content, cohort.content)
+    work.mkdir(parents=True, exist_ok=True)
+    write_text(checkpoint_content, cohort.content)
+    training = TrainingOptions(
+        Settings(**settings, cut_offs=options.cut_offs),
+        spec=options.size.input,
+        device=options.device,
+        resume=resume,
+        work=work,
+        cache=out / "work" / "slices",
+        pretrained=options.pretrained,
+    )
+    train_classifier(cohort.manifest, folder, training)
+    write_text(model_content, cohort.content)
+
+
+def training_settings(plan: NetworkPlan) -> dict[str, Any]:
+    """The plan as fields of the training's ``Settings``, which ``model.json`` repeats."""
+    return {
+        "backbone": plan.backbone,
+        "mask": plan.mask,
+        "labels": plan.labels,
+        "members": plan.members,
+        "epochs": plan.epochs,
+        "folds": plan.folds,
+        "seed": plan.seed,
+        "slices": plan.slices,
+    }
+
+
+def _holds(file: Path, content: str) -> bool:
+    return file.is_file() and file.read_text(encoding="utf-8") == content
