@@ -49,7 +49,7 @@ chromium:
 	  { echo "Install Chromium: the browser tests need it." >&2; exit 1; }
 
 examples: $(VENV)/.app
-	$(BIN)/python -c "from pathlib import Path; from pipeline.simulation.examples import make_examples; make_examples(Path('assets/examples'))"
+	$(BIN)/python -m pipeline.simulation.examples
 
 screenshots: setup-dev
 	$(BIN)/python -m tests.browser.screenshots

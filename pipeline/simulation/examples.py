@@ -23,6 +23,8 @@ from pipeline.simulation.scanner import Scan, acquire
 from pipeline.simulation.simulated_case import image_on_grid
 from pipeline.simulation.texture_signs import add_texture
 
+EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
+"""Folder of the page's example cases."""
 NIFTI_SEED, DICOM_SEED = 3, 11
 SIZE_XYZ = (192, 192, 30)
 SPACING_MM_XYZ = (1.7, 1.7, 7.0)
@@ -130,3 +132,7 @@ def _describe(ds: FileDataset) -> None:
 def _uid(name: str) -> UID:
     """A UID that depends on ``name`` only, so that the examples' bytes are reproducible."""
     return generate_uid(entropy_srcs=["FibroReview phantom example", name])
+
+
+if __name__ == "__main__":
+    make_examples(EXAMPLES)

@@ -7,6 +7,7 @@ from scipy import ndimage
 
 Array = np.ndarray
 Box = tuple[slice, slice, slice]
+"""Part of a grid, (z, y, x)."""
 
 
 def smooth_field(rng: np.random.Generator, shape: tuple[int, ...], step_mm_zyx: Array, length_mm: float) -> Array:

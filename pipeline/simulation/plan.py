@@ -49,6 +49,7 @@ class CohortSeeds:
 
     @staticmethod
     def of(seed: int) -> CohortSeeds:
+        """The seeds that belong to ``SimulationOptions.seed``; equal in every call."""
         return CohortSeeds(*np.random.SeedSequence(seed).spawn(4))
 
 
