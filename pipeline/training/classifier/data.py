@@ -77,7 +77,8 @@ def draw_training_input(case: CachedCase, spec: InputSpec, slices: int, random: 
 
 
 def draw_slices(available: int, count: int, random: np.random.Generator) -> np.ndarray:
-    """Stratified random indices, (count,), ascending: one from each of ``count`` equal parts; repeated where few."""
+    """Ascending random indices, (count,): one from each of ``count`` equal parts of the liver, some of them repeated
+    where ``available`` is smaller."""
     edges = np.linspace(0, available, count + 1)
     return np.minimum((edges[:-1] + random.random(count) * np.diff(edges)).astype(int), available - 1)
 
