@@ -1,4 +1,4 @@
-"""The vocabulary: what flows from an upload to a review. Frozen, with shapes and units; no behaviour beyond views.
+"""The vocabulary: the types that flow from an upload to a review. Frozen, with shapes and units; no logic but views.
 
 Physical axes are DICOM's: +x to the patient's left, +y posterior, +z superior (LPS). Every image in these types is
 oriented to LPS, so arrays are indexed (z, y, x): z runs inferior to superior, y anterior to posterior, x from the
@@ -24,17 +24,17 @@ LIVER, RIGHT_KIDNEY, LEFT_KIDNEY, SPLEEN = 1, 2, 3, 4
 """Values of ``OrganMask.labels``; 0 is background."""
 
 ORGANS = {"liver": LIVER, "right_kidney": RIGHT_KIDNEY, "left_kidney": LEFT_KIDNEY, "spleen": SPLEEN}
-
+"""Value of each organ by its name in nnU-Net's ``dataset.json``."""
 
 UNRELIABLE = "Unreliable: check the segmentation"
-"""Stands next to the probability wherever it is shown, when a warning's code is one of ``UNRELIABLE_CODES``."""
+"""Text beside the probability wherever it is shown, when a warning's code is one of ``UNRELIABLE_CODES``."""
 
 UNRELIABLE_CODES = frozenset({"poor_segmentation", "mask_sensitive"})
 
 
 @dataclass(frozen=True)
 class CaseWarning:
-    """Something a reader should know about a case that was analysed all the same.
+    """A limitation of a case that was analysed, for the reader.
 
     ``code`` is stable and machine-readable (``not_t2``, ``few_slices``); ``message`` is one sentence for people.
     """
@@ -74,7 +74,7 @@ class Series:
 
     @property
     def likely(self) -> bool:
-        """Whether nothing speaks against an axial T2 series of the liver."""
+        """Whether there is no doubt that this is an axial T2 series of the liver."""
         return not self.doubts
 
     @property
@@ -95,7 +95,7 @@ class Study:
     kind: str
     """``nifti`` or ``dicom``."""
     folder: Path
-    """Our own folder with our own file names; nothing in it is named by the upload."""
+    """Folder of the case; its file names are generated, none comes from the upload."""
     series: tuple[Series, ...]
     left_out: tuple[LeftOut, ...] = ()
 
@@ -125,8 +125,7 @@ class _Held:
 def view(image: sitk.Image) -> np.ndarray:
     """An image's voxels, (z, y, x), read-only and without a copy.
 
-    Unlike SimpleITK's own view it keeps the image alive: that one reads freed memory where its image was a passing
-    value.
+    Unlike SimpleITK's own view it keeps the image alive: that one reads freed memory once its image was collected.
     """
     return np.asarray(_Held(image))
 
@@ -150,6 +149,7 @@ class Volume:
 
     @property
     def spacing_mm_xyz(self) -> tuple[float, float, float]:
+        """Voxel size in mm, in SimpleITK's order."""
         x, y, z = self.image.GetSpacing()
         return (x, y, z)
 
@@ -164,12 +164,13 @@ class OrganMask:
     """Organs on the volume's grid, after the liver was reduced to its largest component and its holes were filled."""
 
     labels: sitk.Image
-    """uint8: 0 background, 1 liver, 2 right kidney, 3 left kidney, 4 spleen, as far as the model knows them."""
+    """uint8: 0 background, 1 liver, 2 right kidney, 3 left kidney, 4 spleen, as far as the model segments them."""
     liver_ml: float
+    """Volume of the liver, mL."""
     spleen_ml: float | None
-    """None where the model does not know the spleen."""
+    """Volume of the spleen, mL; None where the model does not segment it."""
     components: int
-    """Liver components before cleaning."""
+    """Number of liver components before cleaning."""
     largest_component_share: float
     """Share of the liver voxels kept, 0-1."""
     touches_edge: bool
@@ -177,13 +178,13 @@ class OrganMask:
     ensemble_dice: float | None = None
     """Mean pairwise liver Dice of the ensemble's members; None with a single member."""
     predicted_dice: float | None = None
-    """Liver Dice that ``quality.json`` expects of this mask, 0-1; None where the segmenter has none."""
+    """Liver Dice, 0-1, predicted by the segmenter's ``quality.json``; None where it has none."""
     predicted_hd95_mm: float | None = None
-    """95th percentile of surface distances that is expected, in mm; None where that is not predicted."""
+    """Predicted 95th percentile of surface distances, mm; None where it is not predicted."""
     score: int | None = None
-    """1 usable as it is, 2 small edits wished, 3 poor: from what is predicted."""
+    """Predicted quality: 1 usable as it is, 2 minor edits needed, 3 poor; None where it is not predicted."""
     reasons: tuple[str, ...] = ()
-    """What speaks against the mask, in words, the heaviest first."""
+    """Clauses on what lowers the predicted quality, the heaviest first."""
 
     @property
     def liver(self) -> np.ndarray:
@@ -193,18 +194,20 @@ class OrganMask:
 
 @dataclass(frozen=True)
 class SliceWeight:
-    """How much one axial slice counted in the classifier: ``z`` indexes the volume's first array axis."""
+    """Weight of one axial slice in the classifier's pooling."""
 
     z: int
+    """Index along the volume's first array axis."""
     weight: float
+    """0-1; all slices of a case sum to 1."""
 
 
 @dataclass(frozen=True)
 class Fibrosis:
-    """The classifier's answer for one case."""
+    """The classifier's prediction for one case."""
 
     positive_class: str
-    """What the probability is a probability of, from ``model.json``."""
+    """The condition whose probability is predicted, from ``model.json``."""
     probability: float
     """Mean of the ensemble, 0-1."""
     ensemble_range: tuple[float, float]
@@ -212,6 +215,7 @@ class Fibrosis:
     threshold: float
     """Operating point of the ensemble, from ``model.json``."""
     slices: tuple[SliceWeight, ...]
+    """The slices that were classified, from feet to head."""
     indeterminate: tuple[float, float] | None = None
     """Rule-out and rule-in point, from ``model.json``; None where the model has none. Between them (the upper one not
     included) the probability says neither, whatever ``advanced`` is."""
@@ -220,6 +224,7 @@ class Fibrosis:
 
     @property
     def advanced(self) -> bool:
+        """Whether the probability reaches the operating point."""
         return self.probability >= self.threshold
 
     @property
@@ -234,13 +239,16 @@ class Fibrosis:
 
     @property
     def side(self) -> str:
-        """Of the operating point, in words."""
+        """Side of the operating point in words: ``at or above`` or ``below``."""
         return "at or above" if self.advanced else "below"
 
     @property
     def mask_sensitive(self) -> bool:
-        """Whether the probability hangs on the liver's outline: another one would turn the verdict, and by no narrow
-        margin, or move the probability far on one side of it."""
+        """Whether the probability depends on the liver's outline.
+
+        That is so where a moved outline changes the verdict and the probability by more than
+        ``MASK_SENSITIVE_ACROSS``, or the probability alone by more than ``MASK_SENSITIVE_ANYWHERE``.
+        """
         if self.mask_sensitivity is None:
             return False
         low, high = self.mask_sensitivity
@@ -259,13 +267,13 @@ class HeatMap:
 
     @property
     def empty(self) -> bool:
-        """No positive evidence anywhere."""
+        """Whether there is no positive evidence anywhere."""
         return self.heat_outside_liver is None
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """Everything that one run of ``analyze`` found."""
+    """The result of one run of ``analyze``."""
 
     volume: Volume
     organs: OrganMask
@@ -279,17 +287,20 @@ class Analysis:
 
     @property
     def unreliable(self) -> bool:
-        """Whether the probability must not be read without a look at the segmentation."""
+        """Whether the probability must not be used before the segmentation was checked."""
         return any(warning.code in UNRELIABLE_CODES for warning in self.warnings)
 
 
 @dataclass(frozen=True)
 class Step:
-    """Progress of a run: ``share`` of the whole work done, 0-1; the last step carries the analysis."""
+    """Progress of a run."""
 
     name: str
+    """The stage, in words for the user."""
     share: float
+    """Share of the work done, 0-1."""
     analysis: Analysis | None = None
+    """The result, in the last step of ``analyze_steps``."""
 
 
 def run_to_end(steps: Generator[Step, None, Answer]) -> Answer:

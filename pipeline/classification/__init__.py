@@ -1,4 +1,4 @@
-"""Fibrosis inside the liver: slices, prediction, explanation."""
+"""Fibrosis inside the liver: preparation of slices, prediction, explanation."""
 
 from pipeline.classification.explain import explain, explain_steps
 from pipeline.classification.predict import Classifier, classify, classify_steps

@@ -1,4 +1,7 @@
-"""Where in the liver the classifier found evidence: Grad-CAM on the volume's grid, on one scale for all cases."""
+"""Grad-CAM of the classifier on the volume's grid, on one scale for all cases.
+
+Source: Selvaraju et al., Int J Comput Vis 128 (2020) 336.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ from pipeline.classification.predict import Classifier
 from pipeline.classification.slices import take_slices, to_volume
 
 VISIBLE = 0.02
-"""Heat that stays below this share of the scale is nothing that anyone could see: no positive evidence."""
+"""Share of the scale that the hottest voxel must reach; below it the map counts as without positive evidence."""
 
 CUT_MM = 5.0
-"""The map is cut this far outside the liver: its cells are coarser than the liver's edge."""
+"""Distance outside the liver at which the map is cut, since its cells are coarser than the liver's edge."""
 
 
 class FixedScaleGradCAM(GradCAM):
@@ -28,7 +31,7 @@ class FixedScaleGradCAM(GradCAM):
     def compute_cam_per_layer(
         self, input_tensor: torch.Tensor, targets: Sequence, eigen_smooth: bool
     ) -> list[np.ndarray]:
-        """One (slices, y, x) map for the one target layer, in units of the logit."""
+        """One (slices, y, x) float32 map for the one target layer, 0 or more, in units of the logit."""
         activations = self.activations_and_grads.activations[0].numpy()  # (slices, C, h, w)
         gradients = self.activations_and_grads.gradients[0].numpy()  # (slices, C, h, w)
         layer = self.target_layers[0]
@@ -38,20 +41,21 @@ class FixedScaleGradCAM(GradCAM):
         return [F.interpolate(maps, size, mode="bilinear", align_corners=False)[:, 0].numpy()]
 
     def aggregate_multi_layers(self, cam_per_target_layer: list[np.ndarray]) -> np.ndarray:
+        """The map of the only layer, (slices, y, x)."""
         return cam_per_target_layer[0]
 
 
 def logit_sum(output: torch.Tensor) -> torch.Tensor:
-    """What is explained: the logit itself, so that the map shows evidence for the positive class only."""
+    """The explained quantity: the logit itself, so that the map shows evidence for the positive class only."""
     return output.sum()
 
 
 def member_heat(net: MaskedAttentionNet, x: torch.Tensor) -> np.ndarray:
     """Grad-CAM of one network on one case: (slices, 2, y, x) -> (slices, y, x) float32, 0 or more, in logits.
 
-    It looks at the last stage's features times the liver's share (``Focus``): at what the logit is pooled from. A cell
-    of a large liver in many slices has a smaller part in the logit than one of a small liver, so the map is multiplied
-    by the number of liver cells: it says what the logit would gain if the whole liver looked like this place.
+    The target layer is ``Focus``: the last stage's features times the liver's share, from which the logit is pooled. A
+    cell of a large liver in many slices contributes less to the logit than one of a small liver, so the map is
+    multiplied by the number of liver cells: it is the logit's gain if the whole liver resembled this cell.
     """
     _, mask = net.split(x)
     cells = float(mask.sum()) / net.cell_pixels
@@ -65,7 +69,7 @@ def member_heat(net: MaskedAttentionNet, x: torch.Tensor) -> np.ndarray:
 
 
 def explain_steps(volume: Volume, organs: OrganMask, classifier: Classifier) -> Generator[Step, None, HeatMap]:
-    """``explain``, one step per member; the generator's return value is the map.
+    """``explain``, as one step per member; the generator's return value is the map.
 
     Raises:
         SegmentationError: the liver mask is empty.
@@ -105,7 +109,7 @@ def heat_map(scaled: sitk.Image, liver: np.ndarray) -> HeatMap:
 
 
 def dilated(liver: np.ndarray, spacing_mm_xyz: Sequence[float]) -> np.ndarray:
-    """(z, y, x) bool, grown by ``CUT_MM`` in plane; slices are too thick to grow along z."""
+    """Dilate a (z, y, x) bool mask by ``CUT_MM`` in plane; slices are too thick to dilate along z."""
     radius = [max(1, round(CUT_MM / spacing_mm_xyz[axis])) for axis in (0, 1)]
     grown = sitk.BinaryDilate(sitk.GetImageFromArray(liver.astype(np.uint8)), [*radius, 0])
     return sitk.GetArrayFromImage(grown).astype(bool)

@@ -1,4 +1,4 @@
-"""The ensemble's answer for one case: a probability, the members' range, and how much each slice counted."""
+"""Predict fibrosis of one case: the ensemble's probability, the members' range, and the weight of each slice."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pipeline.classification.slices import CaseSlices, InputSpec, take_slices
 from pipeline.errors import ModelError
 
 MOST_MOVED_MM = 3.0
-"""The mask's edge is moved by one voxel in plane, and by no more than this where voxels are larger."""
+"""Largest distance by which the mask's edge is moved; it is one voxel in plane where that is less."""
 
 
 class Classifier:
-    """The networks of one classifier folder, loaded once and ready on a device.
+    """The networks of one classifier folder, loaded on a device.
 
-    ``model.json`` says what they are: ``network`` (arguments of ``MaskedAttentionNet``), ``input`` (``InputSpec``),
+    ``model.json`` describes them: ``network`` (arguments of ``MaskedAttentionNet``), ``input`` (``InputSpec``),
     ``positive_class``, ``threshold``, ``heat_scale`` and, where it has one, ``indeterminate``. Not re-entrant, since
     Grad-CAM hooks into the networks: one case at a time per classifier.
 
@@ -50,7 +50,11 @@ class Classifier:
 
 
 def read_zone(stored: Any) -> tuple[float, float] | None:
-    """Rule-out and rule-in point as ``model.json`` stores them; raises TypeError or ValueError on anything else."""
+    """Parse rule-out and rule-in point of ``model.json``; None where it has none.
+
+    Raises:
+        TypeError, ValueError: they are not two ascending probabilities.
+    """
     if stored is None:
         return None
     low, high = stored
@@ -60,7 +64,11 @@ def read_zone(stored: Any) -> tuple[float, float] | None:
 
 
 def build_network(network: Mapping[str, Any], state: dict[str, torch.Tensor]) -> MaskedAttentionNet:
-    """A network with its weights, ready to read cases."""
+    """Build a network from its arguments and weights, set up for prediction.
+
+    Raises:
+        ModelError: the arguments or the weights do not fit this software.
+    """
     try:
         net = MaskedAttentionNet(**network)
     except TypeError as error:
@@ -70,10 +78,10 @@ def build_network(network: Mapping[str, Any], state: dict[str, torch.Tensor]) ->
 
 
 def for_prediction(net: MaskedAttentionNet) -> MaskedAttentionNet:
-    """Set a network up to read cases, not to learn.
+    """Set a network up for prediction, in place.
 
-    Gradients are kept for nothing but the last stage's attention: enough for Grad-CAM to reach the last stage, and no
-    backward pass through the backbone is paid for.
+    Only the last stage's attention keeps gradients: enough for Grad-CAM at the last stage, without a backward pass
+    through the backbone.
     """
     net.eval().requires_grad_(False)
     net.attend[net.last_stage].requires_grad_(True)
@@ -81,10 +89,10 @@ def for_prediction(net: MaskedAttentionNet) -> MaskedAttentionNet:
 
 
 def classify_steps(volume: Volume, organs: OrganMask, classifier: Classifier) -> Generator[Step, None, Fibrosis]:
-    """``classify``, one step per member and mask; the generator's return value is the answer.
+    """``classify``, as one step per member and mask; the generator's return value is the prediction.
 
-    Besides the mask as it is, the members read the case with the mask eroded and dilated by one voxel in plane: the
-    range says how far the probability hangs on the outline.
+    Besides the mask as it is, the members predict with the mask eroded and dilated by one voxel in plane: the range
+    shows how far the probability depends on the outline.
 
     Raises:
         SegmentationError: the liver mask is empty.
@@ -122,7 +130,7 @@ def classify_steps(volume: Volume, organs: OrganMask, classifier: Classifier) ->
 
 
 def probability_of(case: CaseSlices, classifier: Classifier) -> float:
-    """The ensemble's probability alone, as ``classify`` gives it for the same slices, at a third of the readings."""
+    """The ensemble's probability alone, 0-1, equal to that of ``classify`` on the same slices; a third of its work."""
     x = case.tensor(classifier.spec).to(classifier.device)
     logits = np.array([predict_member(net, x)[0] for net in classifier.networks])
     return float(np.mean(expit(logits)))
@@ -135,6 +143,6 @@ def classify(volume: Volume, organs: OrganMask, classifier: Classifier) -> Fibro
 
 @torch.inference_mode()
 def predict_member(net: MaskedAttentionNet, x: torch.Tensor) -> tuple[float, np.ndarray]:
-    """One network on one case, (slices, 2, y, x): logit, and weights (slices,) that sum to 1."""
+    """Predict one case, (slices, 2, y, x), with one network: its logit, and weights, (slices,), that sum to 1."""
     logits, weights = net.forward_with_weights(x)
     return float(logits[0, 0]), weights.cpu().numpy()

@@ -1,8 +1,7 @@
-"""Volume and liver mask -> what the network sees, and back from the network's grid to the volume's.
+"""From volume and liver mask to the network's input, and from the network's grid back to the volume's.
 
-Axial slices through the liver (LPS z), resampled in plane to one spacing for every case so that a septum is as many
-pixels wide in each of them, cropped around the liver, in units of the liver's own brightness. Slices are not resampled
-along z: thick slices stay what they are.
+Axial slices through the liver (LPS z) are resampled in plane to one spacing, so that a septum is equally many pixels
+wide in every case, cropped around the liver, and scaled by the liver's own brightness. They are not resampled along z.
 """
 
 from __future__ import annotations
@@ -25,26 +24,31 @@ SIZE_STEP = 32
 
 @dataclass(frozen=True)
 class InputSpec:
-    """How slices are prepared; stored as ``input`` in ``model.json``, since a network knows only what it was fed."""
+    """Preparation of slices, stored as ``input`` in ``model.json``: prediction must repeat that of training."""
 
     spacing_mm: float = 1.5
-    """In plane, both ways."""
+    """Spacing in plane, along x and y."""
     size_yx: tuple[int, int] = (128, 160)
-    """Crop around the liver in pixels; a larger liver gets a larger crop, never a cut."""
+    """Smallest crop around the liver, pixels; a larger liver gets a larger crop."""
     max_slices: int = 24
-    """More slices than this are thinned out evenly."""
+    """Largest number of slices; of more an even selection is taken."""
     min_area_cm2: float = 4.0
-    """Slices with less liver than this are left out, as long as others remain."""
+    """Slices with less liver than this are left out, unless all have less."""
     dilation_mm: float = 3.0
+    """Distance outside the liver's edge at which the soft mask is 0.5."""
     softness_mm: float = 6.0
-    """The mask falls from 1 to 0 over this width, centred ``dilation_mm`` outside the liver's edge."""
+    """Width over which the soft mask falls from 1 to 0."""
     clip: tuple[float, float] = (-1.0, 1.0)
-    """Brightness range kept, where 0 is the liver's median and -1 is no signal. Much brighter things, such as bile and
-    kidneys, are cut off, so that they do not drown what differs inside the liver."""
+    """Range of brightness, where 0 is the liver's median and -1 is no signal. Much brighter tissue, such as bile and
+    kidneys, is clipped, so that contrast inside the liver prevails."""
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> InputSpec:
-        """Raises ModelError on an unknown key, which would mean a model made for another version of this code."""
+        """Parse ``input`` of ``model.json``.
+
+        Raises:
+            ModelError: an unknown key, as of a model for another version of this software.
+        """
         unknown = set(stored) - {f.name for f in fields(cls)}
         if unknown:
             raise ModelError("The classifier's model.json describes an input that this version does not know.")
@@ -54,6 +58,7 @@ class InputSpec:
         return cls(**values)
 
     def to_json(self) -> dict[str, Any]:
+        """The fields by name, for ``model.json``."""
         return asdict(self)
 
 
@@ -64,12 +69,12 @@ class CaseSlices:
     images: np.ndarray
     """(slices, y, x) float32; 0 is the liver's median, -1 no signal."""
     distance_mm: np.ndarray
-    """(slices, y, x) float32: in-plane distance to the liver's edge, negative inside. Masks are made from it, so that
-    training can move the edge by millimetres."""
+    """(slices, y, x) float32: in-plane distance to the liver's edge, negative inside. Masks are computed from it, so
+    that their edge can be moved by millimetres."""
     z: tuple[int, ...]
     """Index of each slice in the volume."""
     grid: sitk.Image
-    """An empty image with the geometry of the crop and all slices of the volume; shows the way back."""
+    """Image without content, with the geometry of the crop in plane and all slices of the volume."""
 
     def tensor(self, spec: InputSpec) -> torch.Tensor:
         """(slices, 2, y, x) float32: image and soft mask."""
@@ -78,7 +83,7 @@ class CaseSlices:
     def with_edge_moved(self, outwards_mm: float, spec: InputSpec) -> CaseSlices:
         """The same slices with the mask dilated (above 0) or eroded in plane, and brightness in units of that liver.
 
-        Crop and choice of slices stay. An erosion that leaves nothing keeps the brightness.
+        Crop and choice of slices stay the same. An erosion that leaves no liver keeps the brightness.
         """
         distance = self.distance_mm - np.float32(outwards_mm)
         signal = self.images + 1  # 0 is no signal, 1 the liver's median
@@ -91,7 +96,7 @@ class CaseSlices:
 
 
 def take_slices(volume: Volume, liver: np.ndarray, spec: InputSpec) -> CaseSlices:
-    """Choose, resample, crop and normalise.
+    """Choose, resample, crop and normalise the slices of one case.
 
     Args:
         volume: in LPS.
@@ -114,7 +119,14 @@ def take_slices(volume: Volume, liver: np.ndarray, spec: InputSpec) -> CaseSlice
 
 
 def choose_slices(liver: np.ndarray, spacing_mm_xyz: tuple[float, float, float], spec: InputSpec) -> tuple[int, ...]:
-    """Indices of the slices with enough liver, at most ``max_slices``, evenly thinned out."""
+    """Indices of the slices with enough liver, at most ``max_slices``, evenly selected.
+
+    Args:
+        liver: (z, y, x) bool.
+
+    Raises:
+        SegmentationError: the mask is empty.
+    """
     area_cm2 = liver.sum(axis=(1, 2)) * spacing_mm_xyz[0] * spacing_mm_xyz[1] / 100
     if not area_cm2.any():
         raise SegmentationError("No liver was found in this series; choose a series that shows the liver.")
@@ -143,10 +155,10 @@ def crop_grid(image: sitk.Image, liver: np.ndarray, spec: InputSpec) -> sitk.Ima
 
 
 def brightness(voxels: np.ndarray, liver: np.ndarray) -> tuple[float, float]:
-    """What counts as no signal, and how much above it the liver's median lies.
+    """The level of no signal, and the liver's median above it, in the units of ``voxels`` (z, y, x).
 
-    MR has no unit of its own, so the liver is the unit: septa and nodules then keep their contrast to the liver
-    whatever the scanner's gain. Zero is no signal, unless the file was shifted below zero.
+    MR intensities have no unit, so the liver's brightness serves as one: septa and nodules then keep their contrast to
+    the liver whatever the scanner's gain. Zero is no signal, unless the file was shifted below zero.
     """
     lowest, highest = np.percentile(voxels[:, ::2, ::2], [1.0, 99.0])
     low = min(0.0, float(lowest))
@@ -167,7 +179,7 @@ def smoothed(image: sitk.Image, spec: InputSpec) -> sitk.Image:
 
 
 def signed_distance(inside: np.ndarray) -> np.ndarray:
-    """Distance to the edge in pixels, (y, x) bool -> float: negative inside, positive outside, far where empty."""
+    """Distance to the edge in pixels, (y, x) bool -> (y, x) float: negative inside; beyond the image without a mask."""
     if not inside.any():
         return np.full(inside.shape, float(max(inside.shape)))
     outside = ndimage.distance_transform_edt(~inside)
@@ -176,14 +188,14 @@ def signed_distance(inside: np.ndarray) -> np.ndarray:
 
 
 def soft_mask(distance_mm: np.ndarray, spec: InputSpec) -> np.ndarray:
-    """1 inside the liver, 0 outside, with a soft edge just outside it; same shape, float32."""
+    """1 inside the liver, 0 outside, with a soft edge just outside it; float32 of the shape of ``distance_mm``."""
     return np.clip(0.5 + (spec.dilation_mm - distance_mm) / spec.softness_mm, 0.0, 1.0).astype(np.float32)
 
 
 def to_volume(maps: np.ndarray, case: CaseSlices, volume: Volume) -> sitk.Image:
-    """Maps on the network's grid, (slices, y, x), back onto the volume's grid as float32.
+    """Resample maps on the network's grid, (slices, y, x), to the volume's grid, float32.
 
-    Between slices that were thinned out the map is interpolated; outside the crop and beyond the last slice it is 0.
+    At slices that were not selected the map is interpolated; outside the crop and beyond the last slice it is 0.
     """
     stack = np.zeros(case.grid.GetSize()[::-1], np.float32)
     stack[list(case.z)] = maps

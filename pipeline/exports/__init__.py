@@ -1,4 +1,4 @@
-"""What an analysis leaves behind: NIfTI, JSON, and a one-page report."""
+"""Files of an analysis: NIfTI, JSON, and a one-page report."""
 
 from pipeline.exports.analysis_files import write_analysis
 from pipeline.exports.analysis_json import analysis_json

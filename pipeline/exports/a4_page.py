@@ -1,4 +1,4 @@
-"""A page to lay text and pictures on, in inches from its top left corner."""
+"""A page for text and pictures, positioned in inches from its top left corner."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Page:
         right: bool = False,
         mono: bool = False,
     ) -> None:
-        """One line. ``right`` ends it at x instead of starting it there."""
+        """One line of ``size`` points. ``right`` ends it at x instead of starting it there."""
         self.figure.text(
             x / PAGE[0],
             1 - y / PAGE[1],
@@ -84,7 +84,11 @@ class Page:
         bold: bool = False,
         lines: int,
     ) -> float:
-        """Wrapped text, its first line at y, cut after ``lines`` with an ellipsis; returns the y below the last one."""
+        """Text wrapped to ``width`` inches, its first line at y, cut after ``lines`` lines with an ellipsis.
+
+        Returns:
+            The y below the last line.
+        """
         wrapped = self.wrap(text, width, _font(size, bold))
         if len(wrapped) > lines:
             wrapped = [*wrapped[: lines - 1], f"{wrapped[lines - 1]} {wrapped[lines]}"]
@@ -106,9 +110,9 @@ class Page:
             y = self.paragraph(x + 0.14, y, text, width=width - 0.14, size=size, lines=99) + 0.05
 
     def wrap(self, text: str, width: float, font: FontProperties) -> list[str]:
-        """Break at spaces so that no line is wider than ``width`` inches; a wider word stands alone.
+        """Break at spaces so that no line is wider than ``width`` inches; a wider word gets a line of its own.
 
-        Three percent are kept back, because hinting makes text wider or narrower with the resolution.
+        Three percent are reserved, because hinting makes text wider or narrower with the resolution.
         """
         lines: list[str] = []
         for word in text.split():

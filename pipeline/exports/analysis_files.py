@@ -1,4 +1,4 @@
-"""The files of one analysis, written all or not at all."""
+"""Write the files of one analysis, all or none."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def write_analysis(analysis: Analysis, folder: Path) -> None:
     ``pipeline.case``), ``heatmap.nii.gz`` (float32, 0-1), ``report.pdf`` and ``report.png`` into ``folder``.
 
     The images lie on the input's own grid: axes permuted and flipped back, nothing resampled. The files of an earlier
-    analysis in ``folder`` are replaced, others are left alone. ``analysis.json`` comes last: where it stands, the rest
-    is complete.
+    analysis in ``folder`` are replaced, others are left alone. ``analysis.json`` is written last: where it exists, the
+    others are complete.
 
     Raises:
         OSError: the folder cannot be written; nothing new is left in it then.
@@ -30,7 +30,7 @@ def write_analysis(analysis: Analysis, folder: Path) -> None:
     started = time.perf_counter()
     existed = folder.is_dir()
     folder.mkdir(parents=True, exist_ok=True)
-    # Staged inside the folder, not beside it: the folder may be a mount of its own, and moves must stay within it.
+    # Staged inside the folder: it may be a mount of its own, and renames are atomic only within one file system.
     staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
     try:
         _write_images(analysis, staging)

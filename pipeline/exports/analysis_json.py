@@ -1,4 +1,4 @@
-"""An analysis as plain data, schema 1: the form that other programs read."""
+"""An analysis as plain data, schema 1, for other programs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Slices for the report: radiological display, organ outlines, heat map on a fixed scale.
 
 Arrays are (z, y, x) in LPS: x runs from the patient's right to the left and y from anterior to posterior. Drawn with x
-to the right and y downwards, a slice stands in radiological display without any flip: patient's right on the left.
+to the right and y downwards, a slice is in radiological display without any flip: patient's right on the left.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MARK = {"color": "#e8eef2", "fontsize": 7.5, "fontweight": "bold", "va": "center
 
 
 def window(voxels: np.ndarray) -> tuple[float, float]:
-    """Darkest and brightest value to show: 1st and 99th percentile, since MR intensities have no unit."""
+    """Darkest and brightest value to show of (z, y, x) voxels: 1st and 99th percentile, since MR has no unit."""
     low, high = np.percentile(voxels, (1, 99))
     return float(low), float(max(high, low + 1e-6))
 

@@ -1,6 +1,6 @@
-"""The report: one A4 page that a hepatologist takes in at a glance.
+"""The report: one A4 page on one analysis.
 
-Measured in inches from the top left corner of the page, as one lays out on paper.
+Positions are in inches from the top left corner of the page.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SHORT_HASH = 12
 
 
 def draw_report(analysis: Analysis, *, made_at: datetime | None = None) -> Figure:
-    """One A4 page, portrait. Drawn without pyplot, so that it is safe beside a running server.
+    """Draw one A4 page, portrait. Without pyplot, so that it is thread-safe in a running server.
 
     Args:
         made_at: time printed on the page, with its zone; now where it is not given.
@@ -130,7 +130,7 @@ def _notes(page: Page, analysis: Analysis) -> None:
     page.paragraphs(0.5, top + 0.24, messages, width=4.35, size=7.5, bottom=11.15)
     left, y = COLUMNS[2] - 0.25, top + 0.24
     page.heading(left, top, "Models")
-    # The classifier's note stands beside the probability already.
+    # The classifier's note is printed beside the probability.
     for role, model, note in (
         ("Segmentation", analysis.segmenter, analysis.segmenter.note),
         ("Classification", analysis.classifier, ""),

@@ -1,4 +1,4 @@
-"""Files for the viewer in the browser: what NiiVue draws, and nothing that names the patient.
+"""Files for the viewer in the browser, NiiVue, without anything that identifies the patient.
 
 All files of a case lie on one grid, the volume's own in LPS, so that a slice number means the same in each of them.
 """
@@ -62,13 +62,18 @@ def write_viewer_overlays(analysis: Analysis, folder: Path) -> dict[str, object]
 
 
 def percentile_window(voxels: np.ndarray) -> list[float]:
-    """Darkest and brightest shown value: 1st and 99th percentile, since MR intensities have no unit."""
+    """Darkest and brightest value to show of (z, y, x) voxels: 1st and 99th percentile, since MR has no unit."""
     low, high = (float(p) for p in np.percentile(voxels, (1, 99)))
     return [low, high if high > low else low + 1.0]
 
 
 def liver_window(voxels: np.ndarray, liver: np.ndarray) -> list[float]:
-    """A window around the liver's median, wide enough for three times its own spread and for the vessels in it."""
+    """Darkest and brightest value of a window around the liver's median, three times as wide as its 5-95 % spread.
+
+    Args:
+        voxels: (z, y, x), MR units.
+        liver: (z, y, x) bool.
+    """
     inside = voxels[liver]
     if inside.size == 0:
         return percentile_window(voxels)
@@ -78,7 +83,11 @@ def liver_window(voxels: np.ndarray, liver: np.ndarray) -> list[float]:
 
 
 def largest_area_xyz(liver: np.ndarray) -> list[int]:
-    """Voxel (x, y, z) whose sagittal, coronal and axial slice each hold the most liver; the centre without a liver."""
+    """Voxel (x, y, z) whose sagittal, coronal and axial slices hold the most liver; the centre without a liver.
+
+    Args:
+        liver: (z, y, x) bool.
+    """
     if not liver.any():
         return [n // 2 for n in liver.shape[::-1]]
     return [int(liver.sum(axis=other).argmax()) for other in ((0, 1), (0, 2), (1, 2))]
@@ -87,7 +96,7 @@ def largest_area_xyz(liver: np.ndarray) -> list[int]:
 def outline_bits(mask: np.ndarray) -> np.ndarray:
     """(z, y, x) uint8: the bits of ``PLANE_BITS`` where a voxel of ``mask`` touches the outside within that plane.
 
-    A corner counts as touch, so that a slanting line holds together when it is drawn smooth.
+    Voxels that touch it at a corner count, so that oblique outlines stay connected when they are drawn smooth.
     """
     bits = np.zeros(mask.shape, np.uint8)
     for plane, axis in PLANE_AXES.items():
@@ -97,13 +106,13 @@ def outline_bits(mask: np.ndarray) -> np.ndarray:
 
 
 def overlay_files(folder: Path) -> Mapping[str, Path]:
-    """The overlays that stand in ``folder``, by name; empty while they are held back."""
+    """The overlays that exist in ``folder``, by name; empty while the result is withheld from the reader."""
     files = {"liver": LIVER_FILE, "outline": OUTLINE_FILE, "heat": HEAT_FILE}
     return {name: folder / file for name, file in files.items() if (folder / file).exists()}
 
 
 def _as_small_integers(image: sitk.Image) -> sitk.Image:
-    """int16 where that loses nothing, as with nearly every scanner: half the download of float32."""
+    """Cast to int16 where that is lossless, as with nearly every scanner: half the size of float32."""
     voxels = view(image)
     if np.abs(voxels).max(initial=0) > 32000 or not np.array_equal(voxels, np.rint(voxels)):
         return image

@@ -1,4 +1,4 @@
-"""From untrusted bytes to a checked volume: what an upload holds, which series to take, its voxels in LPS."""
+"""From untrusted bytes to a checked volume: list the series of an upload, choose one, read its voxels in LPS."""
 
 import logging
 import warnings
@@ -24,7 +24,7 @@ __all__ = [
     "read_series",
 ]
 
-# These libraries quote headers and paths in what they print; a log must hold neither.
+# These libraries quote headers and paths in their messages; a log must contain neither.
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 gdcm.Trace.WarningOff()
 gdcm.Trace.ErrorOff()

@@ -1,4 +1,4 @@
-"""From an upload (file, zip, folder) to copies under our own names. Kinds are told by content, never by name."""
+"""Copy an upload (file, zip, folder) under generated names. Kinds of files are recognised by content, never by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from pipeline.intake.faults import log_fault
 log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
+"""Bytes copied at a time."""
 HEAD = 4096
+"""Bytes from which the kind of a file is recognised."""
 GZIP, ZIP, DICOM = b"\x1f\x8b", b"PK\x03\x04", b"DICM"
 
 ADVICE = "upload the T2 series as NIfTI (.nii, .nii.gz) or as a .zip of its DICOM files"
@@ -27,7 +29,7 @@ ADVICE = "upload the T2 series as NIfTI (.nii, .nii.gz) or as a .zip of its DICO
 
 @dataclass(frozen=True)
 class Budget:
-    """What one upload may unfold to; a whole abdominal MRI study stays well below."""
+    """Limits on the unpacked size of an upload; a whole abdominal MRI study is well below them."""
 
     max_bytes: int = 3 << 30
     max_members: int = 20_000
@@ -38,26 +40,26 @@ BUDGET = Budget()
 
 @dataclass
 class Gathered:
-    """Copies in our folder, by kind."""
+    """Copies in the case's folder, by kind."""
 
     dicom: list[Path] = field(default_factory=list)
     nifti: list[Path] = field(default_factory=list)
     archives: int = 0
-    """Zips inside the zip: never opened."""
+    """Number of zips inside the zip; never opened."""
     headers_only: int = 0
-    """Analyze files and halves of NIfTI pairs (.hdr)."""
+    """Number of Analyze files and halves of NIfTI pairs (.hdr)."""
 
 
 @dataclass(frozen=True)
 class _Member:
-    """One file of the upload; its name was dropped on the way."""
+    """One file of the upload, without its name."""
 
     open: Callable[[], IO[bytes]]
     size: int
 
 
 def sniff(head: bytes) -> str | None:
-    """What the first bytes say: dicom, nifti, nifti.gz, pair (Analyze or half a NIfTI pair), zip, or None."""
+    """Kind of a file by its first bytes: dicom, nifti, nifti.gz, pair (Analyze or half a NIfTI pair), zip, or None."""
     if head[128:132] == DICOM:
         return "dicom"
     if head.startswith(ZIP):
@@ -78,7 +80,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def gather(path: Path, into: Path, *, budget: Budget = BUDGET) -> Gathered:
-    """Copy what can be an image from the upload into ``into``, as 00000.dcm, 00001.nii.gz and so on.
+    """Copy every file of the upload that can be an image into ``into``, as 00000.dcm, 00001.nii.gz and so on.
 
     Raises:
         InputError: not readable, a damaged, encrypted or oversized zip, a zip with links.
@@ -119,7 +121,7 @@ def _folder_members(folder: Path) -> Iterator[_Member]:
 
 
 def _zip_members(archive: zipfile.ZipFile, budget: Budget) -> list[_Member]:
-    """The members to look at; the archive's promises are checked here, its actual size while it is read."""
+    """The members to examine. The declared contents are checked here, the actual size while it is copied."""
     infos = [info for info in archive.infolist() if not info.is_dir()]
     if len(infos) > budget.max_members:
         raise InputError(f"The zip holds more than {budget.max_members:,} files; export a single study.")
@@ -151,7 +153,11 @@ def _copy(members: Iterator[_Member], into: Path, budget: Budget) -> Gathered:
 
 
 def _write(head: bytes, source: IO[bytes], copy: Path, left: int) -> int:
-    """Copy in chunks and stop at the budget, so that a bomb costs a chunk of memory and no more disk than allowed."""
+    """Copy at most ``left`` bytes in chunks: a zip bomb takes one chunk of memory and no more disk than allowed.
+
+    Returns:
+        Bytes written.
+    """
     written = 0
     with copy.open("xb") as target:
         chunk = head

@@ -1,7 +1,7 @@
-"""Is this an axial T2 of a whole upper abdomen, as the models know it? Warnings, never refusals.
+"""Whether a volume resembles an axial T2 of a whole upper abdomen, as in training: warnings, never refusals.
 
-Limits were set beside 15 T2 volumes of CHAOS (320 x 320 mm in plane, 239-346 mm along the body): each lies clearly
-beyond what those show, so that ordinary cases stay silent.
+Limits were set by 15 T2 volumes of CHAOS (320 x 320 mm in plane, 239-346 mm along the body): each is clearly beyond
+the values of those, so that ordinary cases give no warning.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ MIN_SLICES = 16
 MAX_STEP_MM = 10.0
 MAX_PIXEL_MM = 2.5
 MIN_LENGTH_MM = 150.0
-"""Along the body: a liver is 120-200 mm high."""
+"""Extent along the body; a liver is 120-200 mm high."""
 MIN_FIELD_MM = (260.0, 180.0)
-"""Across (x) and front to back (y)."""
+"""Field of view, left to right (x) and front to back (y)."""
 MIN_BODY_MM = 230.0
 """Width of the body in the image; heads and knees are narrower, CHAOS abdomens are 289-320."""
 EDGE_SHARE = 0.75
@@ -30,18 +30,18 @@ MIN_TAIL = 1.8
 MIN_SMOOTHNESS = 0.6
 """Correlation of neighbouring voxels along x and y (CHAOS: 0.98 and more)."""
 SAMPLED_SLICES = 40
-"""Slices that are looked at where a check costs memory."""
+"""Number of slices that the checks which cost memory are limited to."""
 MAX_LABELS = 20
 MAX_ZERO_SHARE = 0.85
 
 
 def check_header(series: Series, *, other_body_part: bool = False) -> tuple[CaseWarning, ...]:
-    """What plane, slices and tags say about a series before its voxels are looked at."""
+    """Warnings from plane, slices and tags of a series, before its voxels are read."""
     return tuple(_header_warnings(series, other_body_part))
 
 
 def check_image(image: sitk.Image) -> tuple[CaseWarning, ...]:
-    """What extent and intensities say about a volume in LPS."""
+    """Warnings from extent and intensities of a float32 volume in LPS."""
     voxels = view(image)
     if voxels.min() == voxels.max():
         return (CaseWarning("constant", "All voxels have the same value, so there is nothing to see."),)
@@ -49,9 +49,9 @@ def check_image(image: sitk.Image) -> tuple[CaseWarning, ...]:
 
 
 def check_contrast(volume: Volume, organs: OrganMask) -> tuple[CaseWarning, ...]:
-    """What the segmented organs say: on T2 the spleen is brighter than the liver, on T1 darker.
+    """Warning from the segmented organs: on T2 the spleen is brighter than the liver, on T1 darker.
 
-    For after the segmentation; silent where the model knows no spleen or found too little of it.
+    None where the model does not segment the spleen or found too little of it.
     """
     labels = view(organs.labels)
     liver, spleen = volume.voxels[labels == LIVER], volume.voxels[labels == SPLEEN]

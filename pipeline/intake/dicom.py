@@ -46,11 +46,11 @@ PIXEL_TAGS = [
     "NumberOfFrames",
     "PixelData",
 ]
-"""All that stacking needs of a slice."""
+"""The tags of a slice that stacking needs."""
 
 
 def list_stacks(files: Iterable[Path]) -> tuple[list[Stack], list[LeftOut]]:
-    """Headers only: the stacks that can be analysed, and what is left out with its reason."""
+    """From headers alone: the stacks that can be analysed, and what is left out with its reason."""
     frames: list[Frame] = []
     faults: Counter[str] = Counter()
     empty = 0
@@ -105,9 +105,9 @@ def read_stack(frames: Sequence[Frame]) -> sitk.Image:
 
 
 def _datasets(frames: Sequence[Frame]) -> Iterable[Dataset]:
-    """Each frame as a classic single-frame data set that says only what stacking needs.
+    """Each frame as a classic single-frame data set with only the tags that stacking needs.
 
-    Frame of reference and spacing were compared before; one value for all spares highdicom a missing one.
+    Frame of reference and spacing were compared before; one value for all fills in those that are missing.
     """
     reference = generate_uid()
     for dataset, frame in _slices(frames):

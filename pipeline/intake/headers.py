@@ -31,9 +31,10 @@ DAMAGE = (
     EOFError,
     struct.error,
 )
-"""What pydicom, highdicom and the decoders raise on damaged or hostile bytes; nothing of ours is called inside."""
+"""Errors of pydicom, highdicom and the decoders on damaged or hostile bytes; caught only around calls of these."""
 
 MAX_FRAMES = 20_000
+"""Frames of one enhanced file."""
 
 TAGS = [
     "SOPClassUID",
@@ -64,12 +65,12 @@ TAGS = [
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 ]
-"""All that is read from a header before its series is chosen."""
+"""The tags that are read before a series is chosen."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One slice. Texts of the header went into ``weighting``, ``modality`` and ``other_body_part`` and no further."""
+    """One slice. Texts of the header are reduced to ``weighting``, ``kind``, ``modality`` and ``other_body_part``."""
 
     file: Path
     index: int | None
@@ -93,11 +94,17 @@ class Frame:
     position: tuple[float, ...] | None
     """Centre of the first pixel, LPS, mm."""
     echo_ms: float | None
+    """Echo time."""
     repetition_ms: float | None
+    """Repetition time."""
     temporal: float | None
+    """Temporal position; frames of different ones form different stacks."""
     b_value: float | None
+    """Diffusion b-value, s/mm²."""
     weighting: str
+    """One of the allow-listed words of ``intake.weighting``, or ``unknown``."""
     other_body_part: bool
+    """Whether the header names a part of the body other than the abdomen."""
 
 
 def read_frames(file: Path) -> list[Frame]:

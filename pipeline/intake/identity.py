@@ -1,4 +1,4 @@
-"""Case ids: keyed hashes, so that the same series has the same id at one site and means nothing at another."""
+"""Case ids: keyed hashes, equal for the same series at one site and unrelated between sites."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ID_DIGITS = 16
 
 
 def data_folder() -> Path:
-    """Where this site keeps what must outlive a visit; not created here."""
+    """Folder of the site's persistent data, such as key and reviews; not created here."""
     return Path(os.environ.get(DATA_VARIABLE) or Path.home() / ".local" / "share" / "fibroreview")
 
 
@@ -28,7 +28,7 @@ def case_key() -> bytes:
     """The site's key: from the environment, else from a random key file made on first use.
 
     Raises:
-        PipelineError: the key file can be neither read nor made.
+        PipelineError: the key file can neither be read nor created.
     """
     given = os.environ.get(KEY_VARIABLE)
     if given:
@@ -46,7 +46,7 @@ def case_key() -> bytes:
 
 
 def case_id(parts: Iterable[bytes]) -> str:
-    """HMAC-SHA256 over the parts (each with its length, so that they cannot run together), 16 hex digits."""
+    """HMAC-SHA256 over the parts, each preceded by its length; 16 hex digits. Raises as ``case_key``."""
     digest = hmac.new(case_key(), digestmod=hashlib.sha256)
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
@@ -55,7 +55,7 @@ def case_id(parts: Iterable[bytes]) -> str:
 
 
 def _create(file: Path) -> None:
-    """Write the key beside its place and link it in: two processes at once end with one and the same key."""
+    """Create the key file atomically, by hard link of a written sibling: concurrent processes share one key."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -34,17 +34,18 @@ DAMAGE = (
     zlib.error,
     struct.error,
 )
-"""What nibabel raises on damaged or hostile bytes."""
+"""Errors of nibabel on damaged or hostile bytes."""
 
 SHEAR = 1e-3
-"""Axes this far from a right angle (cosine) are rounding of the header; more is a sheared grid."""
+"""Largest cosine between axes that counts as rounding of the header; above it the grid is sheared."""
 MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 """By the code in the low three bits of ``xyzt_units``: unknown (taken for mm), metre, millimetre, micrometre."""
 
 _DAMAGED = "The NIfTI file is damaged or incomplete; convert or download it again."
 _EMPTY_LIMIT = 0.5
+"""Share of voxels without a value from which on the volume is refused."""
 MAX_OFFSET = 16 << 20
-"""Header extensions in bytes: real ones hold kilobytes."""
+"""Largest offset of the voxels, bytes; header extensions of real files take kilobytes."""
 
 
 def list_series(file: Path) -> Series:
@@ -120,7 +121,11 @@ def _open(file: Path) -> Any:
 
 
 def _check_offset(file: Path) -> None:
-    """Refuse a header whose voxels begin far behind it: nibabel would read all that lies between into memory."""
+    """Refuse a header whose voxels begin far behind it: nibabel would read everything between into memory.
+
+    Raises:
+        ValueError: the offset is out of range.
+    """
     with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as source:
         head = source.read(540)
     for order in "<>":
@@ -155,7 +160,7 @@ def _grid(image: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _finite(voxels: np.ndarray) -> tuple[np.ndarray, tuple[CaseWarning, ...]]:
-    """Voxels without a value (NaN, infinite) get the lowest value there is, and a warning."""
+    """Replace voxels without a value (NaN, infinite) by the lowest finite one, with a warning."""
     bad = ~np.isfinite(voxels)
     share = float(bad.mean())
     if share > _EMPTY_LIMIT:
@@ -167,7 +172,7 @@ def _finite(voxels: np.ndarray) -> tuple[np.ndarray, tuple[CaseWarning, ...]]:
 
 
 def _header_warnings(image: Any) -> tuple[CaseWarning, ...]:
-    """Whether left and right can be relied on."""
+    """Warnings where left and right cannot be relied on."""
     sform, qform = (image.get_sform(coded=True), image.get_qform(coded=True))
     if not sform[1] and not qform[1]:
         text = "The file does not say how the volume lies in the patient; left and right may be swapped."

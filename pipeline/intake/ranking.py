@@ -43,7 +43,7 @@ def rank(series: Series) -> tuple[int, ...]:
 
 
 def _doubts(plane: str, stack: Stack) -> tuple[str, ...]:
-    """What speaks against an axial T2 series of the liver, as clauses in order of weight."""
+    """Why this may not be an axial T2 series of the liver: clauses in order of weight."""
     first = stack[0]
     low, high = words.T2_ECHO_MS
     doubts: list[str] = []

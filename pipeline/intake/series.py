@@ -1,4 +1,4 @@
-"""From loose frames to stacks: which slices belong together, what is wrong with a stack, which one to preselect."""
+"""Group frames into stacks: which slices belong together, and what keeps a stack from being a regular MR volume."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from pipeline.intake.headers import Frame
 MR_STORAGE = (MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage)
 MIN_SLICES = 3
 MIN_SIDE = 16
+"""Pixels."""
 MAX_VOXELS = 1 << 26
-"""512 x 512 x 256: beyond any abdominal MR series, and bounds what reading one costs."""
+"""512 x 512 x 256: larger than any abdominal MR series; bounds the memory that reading one takes."""
 ORIENTATION_TOLERANCE = 1e-3
+"""Largest difference of direction cosines within a stack."""
 JITTER = 0.05
 """Positions may be off by this share of the slice distance; a missing slice is off by all of it."""
 PERPENDICULAR = 1e-3
@@ -40,9 +42,11 @@ class Geometry:
     lean: float
     """1 - cos of the angle between the stack's own direction and the normal."""
     normal: np.ndarray
+    """(3,) unit vector across the slices, LPS."""
 
     @property
     def step_mm(self) -> float:
+        """Mean distance between slices; 0 for a single one."""
         return float(np.mean(np.diff(self.depths_mm))) if len(self.depths_mm) > 1 else 0.0
 
 
@@ -67,7 +71,7 @@ def group(frames: Sequence[Frame]) -> tuple[list[Stack], list[LeftOut]]:
 def fault(stack: Stack) -> str | None:
     """Why the stack is not a regular MR volume, as a clause ("a slice is missing"); None where it is one.
 
-    What kind of image it is comes first; for what is not MR the geometry's fault is named as well.
+    The kind of image comes first; for other modalities than MR the fault of the geometry is named as well.
     """
     first = stack[0]
     if first.samples != 1:
@@ -85,7 +89,7 @@ def fault(stack: Stack) -> str | None:
 
 
 def geometry_fault(stack: Stack) -> str | None:
-    """What keeps the slices from forming one regular stack."""
+    """Why the slices do not form one regular stack, as a clause; None where they do."""
     first = stack[0]
     if any(f.position is None or f.orientation is None for f in stack) or not _positive(first.spacing_mm_yx):
         return "its headers do not say where the slices lie"
@@ -127,15 +131,17 @@ def measure(stack: Stack) -> Geometry:
 
 
 def is_mr(frame: Frame) -> bool:
+    """Whether the frame is an MR image by its SOP class and modality."""
     return frame.sop_class in MR_STORAGE and frame.modality in ("MR", "")
 
 
 def localizer(frame: Frame) -> bool:
+    """Whether the header calls the frame a localizer."""
     return frame.weighting == "localizer"
 
 
 def describe(stack: Stack) -> str:
-    """A stack in allow-listed words and numbers, for the list of what was left out."""
+    """Describe a stack in allow-listed words and numbers, for the list of what was left out."""
     first = stack[0]
     modality = first.modality if first.modality in words.MODALITIES | {"MR"} else "other"
     weighting = first.weighting if is_mr(first) and first.weighting not in ("unknown", "localizer") else ""

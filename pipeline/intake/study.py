@@ -1,4 +1,4 @@
-"""Open an upload, choose a series, read it: the three calls of this room."""
+"""Open an upload, choose a series, read it."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from pipeline.intake.series import Stack
 log = logging.getLogger(__name__)
 
 INDEX = "index.json"
-"""Which of our files and frames make up each DICOM series of a study; beside them in the study's folder."""
+"""File in the study's folder that lists the copied files and the frames of each DICOM series."""
 
 
 def open_upload(path: Path, into: Path, *, budget: Budget = BUDGET) -> Study:
-    """Look through an upload: NIfTI, a zip of DICOM (or of one NIfTI), a DICOM file or folder.
+    """List the series of an upload: NIfTI, a zip of DICOM (or of one NIfTI), a DICOM file or folder.
 
     Args:
         path: the upload. It is only read; the caller deletes it.
-        into: an empty folder of this case alone; copies under our own names go there and stay until the case ends.
-        budget: what the upload may unfold to.
+        into: an empty folder of this case alone; copies under generated names stay there until the case ends.
+        budget: limits on the unpacked size.
 
     Raises:
         InputError: nothing here is an image that can be read.
@@ -112,14 +112,14 @@ def _open_dicom(found: Gathered, into: Path) -> Study:
     keyed = {f"s{number:02d}": stack for number, stack in enumerate(stacks, start=1)}
     index = {key: [[frame.file.name, frame.index] for frame in stack] for key, stack in keyed.items()}
     (into / INDEX).write_text(json.dumps(index))
-    # Headers alone decided; what no series needs is not kept.
+    # Series were listed from headers alone; files that no series needs are deleted.
     needed = {frame.file for stack in stacks for frame in stack}
     for file in found.dicom:
         if file not in needed:
             file.unlink()
     series = ranking.order([ranking.row(key, stack) for key, stack in keyed.items()])
-    told = [LeftOut(item.description, item.reason[0].upper() + item.reason[1:] + ".") for item in left_out]
-    return Study("dicom", into, series, tuple(told))
+    sentences = [LeftOut(item.description, item.reason[0].upper() + item.reason[1:] + ".") for item in left_out]
+    return Study("dicom", into, series, tuple(sentences))
 
 
 def _refusal(left_out: Sequence[LeftOut]) -> str:
@@ -136,7 +136,7 @@ def _refusal(left_out: Sequence[LeftOut]) -> str:
 
 
 def _stack(study: Study, key: str) -> Stack:
-    """The frames of a series, their headers read again from our own copies."""
+    """The frames of a series, their headers read again from the copies."""
     try:
         index = json.loads((study.folder / INDEX).read_text())[key]
         frames: dict[tuple[str, int | None], Frame] = {}
@@ -157,9 +157,9 @@ def _nifti_file(study: Study) -> Path:
 
 
 def _dicom_case(stack: Stack) -> str | None:
-    """From the UIDs, in an order of their own: the same for every order of the files.
+    """Case id from the UIDs, sorted, so that it does not depend on the order of the files.
 
-    None where a UID is missing: patients stripped of their UIDs would share an id, so the voxels must give it.
+    None where a UID is missing: series stripped of their UIDs would share an id, so theirs comes from the voxels.
     """
     if not all((stack[0].study_uid, stack[0].series_uid, *(frame.sop_uid for frame in stack))):
         return None
@@ -168,7 +168,7 @@ def _dicom_case(stack: Stack) -> str | None:
 
 
 def _nifti_case(image: sitk.Image) -> str:
-    """From voxels and geometry in LPS: the same however the file stores its axes."""
+    """Case id from voxels and geometry in LPS: independent of the order in which the file stores its axes."""
     geometry = np.array([*image.GetSpacing(), *image.GetOrigin(), *image.GetDirection()]).round(4) + 0.0
     voxels = np.ascontiguousarray(view(image), dtype="<f4")
     return case_id((np.array(image.GetSize(), "<i8").tobytes(), geometry.astype("<f8").tobytes(), voxels.tobytes()))

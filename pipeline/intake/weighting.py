@@ -1,4 +1,4 @@
-"""Allow-listed words: what a header says about plane and weighting, without ever showing the header's own text."""
+"""Plane and weighting of a header in allow-listed words, so that its own text is never shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 _PATTERNS: tuple[tuple[str, str], ...] = (
-    # The first that matches wins: a diffusion series or an MR cholangiogram often says T2 as well.
+    # The first match counts: a diffusion series or an MR cholangiogram is often called T2 as well.
     ("localizer", r"LOC|LOCALI[SZ]ER|SCOUT|SURVEY|3.?PL(ANE)?|PLAN.?SCAN"),
     ("ADC", r"ADC|D?ADC.?MAP|APPARENT.?DIFFUSION.*"),
     ("DWI", r"DWI|DIFF|DIFFUSION|TRACEW?|EP2D.?DIFF|B\d{2,4}"),
@@ -55,11 +55,11 @@ OTHER_BODY_PARTS = frozenset(
 )
 
 T2_ECHO_MS = (45.0, 200.0)
-"""Echo times at which a spin echo of the liver is T2-weighted; longer ones show little but fluid."""
+"""Range of echo times, ms, at which a spin echo of the liver is T2-weighted; longer ones show little but fluid."""
 
 
 def weighting_from_text(texts: Sequence[str]) -> str | None:
-    """The weighting that the first telling text names (descriptions, protocol, sequence), or None."""
+    """The weighting named by the first text that names one (descriptions, protocol, sequence), or None."""
     for text in texts:
         plain = re.sub(r"[\s_/\\.,;:()\[\]+-]+", " ", text.upper()).strip()
         for word, pattern in _WEIGHTINGS:
@@ -69,7 +69,7 @@ def weighting_from_text(texts: Sequence[str]) -> str | None:
 
 
 def weighting_from_times(echo_ms: float | None, repetition_ms: float | None, sequence: str) -> str | None:
-    """The weighting that the times of a spin echo imply; those of gradient and planar echoes say nothing."""
+    """The weighting that the times of a spin echo imply, or None; those of gradient and planar echoes imply none."""
     if echo_ms is None or repetition_ms is None or {"GR", "EP"} & set(sequence.upper().split()):
         return None
     if echo_ms >= T2_ECHO_MS[0] and repetition_ms >= 800:
@@ -82,7 +82,10 @@ def weighting_from_times(echo_ms: float | None, repetition_ms: float | None, seq
 
 
 def plane_of(normal_lps: Sequence[float] | np.ndarray) -> str:
-    """``axial``, ``coronal`` or ``sagittal`` where the slice normal is within 26 degrees of an axis, or ``oblique``."""
+    """The plane of slices with this normal, (3,), LPS.
+
+    ``axial``, ``coronal`` or ``sagittal`` where the normal is within 26 degrees of an axis, else ``oblique``.
+    """
     size = np.abs(np.asarray(normal_lps, float))
     axis = int(size.argmax())
     return ("sagittal", "coronal", "axial")[axis] if size[axis] >= 0.9 else "oblique"

@@ -1,4 +1,4 @@
-"""What readers say of analyses, and where it is kept."""
+"""Readers' reviews of analyses, and their store."""
 
 from pipeline.reviews.record import COLUMNS, Review, check
 from pipeline.reviews.store import ReviewStore

@@ -1,4 +1,4 @@
-"""One review: what one reader said of one analysis at one time."""
+"""One review: the answers of one reader on one analysis at one time."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Review:
 
     @property
     def saw_the_ai(self) -> bool:
-        """Whether the reader could see what to agree with; without it only the own verdict is asked for."""
+        """Whether the reader could see the AI's result; without it only the own verdict is asked for."""
         return self.arm != "unaided" and self.after_reveal is not False
 
 
@@ -143,7 +143,7 @@ ANSWERS = (
     "mask_sha256",
     "revises",
 )
-"""The columns that a reader fills: two rows that differ in one of them are two reviews."""
+"""The columns that a reader determines: two rows that differ in one of them are two reviews."""
 
 _COLUMN_RULES = TypeAdapter(Review)
 _PRECEDENCE = (
@@ -219,7 +219,7 @@ def _missing(review: Review) -> list[str]:
 
 
 def as_row(review: Review) -> list[str]:
-    """The review's cells in the order of ``COLUMNS``, safe to open in a spreadsheet."""
+    """The review's cells in the order of ``COLUMNS``, without formulas that a spreadsheet would run."""
     return [_cell(getattr(review, column)) for column in COLUMNS]
 
 

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class ReviewStore:
-    """Reviews in ``folder``. Every process writes a file of its own, and reads those of all.
+    """Reviews in ``folder``. Every process writes a file of its own and reads the files of all.
 
     >>> store = ReviewStore(Path("reviews"))
     >>> review_id = store.append(Review(reader="R1", case_id="...", advanced_fibrosis="no", confidence=4, ...))
@@ -37,13 +37,13 @@ class ReviewStore:
         self.file = folder / f"reviews-{uuid.uuid4().hex}.csv"
 
     def append(self, review: Review) -> str:
-        """Store the review and return its id once it is on the disk. The store sets ``saved_at``.
+        """Store the review and return its id once it is flushed to disk. Sets ``saved_at``.
 
-        The same review twice, as by a double click, is one row. A correction is a new review whose ``revises`` names a
-        stored row of the same reader and case.
+        Idempotent by ``review_id``, so that a double click is one row. A correction is a new review whose ``revises``
+        names a stored row of the same reader and case.
 
         Raises:
-            ReviewError: incomplete, contradicts a stored row, or could not be written; nothing is stored then.
+            ReviewError: the review is incomplete, contradicts a stored row, or could not be written; it is not stored.
         """
         check(review)
         row = as_row(replace(review, saved_at=datetime.now(UTC)))
@@ -66,16 +66,23 @@ class ReviewStore:
         return table.sort_values("saved_at", kind="stable", ignore_index=True)
 
     def has_seen_the_ai(self, reader: str, case_id: str, *, besides: Collection[str] = ()) -> bool:
-        """Whether some stored row, except those whose ids are in ``besides``, says so of this reader and case.
+        """Whether this reader has been shown the AI's result on this case, by the stored rows.
 
         On the ordinary page the result is shown as soon as the unaided verdict is stored; in a study it is not.
+
+        Args:
+            besides: ids of rows to ignore.
         """
         table = self.rows()
         mine = table[(table["reader"] == reader) & (table["case_id"] == case_id) & ~table["review_id"].isin(besides)]
         return bool(((mine["arm"] != "unaided") | (mine["after_reveal"] == "yes")).any())
 
     def _is_stored(self, row: list[str]) -> bool:
-        """Whether the review stands already. Refuses a correction of nothing and a changed review under an old id."""
+        """Whether the review is stored already.
+
+        Raises:
+            ReviewError: it corrects no stored row, or is stored with other answers under the same id.
+        """
         new = dict(zip(COLUMNS, row, strict=True))
         stored = {old["review_id"]: old for old in self.rows().to_dict("records")}
         if old := stored.get(new["review_id"]):
@@ -91,10 +98,10 @@ class ReviewStore:
         return False
 
     def _write(self, row: list[str]) -> None:
-        """Append one row, and the header before the first, and wait until the disk has it."""
+        """Append one row, after the header in a new file, and flush it to disk."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator=END)
-        # Without a buffer: what could not be written must not follow later, when the file is cut or closed.
+        # Unbuffered: bytes that could not be written must not follow later, when the file is truncated or closed.
         with open(self.file, "ab", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             is_new = size == 0
@@ -114,10 +121,10 @@ class ReviewStore:
 
 
 def _read(file: Path) -> list[list[str]]:
-    """The rows of one file. A last row that a crash cut short was never acknowledged, and is left out.
+    """The complete rows of one file. A last row cut short by a crash was never acknowledged, and is left out.
 
-    Only the end of a row is CR LF; a line break inside a cell is LF alone, unless an editor made all of them alike. A
-    row that an editor has damaged is left out as well, with a warning: it must not keep others from being saved.
+    Rows end with CR LF; a line break inside a cell is LF alone, unless an editor changed all line ends. A row that an
+    editor has damaged is left out as well, with a warning, so that it does not block further reviews.
     """
     text = file.read_bytes().decode("utf-8-sig", errors="replace")
     complete = text.rpartition(END if END in text else "\n")[0]
@@ -137,7 +144,7 @@ def _read(file: Path) -> list[list[str]]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new file's name durable, where the system can open folders."""
+    """Flush a new file's directory entry to disk, on systems that can open folders."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

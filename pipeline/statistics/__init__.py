@@ -1,7 +1,7 @@
 """Statistics of diagnostic tests, each with its interval: plain functions on arrays, numpy and scipy only.
 
 What cannot be estimated (a class without cases, separated classes) is NaN with the widest interval, never an error: a
-report says "not estimable" and goes on.
+report then says "not estimable".
 """
 
 from pipeline.statistics.estimate import Estimate

@@ -26,8 +26,9 @@ class Comparison(NamedTuple):
     """Two AUCs on the same cases."""
 
     difference: Estimate
-    """First less second."""
+    """First minus second."""
     z: float
+    """Difference over its standard error."""
     p: float
     """Two-sided."""
 
@@ -35,7 +36,7 @@ class Comparison(NamedTuple):
 def auc(labels: np.ndarray, scores: np.ndarray) -> float:
     """Share of (positive, negative) pairs in the right order, ties counted half; NaN without one of the classes.
 
-    By ranks: bootstraps need it fast.
+    Computed by ranks, fast enough for bootstraps.
 
     Args:
         labels: (cases,) bool.
@@ -58,7 +59,7 @@ def delong(labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray | None =
     Args:
         labels: (cases,) bool, both classes present.
         scores: (tests, cases), higher is more likely positive.
-        clusters: (cases,) what the cases of one patient or anatomy have in common.
+        clusters: (cases,) name of each case's patient or anatomy.
 
     Returns:
         (tests,) and (tests, tests).
@@ -82,7 +83,7 @@ def delong(labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray | None =
 
 
 def placements(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """(cases,) share of the cases of the other class that stand on the right side of each, ties counted half.
+    """(cases,) share of the cases of the other class that are ordered correctly with each, ties counted half.
 
     DeLong's structural components: V10 where the case is positive, V01 where it is negative.
     """

@@ -11,7 +11,7 @@ from pipeline.statistics.estimate import Estimate
 
 DRAWS = 2000
 LEAST_USABLE = 0.5
-"""Share of the draws that must give a figure; an interval of fewer would describe lucky draws only."""
+"""Share of the draws that must give a figure for an interval; fewer would be a biased selection."""
 
 
 def cluster_draws(clusters: np.ndarray, *, seed: int, draws: int = DRAWS) -> Iterator[np.ndarray]:
@@ -30,7 +30,7 @@ def cluster_draws(clusters: np.ndarray, *, seed: int, draws: int = DRAWS) -> Ite
 def bootstrap_interval(
     statistic: Callable[[np.ndarray], float], clusters: np.ndarray, *, seed: int, draws: int = DRAWS
 ) -> Estimate:
-    """A statistic of all cases with its percentile interval.
+    """A statistic of all cases with its percentile interval, 95 %.
 
     Args:
         statistic: takes the indices of the cases; NaN where they do not determine it. Such draws are left out, and

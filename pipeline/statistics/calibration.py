@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say.
+"""Calibration of probabilities.
 
 Sources: Brier, Mon Weather Rev 78 (1950) 1; Cox, Biometrika 45 (1958) 562 and Van Calster et al., BMC Med 17 (2019)
 230 for slope and intercept; Guo et al., ICML 2017 for the expected calibration error.
@@ -17,7 +17,7 @@ from pipeline.statistics.proportions import proportion
 
 BINS = 10
 NEAREST = 1e-6
-"""Probabilities this near to 0 or 1 are pulled in, since their log odds would be infinite."""
+"""Smallest distance of a probability from 0 and 1 before its log odds are taken, which would be infinite there."""
 
 
 class Bin(NamedTuple):
@@ -26,8 +26,9 @@ class Bin(NamedTuple):
     predicted: float
     """Mean probability."""
     observed: Estimate
-    """Share of positives."""
+    """Share of positives, with its interval."""
     cases: int
+    """Number of cases in the bin."""
 
 
 def brier(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -87,7 +88,7 @@ def calibration_bins(
 
 
 def log_odds(probabilities: np.ndarray) -> np.ndarray:
-    """Of the probabilities, the ones at 0 and 1 pulled in a little."""
+    """Log odds of probabilities, (cases,), clipped to ``NEAREST`` from 0 and 1."""
     return logit(np.clip(np.asarray(probabilities, float), NEAREST, 1 - NEAREST))
 
 

@@ -1,4 +1,4 @@
-"""ROC and decision curves, ready to be drawn.
+"""Points of ROC and decision curves.
 
 Sources: Vickers & Elkin, Med Decis Making 26 (2006) 565 for net benefit; the ROC band is pointwise, of the sensitivity
 at each false positive rate, by bootstrap.
@@ -28,7 +28,7 @@ class DecisionCurve(NamedTuple):
     thresholds: np.ndarray
     model: np.ndarray
     all_positive: np.ndarray
-    """Of calling every case positive; calling none is 0 throughout."""
+    """Net benefit of calling every case positive; that of calling none is 0."""
 
 
 def roc_points(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -44,7 +44,7 @@ def roc_band(
 ) -> Curve:
     """Sensitivity over the false positive rate, with a pointwise band by bootstrap over ``clusters``.
 
-    Both classes must be there; draws without one are left out.
+    Both classes must be present; draws without one are left out.
     """
     grid = np.linspace(0, 1, points)
     found = []
@@ -66,7 +66,7 @@ def decision_curve(
     Args:
         labels: (cases,) bool, both classes present.
         thresholds: (points,), above 0 and below 1.
-        prevalence: of the population that is meant; the sample's own where it is not given.
+        prevalence: prevalence in the target population (default: the sample's).
     """
     share = float(labels.mean()) if prevalence is None else prevalence
     called = probabilities[None] >= thresholds[:, None]  # (points, cases)

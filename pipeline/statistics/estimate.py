@@ -22,7 +22,7 @@ def freedom(clusters: np.ndarray | None) -> float:
 
 
 def reach95(clusters: np.ndarray | None) -> float:
-    """How many standard errors an interval of 95 % reaches."""
+    """Half width of a 95 % interval in standard errors, by Student's t with ``freedom`` degrees of freedom."""
     return float(t.ppf(0.975, freedom(clusters)))
 
 
@@ -35,11 +35,12 @@ class Estimate(NamedTuple):
 
     @property
     def known(self) -> bool:
+        """Whether the figure could be estimated."""
         return math.isfinite(self.value)
 
     @property
     def bounded(self) -> bool:
-        """Whether there is an interval too."""
+        """Whether the figure and its interval could be estimated."""
         return self.known and math.isfinite(self.low) and math.isfinite(self.high)
 
     def __str__(self) -> str:

@@ -20,10 +20,10 @@ def mean_interval(
     Args:
         values: (cases,) finite.
         clusters: (cases,) as in ``bootstrap.cluster_draws``.
-        within: what the mean can be at all; the interval is cut there.
+        within: range of possible means, to which the interval is clipped.
 
     Returns:
-        No interval (NaN) for a single cluster, and nothing known without cases.
+        NaN ends for a single cluster; all NaN without cases.
     """
     if not len(values):
         return UNKNOWN

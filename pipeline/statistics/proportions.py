@@ -16,7 +16,7 @@ from pipeline.statistics.estimate import UNKNOWN, Z95, Estimate, reach95
 
 
 class OperatingPoint(NamedTuple):
-    """How a test does at one threshold."""
+    """Performance of a test at one threshold."""
 
     sensitivity: Estimate
     specificity: Estimate
@@ -26,7 +26,7 @@ class OperatingPoint(NamedTuple):
 
 
 def wilson(right: float, of: float) -> Estimate:
-    """A proportion and its Wilson interval; of nothing, NaN between 0 and 1. Counts may be fractions."""
+    """A proportion and its Wilson interval; NaN with the interval 0 to 1 for a count of 0. Counts may be fractions."""
     if of == 0:
         return Estimate(math.nan, 0.0, 1.0)
     p = right / of
@@ -36,11 +36,11 @@ def wilson(right: float, of: float) -> Estimate:
 
 
 def effective_count(right: np.ndarray, clusters: np.ndarray | None) -> float:
-    """How many independent cases tell as much of a proportion as these do (Rao and Scott's n / design effect).
+    """Number of independent cases with as much information on a proportion (Rao and Scott's n / design effect).
 
     Never more than there are, and fewer where the design effect comes from few clusters (Korn and Graubard). Where
-    all are right, or all wrong, the design effect is unknown and each cluster counts as one case, which is the cautious
-    end.
+    all are right, or all wrong, the design effect is unknown and each cluster counts as one case, which is
+    conservative.
 
     Args:
         right: (cases,) bool.
@@ -70,11 +70,11 @@ def proportion(right: np.ndarray, clusters: np.ndarray | None = None) -> Estimat
 def operating_point(
     labels: np.ndarray, called: np.ndarray, *, prevalence: float, clusters: np.ndarray | None = None
 ) -> OperatingPoint:
-    """Every figure of a test that calls cases positive or negative.
+    """Sensitivity, specificity, accuracy and predictive values of a binary test.
 
     Args:
         labels, called: (cases,) bool.
-        prevalence: at which predictive values are given, above 0 and below 1.
+        prevalence: prevalence for the predictive values, above 0 and below 1.
         clusters: as in ``effective_count``.
     """
     sensitivity = proportion(called[labels], None if clusters is None else clusters[labels])
@@ -94,10 +94,11 @@ def predictive_values(
 
     Where a sensitivity or specificity is 0 or 1 its log odds are infinite: half a case is then added to both of its
     outcomes for the interval, not for the value. Sensitivity and specificity count as independent of each other; for
-    clusters that is cautious, since an anatomy that raises scores raises both the true and the false positive rate.
+    clusters that is conservative, since an anatomy that raises scores raises both the true and the false positive rate.
 
     Args:
-        counts: positives and negatives behind them, effective ones for clusters.
+        sensitivity, specificity: 0-1.
+        counts: numbers of positives and negatives that they come from, effective ones for clusters.
     """
     if math.isnan(sensitivity) or math.isnan(specificity):
         return UNKNOWN, UNKNOWN
