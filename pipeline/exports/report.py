@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from pipeline import RESEARCH_USE, __version__
 from pipeline.case import UNRELIABLE, Analysis, Fibrosis
-from pipeline.exports.a4_page import AMBER, AMBER_DARK, INK, LINE, MUTED, PAGE, RULE, Page
+from pipeline.exports.a4_page import AMBER, AMBER_DARK, INK, LINE, MUTED, PAGE, RULE, Page, TextStyle
 from pipeline.exports.report_pictures import COLUMNS, PICTURE, TOP_HEAT, axial_row, heat_row
 from pipeline.exports.wording import range_words, side_words
 
@@ -42,31 +42,31 @@ def draw_report(analysis: Analysis, *, made_at: datetime | None = None) -> Figur
 def _header(page: Page, analysis: Analysis, made_at: datetime) -> None:
     volume = analysis.volume
     page.box(0, 0, PAGE[0], 0.98, INK)
-    page.text(0.5, 0.30, "Liver MRI: segmentation and fibrosis", size=15, colour="white", bold=True)
+    page.text(0.5, 0.30, "Liver MRI: segmentation and fibrosis", TextStyle(15, colour="white", bold=True))
     size = " × ".join(str(n) for n in volume.image.GetSize())
     spacing = " × ".join(f"{s:.2f}" for s in volume.spacing_mm_xyz)
     weighting = "" if volume.source.weighting == "unknown" else f"{volume.source.weighting}, "
-    page.text(
-        0.5, 0.65, f"{weighting}acquired {volume.source.plane}, {size} voxels of {spacing} mm", size=8, colour="#b9c8d3"
-    )
-    page.text(7.77, 0.33, f"Case {_short(volume.source.case_id, 24)}", size=8.5, colour="white", right=True)
-    page.text(7.77, 0.65, made_at.strftime("%d %B %Y, %H:%M %Z"), size=8, colour="#b9c8d3", right=True)
+    small = TextStyle(8, colour="#b9c8d3")
+    page.text(0.5, 0.65, f"{weighting}acquired {volume.source.plane}, {size} voxels of {spacing} mm", small)
+    page.text(7.77, 0.33, f"Case {_short(volume.source.case_id, 24)}", TextStyle(8.5, colour="white"), right=True)
+    page.text(7.77, 0.65, made_at.strftime("%d %B %Y, %H:%M %Z"), small, right=True)
     page.box(0, 0.98, PAGE[0], 0.27, AMBER)
-    page.text(0.5, 1.115, RESEARCH_USE, size=8.5, colour=AMBER_DARK, bold=True)
+    page.text(0.5, 1.115, RESEARCH_USE, TextStyle(8.5, colour=AMBER_DARK, bold=True))
 
 
 def _result(page: Page, analysis: Analysis) -> None:
     fibrosis, note = analysis.fibrosis, analysis.classifier.note
-    page.paragraph(0.5, 1.50, f"Probability of {fibrosis.positive_class}", width=7.27, size=10, bold=True, lines=1)
-    page.text(0.5, 1.98, f"{fibrosis.probability:.2f}", size=34, bold=True)
-    page.text(1.95, 1.86, fibrosis.verdict.capitalize(), size=13, bold=True)
-    page.text(1.95, 2.11, side_words(fibrosis), size=8, colour=MUTED)
+    title = f"Probability of {fibrosis.positive_class}"
+    page.paragraph(0.5, 1.50, title, TextStyle(10, bold=True), width=7.27, lines=1)
+    page.text(0.5, 1.98, f"{fibrosis.probability:.2f}", TextStyle(34, bold=True))
+    page.text(1.95, 1.86, fibrosis.verdict.capitalize(), TextStyle(13, bold=True))
+    page.text(1.95, 2.11, side_words(fibrosis), TextStyle(8, colour=MUTED))
     if analysis.unreliable:
-        page.text(1.95, 2.29, UNRELIABLE, size=7.5, colour=AMBER_DARK, bold=True)
+        page.text(1.95, 2.29, UNRELIABLE, TextStyle(7.5, colour=AMBER_DARK, bold=True))
     _scale(page, fibrosis)
-    bottom = page.paragraph(0.5, 2.49, range_words(fibrosis), width=7.27, size=7.5, colour=MUTED, lines=3)
+    bottom = page.paragraph(0.5, 2.49, range_words(fibrosis), TextStyle(7.5, colour=MUTED), width=7.27, lines=3)
     if note:
-        end = page.paragraph(0.66, bottom + 0.12, note, width=7.1, size=8, colour=AMBER_DARK, bold=True, lines=2)
+        end = page.paragraph(0.66, bottom + 0.12, note, TextStyle(8, colour=AMBER_DARK, bold=True), width=7.1, lines=2)
         page.box(0.5, bottom + 0.03, 0.05, end - bottom - 0.06, AMBER)
 
 
@@ -113,8 +113,8 @@ def _measurements(page: Page, analysis: Analysis) -> None:
     step = min(0.345, 2.42 / (len(rows) - 1))
     for number, (name, value) in enumerate(rows):
         y = TOP_HEAT + 0.17 + number * step
-        page.text(left, y, name, size=7.5, colour=MUTED)
-        page.text(7.77, y, value, size=8.5, colour=INK, bold=True, right=True)
+        page.text(left, y, name, TextStyle(7.5, colour=MUTED))
+        page.text(7.77, y, value, TextStyle(8.5, colour=INK, bold=True), right=True)
         page.rule(left, 7.77, y + 0.48 * step, RULE)
 
 
@@ -135,18 +135,17 @@ def _notes(page: Page, analysis: Analysis) -> None:
         ("Segmentation", analysis.segmenter, analysis.segmenter.note),
         ("Classification", analysis.classifier, ""),
     ):
-        page.paragraph(left, y, f"{role}: {model.name}", width=7.77 - left, size=8, bold=True, lines=1)
-        page.text(left, y + 0.16, f"sha256 {model.sha256[:SHORT_HASH]}", size=7, colour=MUTED, mono=True)
-        y = page.paragraph(left, y + 0.31, f"Trained on: {model.trained_on}", width=7.77 - left, size=7, lines=2)
-        y = page.paragraph(left, y, note, width=7.77 - left, size=7, colour=MUTED, lines=2) + 0.09
+        page.paragraph(left, y, f"{role}: {model.name}", TextStyle(8, bold=True), width=7.77 - left, lines=1)
+        page.text(left, y + 0.16, f"sha256 {model.sha256[:SHORT_HASH]}", TextStyle(7, colour=MUTED, mono=True))
+        y = page.paragraph(left, y + 0.31, f"Trained on: {model.trained_on}", TextStyle(7), width=7.77 - left, lines=2)
+        y = page.paragraph(left, y, note, TextStyle(7, colour=MUTED), width=7.77 - left, lines=2) + 0.09
 
 
 def _footer(page: Page) -> None:
     page.rule(0.5, 7.77, 11.30, LINE)
-    page.text(
-        0.5, 11.46, "R, L: patient's right and left (radiological display). " + RESEARCH_USE, size=7, colour=MUTED
-    )
-    page.text(7.77, 11.46, f"FibroReview {__version__}", size=7, colour=MUTED, right=True)
+    small = TextStyle(7, colour=MUTED)
+    page.text(0.5, 11.46, "R, L: patient's right and left (radiological display). " + RESEARCH_USE, small)
+    page.text(7.77, 11.46, f"FibroReview {__version__}", small, right=True)
 
 
 def _short(text: str, most: int) -> str:
