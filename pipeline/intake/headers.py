@@ -213,7 +213,7 @@ def _integer(dataset: Dataset, keyword: str, *, absent: int | None = None) -> in
         return int(value if absent is None else value or absent)
 
 
-def _texts(value: Any) -> list[str]:
+def _texts(value: object) -> list[str]:
     if value is None:
         return []
     return [str(value)] if isinstance(value, str) else [str(v) for v in value] if hasattr(value, "__iter__") else []

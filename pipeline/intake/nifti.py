@@ -7,7 +7,6 @@ import logging
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -96,15 +95,15 @@ def read_image(file: Path) -> tuple[sitk.Image, tuple[CaseWarning, ...]]:
     return result, warnings + _header_warnings(image)
 
 
-def _open(file: Path) -> Any:
+def _open(file: Path) -> nib.Nifti1Image:
     """A single-file NIfTI image whose header says that it is one 3-D MR volume."""
     try:
         _check_offset(file)
-        image: Any = nib.load(file)
+        image = nib.load(file)
     except DAMAGE as error:
         log_fault(log, error, "NIfTI header")
         raise InputError(_DAMAGED) from error
-    if type(image) not in (nib.Nifti1Image, nib.Nifti2Image):
+    if not isinstance(image, nib.Nifti1Image) or type(image) not in (nib.Nifti1Image, nib.Nifti2Image):
         raise InputError("This is not a single NIfTI file; convert it to .nii.gz.")
     shape = tuple(int(n) for n in image.shape)
     if len(shape) < 3 or min(shape) < 1 or sorted(shape[:3])[0] < MIN_SLICES:
@@ -140,7 +139,7 @@ def _check_offset(file: Path) -> None:
                 raise ValueError("voxel offset")
 
 
-def _grid(image: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _grid(image: nib.Nifti1Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Direction cosines (columns are the array's axes), spacing and origin in mm, in LPS instead of NIfTI's RAS.
 
     Raises:
@@ -171,7 +170,7 @@ def _finite(voxels: np.ndarray) -> tuple[np.ndarray, tuple[CaseWarning, ...]]:
     return np.where(bad, voxels[~bad].min(), voxels), (CaseWarning("non_finite", text),)
 
 
-def _header_warnings(image: Any) -> tuple[CaseWarning, ...]:
+def _header_warnings(image: nib.Nifti1Image) -> tuple[CaseWarning, ...]:
     """Warnings where left and right cannot be relied on."""
     sform, qform = (image.get_sform(coded=True), image.get_qform(coded=True))
     if not sform[1] and not qform[1]:

@@ -1,4 +1,4 @@
-"""A small abdomen and untrained classifiers to read it."""
+"""A small abdomen and untrained classifiers."""
 
 from __future__ import annotations
 

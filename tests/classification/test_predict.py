@@ -1,4 +1,4 @@
-"""The ensemble's answer."""
+"""Prediction by the ensemble."""
 
 from __future__ import annotations
 

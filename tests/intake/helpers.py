@@ -1,4 +1,4 @@
-"""Short ways to say what intake tests do again and again."""
+"""Builders that several intake tests share."""
 
 from __future__ import annotations
 

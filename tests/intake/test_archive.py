@@ -40,7 +40,7 @@ def test_upload_is_left_alone(dicom_folder: Path, case_folder: Path) -> None:
     assert upload.read_bytes() == before
 
 
-def test_kind_is_told_by_content(tmp_path: Path) -> None:
+def test_kind_is_recognised_by_content(tmp_path: Path) -> None:
     image = make_volume_image()
     packed = write_nifti(image, tmp_path / "a.nii.gz").rename(tmp_path / "upload.dat")
     plain = write_nifti(image, tmp_path / "b.nii").rename(tmp_path / "upload.nii.gz")

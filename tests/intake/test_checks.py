@@ -1,4 +1,4 @@
-"""Warnings: silent on an ordinary axial T2, and each told by what it is about."""
+"""Warnings: none on an ordinary axial T2, and one code for each deviation."""
 
 from __future__ import annotations
 

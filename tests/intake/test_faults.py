@@ -1,4 +1,4 @@
-"""What an error says in the log: its class and its tag or field, and nothing of the patient."""
+"""The log of a fault: class and tag or field of the error, and nothing of the patient."""
 
 from __future__ import annotations
 

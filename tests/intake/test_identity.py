@@ -1,4 +1,4 @@
-"""The site's key: made once, kept private, the same for all who ask at once."""
+"""The site's key: created once, private, the same for concurrent processes."""
 
 from __future__ import annotations
 

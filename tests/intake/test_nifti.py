@@ -68,13 +68,13 @@ def test_voxels_without_value_become_background_with_a_warning(tmp_path: Path) -
     assert "non_finite" in {w.code for w in volume.warnings}
 
 
-def test_unknown_orientation_is_told(tmp_path: Path) -> None:
+def test_unknown_orientation_is_warned_of(tmp_path: Path) -> None:
     image = nib.Nifti1Image(voxels_ijk(), None)
     image.header["pixdim"][1:4] = 6.5, 6.0, 12.0
     assert "orientation_unknown" in {w.code for w in read(save(image, tmp_path), tmp_path / "case").warnings}
 
 
-def test_conflicting_orientations_are_told(tmp_path: Path) -> None:
+def test_conflicting_orientations_are_warned_of(tmp_path: Path) -> None:
     image = nib.Nifti1Image(voxels_ijk(), RAS)
     image.set_qform(np.diag([6.5, -6.0, 12.0, 1.0]), 1)
     assert "orientation_conflict" in {w.code for w in read(save(image, tmp_path), tmp_path / "case").warnings}

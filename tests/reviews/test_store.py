@@ -132,7 +132,7 @@ def test_a_row_cut_short_by_a_crash_is_left_out_and_the_others_stay(tmp_path):
         assert list(ReviewStore(tmp_path).rows()["review_id"]) == [kept]
 
 
-def test_a_full_disk_is_told_and_leaves_no_half_row(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_leaves_no_partial_row(tmp_path, monkeypatch):
     store = ReviewStore(tmp_path)
     store.append(make_review())
     whole = store.file.read_bytes()
@@ -211,7 +211,7 @@ def test_a_write_in_pieces_is_one_row(tmp_path, monkeypatch):
     assert list(store.rows()["review_id"]) == kept
 
 
-def test_rows_damaged_by_hand_are_left_out_and_saving_goes_on(tmp_path, caplog):
+def test_rows_damaged_by_hand_are_left_out_and_saving_continues(tmp_path, caplog):
     store = ReviewStore(tmp_path)
     kept = append_all(store, 2)
     edited = tmp_path / "reviews-edited.csv"

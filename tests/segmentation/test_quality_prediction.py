@@ -1,4 +1,4 @@
-"""Signs of a mask's quality and the prediction from them, by networks whose answer is known."""
+"""Features of a mask's quality and the prediction from them, by networks whose output is known."""
 
 from __future__ import annotations
 
