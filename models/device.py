@@ -1,4 +1,4 @@
-"""The device that networks run on, and the precision that they compute in there."""
+"""Compute device of the networks, and their precision on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from models.errors import ModelError
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` takes a GPU where there is one.
+    """Parse a device name; ``auto`` is a GPU if there is one, else the CPU.
 
     Raises:
         ModelError: the device does not exist here.
@@ -25,7 +25,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """Compute in bfloat16 where the device has instructions for it, else in float32: emulated, it is far slower."""
+    """Autocast to bfloat16 if the device has instructions for it (emulation is far slower), else stay in float32."""
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:

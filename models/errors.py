@@ -1,4 +1,4 @@
-"""Errors that we can explain to the user, as far as models raise them; ``pipeline.errors`` adds the others.
+"""Errors with a message for the user, as far as models raise them; ``pipeline.errors`` adds the others.
 
 Every message is one sentence that says what to do, and holds no path, no file name and nothing about the patient: it is
 shown on the page and printed by the command line as it is.
@@ -6,7 +6,7 @@ shown on the page and printed by the command line as it is.
 
 
 class PipelineError(Exception):
-    """A fault that we can explain to the user. The base of every error of this software."""
+    """An error with a message for the user; base of every error of this software."""
 
 
 class ModelError(PipelineError):

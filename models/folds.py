@@ -9,7 +9,7 @@ from pathlib import Path
 from models.errors import ModelError
 
 SEEN_BY_ALL = "seen by all"
-"""Key of ``folds.json``, in the place of a member: the cases that no member held out."""
+"""Key of ``folds.json``, in place of a member: the cases that no member held out."""
 
 
 def folds_from_split(split: Sequence[Mapping[str, Sequence[str]]]) -> dict[str, list[str]]:
@@ -21,7 +21,11 @@ def folds_from_split(split: Sequence[Mapping[str, Sequence[str]]]) -> dict[str, 
 
 
 def read_folds(folder: Path) -> dict[str, list[str]]:
-    """The cases that each member has not seen, and ``SEEN_BY_ALL``, from ``folds.json``; empty where there is none."""
+    """``folds.json``: the cases that each member held out, and those under ``SEEN_BY_ALL``; empty without that file.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
     file = folder / "folds.json"
     if not file.is_file():
         return {}
@@ -33,5 +37,5 @@ def read_folds(folder: Path) -> dict[str, list[str]]:
 
 
 def held_out_by(folder: Path) -> dict[str, str]:
-    """The member that has not seen a case, by case; ``SEEN_BY_ALL`` where there is none."""
+    """The member that held a case out, by case; ``SEEN_BY_ALL`` for a case that none did."""
     return {case: member for member, cases in read_folds(folder).items() for case in cases}

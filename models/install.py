@@ -1,7 +1,7 @@
-"""Bring a model of this site's own into the app: checked first, then all of it at once or nothing.
+"""Install a model for this site: copy, check the copy, move it into place in one step.
 
-A model comes from a folder or from a commit of a Hugging Face Hub repository. What is installed is a copy, and the copy
-is what is checked, so that nothing can change in between.
+A model comes from a folder or from a commit of a Hugging Face Hub repository. What is checked and installed is the
+copy, so that nothing can change in between.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ from huggingface_hub import errors as hub
 from huggingface_hub import snapshot_download
 
 from models import registry
+from models.description import MEMBER, WEIGHTS
 from models.errors import ModelError
 from models.registry import ModelFolder
 
 TryOut = Callable[[ModelFolder], None]
-"""Loads one member of a model and runs it once; raises what is wrong with it. ``pipeline.trial_run.try_out``."""
+"""Loads one member of a model and runs it once; raises an error if that fails. ``pipeline.trial_run.try_out``."""
 
 FILES = (*registry.DESCRIPTIONS, "MODEL_CARD.md", "evaluation.csv", "corruptions.csv", "corruptions_before.csv")
 INDEX = "model.safetensors.index.json"
-ALLOWED = re.compile(
-    "|".join([*map(re.escape, FILES), registry.WEIGHTS, registry.MEMBER + "/" + re.escape(INDEX)]), re.ASCII
-)
+ALLOWED = re.compile("|".join([*map(re.escape, FILES), WEIGHTS, MEMBER + "/" + re.escape(INDEX)]), re.ASCII)
 FETCHED = [*FILES, "fold*/model*.safetensors", f"fold*/{INDEX}"]
-"""``ALLOWED`` as the Hub's patterns; what they let through beyond it is refused after the download."""
+"""``ALLOWED`` as the Hub's patterns, which are wider; the files beyond ``ALLOWED`` are refused after the download."""
 PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib")
 HUB = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})", re.ASCII)
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}", re.ASCII)
@@ -42,7 +41,7 @@ FAULTS = (
     TypeError,
     ValueError,
 )
-"""What libraries raise on a description that they cannot build or run."""
+"""Exceptions that libraries raise for a network description that they cannot build or run."""
 
 
 def install(
@@ -53,9 +52,9 @@ def install(
     Args:
         source: a model folder, or ``owner/name@COMMIT`` of the Hub with all 40 hex digits of the commit.
         try_out: see ``TryOut``.
-        name: what it is called here; else the name of the folder or repository.
-        sha256: what ``ModelFolder.whole_sha256`` must be.
-        replace: take the place of an installed model of this name.
+        name: name at this site; by default that of the folder or repository.
+        sha256: expected ``ModelFolder.whole_sha256``.
+        replace: whether to replace an installed model of this name.
 
     Raises:
         ModelError: anything is wrong with the source or the name; what was installed before is unchanged.
@@ -83,14 +82,14 @@ def install(
 
 
 def check(folder: Path, try_out: TryOut) -> ModelFolder:
-    """Check a model folder as if nobody could be trusted: its files, their hashes, and what its networks do.
+    """Check an untrusted model folder: its files, their hashes, and a trial run of each network.
 
     Raises:
         ModelError: names the file or member, and what is wrong with it.
     """
     check_files(folder)
     model = registry.read(folder)
-    stated = set(model.info["sha256"])
+    stated = set(model.description.weights)
     present = {file.relative_to(folder).as_posix() for file in folder.rglob("*.safetensors")}
     for name in sorted(stated ^ present):
         wrong = "is missing" if name in stated else "is not named in model.json"
@@ -106,7 +105,7 @@ def check(folder: Path, try_out: TryOut) -> ModelFolder:
 
 
 def check_files(folder: Path) -> None:
-    """Refuse every file that a model folder does not hold, pickles above all, before any is opened.
+    """Refuse every file that does not belong into a model folder, pickles above all, before any is opened.
 
     Raises:
         ModelError: names the first such file.
@@ -128,7 +127,7 @@ def _own_name(source: str) -> str:
 
 
 def _fetch(source: str, copy: Path) -> None:
-    """Bring the source's files to ``copy``, which does not exist yet."""
+    """Copy or download the source's files to ``copy``, which does not exist yet."""
     if Path(source).is_dir():
         check_files(Path(source))
         try:
@@ -148,11 +147,11 @@ def _fetch(source: str, copy: Path) -> None:
         raise ModelError(
             "The Hub repository cannot be fetched; check its name, the commit, your rights and the network."
         ) from error
-    shutil.rmtree(copy / ".cache", ignore_errors=True)  # the Hub client's own notes
+    shutil.rmtree(copy / ".cache", ignore_errors=True)  # metadata of the Hub client
 
 
 def _put(copy: Path, target: Path) -> None:
-    """Move the checked copy to its place; an older model is kept until the new one stands there."""
+    """Rename the checked copy to ``target``; if that fails, an older model there is restored."""
     old = copy.with_name(".old")
     if target.exists():
         target.rename(old)

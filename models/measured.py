@@ -1,4 +1,4 @@
-"""Tables measured with a model's weights, beside them in its folder, and ignored once the weights change."""
+"""Tables measured with a model's weights, stored in its folder and ignored once the weights change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BEFORE = "corruptions_before.csv"
 
 
 def read_measured(folder: Path, name: str) -> pd.DataFrame | None:
-    """``evaluation.csv`` or ``corruptions.csv``; None where it was not measured with the weights that are there now."""
+    """``evaluation.csv`` or ``corruptions.csv``; None if it is missing or was measured with other weights."""
     file = folder / name
     if not file.is_file():
         return None
@@ -33,15 +33,15 @@ def read_measured(folder: Path, name: str) -> pd.DataFrame | None:
 
 
 def write_measured(model: registry.ModelFolder, name: str, table: pd.DataFrame) -> None:
-    """Write a table that ``read_measured`` gives back as long as the whole model's weights stay the same."""
+    """Write a table that ``read_measured`` returns until the model's weights change."""
     file = model.folder / name
     signed = table.round(5).assign(weights=model.sha256[:12])
     with atomic_path(file) as partial:
         signed.to_csv(partial, index=False)
 
 
-def keep_before(start: registry.ModelFolder | None, folder: Path) -> None:
-    """Leave beside a model what was measured of the one that its training started from, under corruptions."""
+def write_corruptions_before(start: registry.ModelFolder | None, folder: Path) -> None:
+    """Write ``BEFORE``, the corruptions table of the model that the training started from; remove it if none."""
     table = None if start is None else read_measured(start.folder, CORRUPTIONS)
     (folder / BEFORE).unlink(missing_ok=True)
     if start is not None and table is not None:

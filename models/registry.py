@@ -1,8 +1,8 @@
-"""Names to weights: finds a model folder, checks it, and reads its members. No pickle is ever opened.
+"""Find a model folder by name, check it, and load the weights of its members. No pickle is ever opened.
 
 A model folder holds ``model.json`` (what it is and the sha256 of every weight file), ``MODEL_CARD.md`` and one folder
 of safetensors a member (``fold0``, ``fold1``, ...). ``liver_t2/fold1`` names one member of an ensemble. Models that
-ship stand under ``models/``, those that a site installs under ``site_folder()``; a model's name is its folder's.
+ship are in ``models/``, those that a site installs in ``site_folder()``; a model's name is its folder's.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.description import ModelDescription
 from models.errors import ModelError
 from models.files import file_sha256, json_sha256
 
@@ -24,53 +24,55 @@ if TYPE_CHECKING:  # torch takes seconds to import, and names are asked for befo
 log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent
 SITE_VARIABLE = "FIBROREVIEW_MODELS"
-KINDS = ("segmenter", "classifier")
-MEMBER = r"fold(?:\d+|all)"
-WEIGHTS = MEMBER + r"/model[\w.-]*\.safetensors"
-"""What ``model.json`` may name, so that no name leads out of the model's folder."""
 DESCRIPTIONS = ("model.json", "plans.json", "dataset.json", "folds.json", "quality.json")
 """Files that, with the weights, determine predictions and displayed text; hashed by ``whole_sha256``."""
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model as it is named beside a result; every word is from its ``model.json``."""
+    """A model as a result names it; all text is from its ``model.json``."""
 
     name: str
     sha256: str
     trained_on: str
     note: str = ""
-    """Shown wherever the model's result is shown, e.g. that a probability has no clinical meaning."""
+    """Text shown beside each of the model's results, e.g. that a probability has no clinical meaning."""
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A model that was found, with the members that were asked for."""
+    """A model on disk, with all of its members or those chosen."""
 
     name: str
     folder: Path
     info: dict[str, Any]
-    """``model.json``."""
+    """Content of ``model.json``."""
     members: tuple[str, ...]
+
+    @property
+    def description(self) -> ModelDescription:
+        """The fields of ``info`` that every model has."""
+        return ModelDescription.of(self.info)
 
     @property
     def sha256(self) -> str:
         """One hash over the hashes of the chosen members' weight files."""
-        chosen = {k: v for k, v in self.info["sha256"].items() if k.split("/")[0] in self.members}
-        return json_sha256(chosen)
+        weights = self.description.weights
+        return json_sha256({name: digest for name, digest in weights.items() if name.split("/")[0] in self.members})
 
     @property
     def whole_sha256(self) -> str:
-        """One hash over ``DESCRIPTIONS``, of which model.json states the hash of every weight file."""
+        """One hash over ``DESCRIPTIONS``; model.json among them holds the hash of every weight file."""
         there = {name: file_sha256(self.folder / name) for name in DESCRIPTIONS if (self.folder / name).is_file()}
         return json_sha256(there)
 
     def model_info(self) -> ModelInfo:
-        return ModelInfo(self.name, self.sha256, self.info["trained_on"], self.info.get("note", ""))
+        return ModelInfo(self.name, self.sha256, self.description.trained_on, self.description.note)
 
     def weights(self, member: str) -> dict[str, str]:
         """SHA-256 of one member's files by their names relative to the folder, as ``model.json`` states them."""
-        return {k: v for k, v in self.info["sha256"].items() if k.split("/")[0] == member}
+        weights = self.description.weights
+        return {name: digest for name, digest in weights.items() if name.split("/")[0] == member}
 
     def state(self, member: str) -> dict[str, Tensor]:
         """Weights of one member as float32, by parameter name.
@@ -94,12 +96,12 @@ class ModelFolder:
 
 
 def site_folder() -> Path:
-    """Where this site installs its own models; not created here."""
+    """Folder of the models that this site installs; not created here."""
     return Path(os.environ.get(SITE_VARIABLE) or SHIPPED.parent / "site_models")
 
 
 def find(name_or_path: str | Path, kind: str | None = None) -> ModelFolder:
-    """The model of that name, shipped or installed, or in that folder; ``NAME/foldN`` chooses one member.
+    """Find a model by name, shipped or installed, or by folder; ``NAME/foldN`` chooses one member.
 
     Raises:
         ModelError: there is none, or it is of another ``kind`` or incomplete.
@@ -108,19 +110,19 @@ def find(name_or_path: str | Path, kind: str | None = None) -> ModelFolder:
         for folder, member in ((candidate, None), (candidate.parent, candidate.name)):
             if (folder / "model.json").is_file():
                 model = read(folder, member)
-                if kind not in (None, model.info["kind"]):
-                    raise ModelError(f"This model is a {model.info['kind']}, not a {kind}.")
+                if kind not in (None, model.description.kind):
+                    raise ModelError(f"This model is a {model.description.kind}, not a {kind}.")
                 return model
-    known = [model.name for model in installed() if kind in (None, model.info["kind"])]
+    known = [model.name for model in installed() if kind in (None, model.description.kind)]
     raise ModelError(f"There is no {kind or 'model'} of this name; name one of {', '.join(known) or 'none installed'}.")
 
 
 def installed() -> list[ModelFolder]:
-    """The models that can be chosen by name: those that ship, then the site's. A damaged one is logged and left out."""
+    """The models that can be chosen by name: shipped ones, then the site's. Damaged ones are logged and left out."""
     found: dict[str, ModelFolder] = {}
     for file in [*sorted(SHIPPED.glob("*/model.json")), *sorted(site_folder().glob("*/model.json"))]:
         name = file.parent.name
-        if name in found or name.startswith("."):  # half installed
+        if name in found or name.startswith("."):  # an installation in progress
             continue
         try:
             found[name] = read(file.parent)
@@ -131,29 +133,20 @@ def installed() -> list[ModelFolder]:
 
 def names(kind: str) -> list[str]:
     """Names of the shipped and installed models of a kind."""
-    return [model.name for model in installed() if model.info["kind"] == kind]
+    return [model.name for model in installed() if model.description.kind == kind]
 
 
 def read(folder: Path, member: str | None = None) -> ModelFolder:
-    """The model in ``folder``, or one member of it; its ``model.json`` is checked, its weights are not opened.
+    """Open the model in ``folder``, or one member of it; ``model.json`` is checked, weights are not loaded.
 
     Raises:
         ModelError: ``model.json`` is damaged or names a kind, member or file that there cannot be.
     """
     try:
         info = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        members, kind, files = tuple(info["members"]), info["kind"], dict(info["sha256"])
-        info["trained_on"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError("The model's model.json is damaged or incomplete; install the model again.") from error
-    if kind not in KINDS:
-        raise ModelError(f"The model.json names the unknown kind {kind!r}; it must be one of {', '.join(KINDS)}.")
-    for pattern, listed in ((MEMBER, members), (WEIGHTS, files)):
-        for name in listed:
-            if not isinstance(name, str) or not re.fullmatch(pattern, name, re.ASCII):
-                raise ModelError(f"The model.json names {name!r}, which is no member or weight file of a model.")
-    if not members or {name.split("/")[0] for name in files} != set(members):
-        raise ModelError("The members and the weight files that model.json names are not the same.")
+    members = ModelDescription.of(info).members
     if member is not None and member not in members:
         raise ModelError(f"The model has no member {member}; it has {', '.join(members)}.")
     name = folder.resolve().name
@@ -161,7 +154,7 @@ def read(folder: Path, member: str | None = None) -> ModelFolder:
 
 
 def write_model_json(folder: Path, info: dict[str, Any]) -> None:
-    """Write ``model.json`` with the hashes of the weight files that stand in the folder now."""
+    """Write ``model.json`` with the hashes of the weight files in the folder."""
     files = sorted(folder.glob("*/*.safetensors"))
     members = sorted({file.parent.name for file in files})
     hashes = {f"{file.parent.name}/{file.name}": file_sha256(file) for file in files}

@@ -9,15 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from models import install, registry
+from models import install
+from models.description import MEMBER
 from models.errors import ModelError
 
 
-def check_out(out: Path) -> None:
-    """See that a model can be written there before anything expensive is done; makes the folders above it.
+def ensure_writable_model_folder(out: Path) -> None:
+    """Check that a model can be written into ``out``, before an expensive training; makes its parent folders.
 
     Raises:
-        ModelError: it is a file, or cannot be made.
+        ModelError: ``out`` is a file, or a parent folder cannot be made.
     """
     if out.exists() and not out.is_dir():
         raise ModelError("The output is a file; name a folder with -o.")
@@ -28,10 +29,10 @@ def check_out(out: Path) -> None:
 
 
 @contextmanager
-def drafted(out: Path) -> Iterator[Path]:
-    """An empty folder of ``out``'s name; what it holds when the block ends replaces the model in ``out``.
+def atomic_model_folder(out: Path) -> Iterator[Path]:
+    """An empty sibling to write to, of the same name; its content replaces the model in ``out`` when the block ends.
 
-    An exception leaves ``out`` as it was. Files in ``out`` that are no part of a model stay.
+    An exception leaves ``out`` unchanged. Files in ``out`` that are no part of a model are kept.
     """
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=out.parent) as beside:
         draft = Path(beside) / out.resolve().name
@@ -39,9 +40,10 @@ def drafted(out: Path) -> Iterator[Path]:
         yield draft
         out.mkdir(exist_ok=True)
         for old in out.glob("fold*"):
-            if re.fullmatch(registry.MEMBER, old.name, re.ASCII):
+            if re.fullmatch(MEMBER, old.name, re.ASCII):
                 shutil.rmtree(old)
         for name in install.FILES:
             (out / name).unlink(missing_ok=True)
-        for part in sorted(draft.iterdir(), key=lambda part: part.name == "model.json"):  # that makes it a model
+        # model.json is last: without it the folder is no model.
+        for part in sorted(draft.iterdir(), key=lambda part: part.name == "model.json"):
             part.rename(out / part.name)

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from models.errors import ModelError
 
 WEIGHT_BITS = 8
-"""Width of the steps, in bits with sign, in which weights trained here are stored."""
+"""Bits, sign included, to which weights trained here are quantised before they are stored."""
 
 
 def save_member(folder: Path, member: str, state: dict[str, Tensor], bits: int | None = None) -> None:
     """Write one member as float16 safetensors in files below 10 MB.
 
     nnU-Net's networks hold the same parameter under several names; each is written once. With ``bits`` the weights are
-    ``rounded`` first: float16's lower bits are then zero, and a repository or archive holds them in half the space.
+    ``rounded`` first: float16's lower bits are then zero and compress to half the size.
     """
     seen: set[int] = set()
     unique = {}
@@ -35,14 +35,14 @@ def save_member(folder: Path, member: str, state: dict[str, Tensor], bits: int |
 
 
 def as_stored(value: Tensor, bits: int | None = None) -> Tensor:
-    """What ``save_member`` writes of a parameter or buffer: measure with this, since it is what ships."""
+    """A parameter or buffer as ``save_member`` stores it; measure with this, since it is what ships."""
     if not value.is_floating_point():
         return value
     return (value if bits is None else rounded(value.float(), bits)).half()
 
 
 def rounded(weight: Tensor, bits: int) -> Tensor:
-    """Every output channel in whole steps, ``bits`` wide with their sign; biases and norms as they are."""
+    """Quantise each output channel to ``bits`` bits, sign included; biases and norms are unchanged."""
     if weight.ndim < 2:
         return weight
     peak = weight.abs().flatten(1).amax(1).clamp_min(1e-20)
@@ -51,7 +51,7 @@ def rounded(weight: Tensor, bits: int) -> Tensor:
 
 
 def load_into(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Set every parameter of ``network``; names that share a parameter need to be given once.
+    """Set every parameter of ``network``; a parameter that has several names needs to be given once.
 
     Raises:
         ModelError: a parameter is missing, unknown, or of another shape.

@@ -1,4 +1,4 @@
-"""A trial run of a model before it is installed: one member on something small, on the CPU."""
+"""Trial run of a model before it is installed: one member on a small input, on the CPU."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ from pipeline.segmentation import Segmenter, segment
 
 
 def try_out(model: ModelFolder) -> None:
-    """Load one member, which checks its hashes, and run it once on something small."""
-    if model.info["kind"] == "segmenter":
+    """Load the members, which checks their hashes, and run each once on a small input.
+
+    Raises:
+        ModelError: a network does not load, or its output has the wrong shape or is not finite.
+    """
+    if model.description.kind == "segmenter":
         _try_segmenter(Segmenter(model, torch.device("cpu")))
     else:
         _try_classifier(Classifier(model, torch.device("cpu")))
@@ -29,14 +33,15 @@ def _try_segmenter(segmenter: Segmenter) -> None:
     predictor = segmenter.predictor
     settings = predictor.configuration_manager
     steps = np.prod(settings.pool_op_kernel_sizes, axis=0)
-    size = [int(n) for n in np.minimum(settings.patch_size, 2 * steps)]  # the least that its deepest stage can norm
+    # The smallest input that the deepest stage can normalise.
+    size = [int(n) for n in np.minimum(settings.patch_size, 2 * steps)]
     with torch.inference_mode():
-        logits = predictor.network.eval()(torch.rand(1, 1, *size))  # the app gives it one channel
+        logits = predictor.network.eval()(torch.rand(1, 1, *size))  # as the app does, with one channel
     if logits.shape != (1, predictor.label_manager.num_segmentation_heads, *size):
         raise ModelError("Its output has not one channel for each label of dataset.json.")
     if not bool(torch.isfinite(logits).all()):
         raise ModelError("Its output is not finite.")
-    with suppress(SegmentationError):  # there is no liver to be found
+    with suppress(SegmentationError):  # the volume has no liver
         segment(_noise(), segmenter)
 
 

@@ -53,7 +53,7 @@ def show(name: Annotated[str, typer.Argument(help="Name or folder; liver_t2/fold
 
         model = registry.find(name)
         facts = {"name": model.name} | {k: v for k, v in model.info.items() if k not in ("schema", "name", "sha256")}
-        facts["simulated"] = SIMULATED[_row(model)["simulated"]]
+        facts["simulated"] = SIMULATED[model.description.simulated]
         facts["sha256 of the weights"], facts["sha256 of the whole model"] = model.sha256, model.whole_sha256
         facts["folder"] = str(model.folder)
         figures = _figures(model)
@@ -79,7 +79,7 @@ def install(
         from pipeline.trial_run import try_out
 
         model = install_model(source, try_out, name=name, sha256=sha256, replace=replace)
-    typer.echo(f"Installed the {model.info['kind']} {model.name}, sha256 {model.whole_sha256}.")
+    typer.echo(f"Installed the {model.description.kind} {model.name}, sha256 {model.whole_sha256}.")
     typer.echo("An app that is running offers it after its next start.")
 
 
@@ -106,15 +106,15 @@ def export(
 def _row(model: ModelFolder) -> dict[str, Any]:
     from models import registry
 
-    simulated = model.info.get("simulated")
+    description = model.description
     files = [model.folder / file for member in model.members for file in model.weights(member)]
     return {
         "name": model.name,
-        "kind": model.info["kind"],
+        "kind": description.kind,
         "members": list(model.members),
-        "trained_on": str(model.info["trained_on"]),
-        "simulated": simulated if isinstance(simulated, bool) else None,
-        "licence": str(model.info.get("licence", "unknown")),
+        "trained_on": description.trained_on,
+        "simulated": description.simulated,
+        "licence": description.licence,
         "size_bytes": sum(file.stat().st_size for file in files if file.is_file()),
         "sha256": model.sha256,
         "whole_sha256": model.whole_sha256,

@@ -136,3 +136,13 @@ def test_bfloat16_is_used_only_where_the_processor_has_it(instructions, enabled,
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
     with autocast(torch.device("cpu")):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == (torch.bfloat16 if enabled else torch.float32)
+
+
+def test_a_description_holds_the_common_fields_and_leaves_the_others_as_they_are(folder):
+    file = folder / "model.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"licence": "CC0", "simulated": True, "threshold": 0.4}))
+    description = registry.find(folder, "classifier").description
+    assert (description.kind, description.trained_on, description.licence) == ("classifier", "nothing", "CC0")
+    assert (description.simulated, description.note, description.members) == (True, "", ("fold0", "fold1"))
+    assert description.weights.keys() == {"fold0/model.safetensors", "fold1/model.safetensors"}
+    assert description.extra == {"schema": 1, "name": "net", "threshold": 0.4}

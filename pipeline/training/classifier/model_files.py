@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from models.registry import write_model_json
-from models.replacement import drafted
+from models.replacement import atomic_model_folder
 from models.weights import WEIGHT_BITS, save_member
 from pipeline.training.classifier.card import model_card
 from pipeline.training.classifier.model_info import TrainedEnsemble, classifier_info
@@ -19,7 +19,7 @@ def write_model(out: Path, ensemble: TrainedEnsemble) -> None:
     unseen = {
         f"fold{fold}": [case.case_id for case in prepared.unseen_by(fold)] for fold in range(len(prepared.splits))
     }
-    with drafted(out) as draft:
+    with atomic_model_folder(out) as draft:
         for fold, member in enumerate(ensemble.members):
             state = {key: value.detach().cpu().contiguous() for key, value in member.net.state_dict().items()}
             save_member(draft, f"fold{fold}", state, bits=WEIGHT_BITS)

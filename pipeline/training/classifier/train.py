@@ -8,7 +8,7 @@ from pathlib import Path
 
 from models.device import choose_device
 from models.network_names import BACKBONES
-from models.replacement import check_out
+from models.replacement import ensure_writable_model_folder
 from pipeline.classification.slices import InputSpec
 from pipeline.errors import ModelError
 from pipeline.training.classifier.fold import FoldTask, train_fold
@@ -47,7 +47,7 @@ def train_classifier(
     settings = checked_settings(options, fold)
     spec, device = options.spec or InputSpec(), choose_device(options.device)
     initial_weights = backbone_weights(settings.backbone, options.pretrained) if options.pretrained else None
-    check_out(out)
+    ensure_writable_model_folder(out)
     if initial_weights is None:
         log.info("the backbone starts from random weights; --pretrained imagenet would take ImageNet's")
     work = options.work or out.with_name(f"{out.resolve().name}.work")

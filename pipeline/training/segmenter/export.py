@@ -17,7 +17,7 @@ import torch
 
 from models import install, registry
 from models.folds import SEEN_BY_ALL, folds_from_split
-from models.replacement import check_out, drafted
+from models.replacement import atomic_model_folder, ensure_writable_model_folder
 from models.weights import save_member
 from pipeline.errors import ModelError
 from pipeline.training.segmenter import card as segmenter_card
@@ -87,7 +87,7 @@ def convert(result: Path, out: Path, options: ExportOptions) -> None:
         ModelError: a file is missing or is not nnU-Net's, a checkpoint holds more than tensors and plain values, the
             model could not be installed, or ``out`` cannot be written.
     """
-    check_out(out)
+    ensure_writable_model_folder(out)
     plans, dataset = (_read_json(result / name) for name in ("plans.json", "dataset.json"))
     checkpoints = sorted(result.glob(f"fold_*/{options.checkpoint}"))
     if not checkpoints:
@@ -99,7 +99,7 @@ def convert(result: Path, out: Path, options: ExportOptions) -> None:
         "orientation": options.orientation,
     }
     try:
-        with drafted(out) as draft:
+        with atomic_model_folder(out) as draft:
             configuration = _convert_members(checkpoints, draft)
             try:
                 _write(draft, plans, dataset, configuration, facts)

@@ -13,8 +13,8 @@ from pathlib import Path
 from models import registry
 from models.device import choose_device
 from models.folds import folds_from_split, read_folds
-from models.measured import keep_before
-from models.replacement import check_out, drafted
+from models.measured import write_corruptions_before
+from models.replacement import atomic_model_folder, ensure_writable_model_folder
 from models.weights import WEIGHT_BITS, save_member
 from pipeline.cohort.labelled_cases import anatomies_of
 from pipeline.errors import ModelError
@@ -51,7 +51,7 @@ def train_segmenter(
         ManifestError: the data are not as described, or the work folder was prepared for others.
         ModelError: ``start_from`` is no such model, ``out`` is a file, or there is no such fold or device.
     """
-    check_out(out)
+    ensure_writable_model_folder(out)
     choose_device(training.device)  # refuse an unknown one before planning, which takes minutes
     work = training.work or out.with_name(out.name + ".work")
     cases, split = nnunet_plan.divide(data, training.folds)
@@ -67,11 +67,11 @@ def train_segmenter(
         return
     record = _record(training, members, start)
     anatomy_of = anatomies_of(data)
-    with drafted(out) as draft:
+    with atomic_model_folder(out) as draft:
         for number, member in enumerate(members):
             save_member(draft, f"fold{number}", member.state, bits=WEIGHT_BITS)
         segmenter_export.write_folder(work, draft, anatomy_of, training, record)
-        keep_before(start, draft)
+        write_corruptions_before(start, draft)
         segmenter_card.write(draft)
 
 

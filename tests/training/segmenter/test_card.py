@@ -12,7 +12,7 @@ import pytest
 
 from models import registry
 from models.folds import SEEN_BY_ALL, folds_from_split, held_out_by
-from models.measured import CORRUPTIONS, EVALUATION, keep_before, read_measured, write_measured
+from models.measured import CORRUPTIONS, EVALUATION, read_measured, write_corruptions_before, write_measured
 from models.weights import save_member
 from pipeline.training.segmenter import card as segmenter_card
 from tests.segmentation.conftest import LABELS, tiny_network, write_model
@@ -88,11 +88,11 @@ def test_corruptions_stand_beside_those_of_the_model_that_the_training_started_f
     for folder, table in tables.items():
         write_measured(registry.read(folder), CORRUPTIONS, table)
     old = registry.read(tmp_path / "old")
-    keep_before(old, model)
+    write_corruptions_before(old, model)
     text = card(model)
     assert "| motion | 3 | 0.512 | 0.812 |" in text
     assert f"SHA-256 {old.sha256[:12]}" in text
-    keep_before(None, model)
+    write_corruptions_before(None, model)
     assert "| motion | 3 | 0.812 |" in card(model)
 
 

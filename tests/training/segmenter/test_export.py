@@ -10,7 +10,7 @@ import torch
 
 from models import registry
 from models.folds import SEEN_BY_ALL, folds_from_split
-from models.replacement import drafted
+from models.replacement import atomic_model_folder
 from models.weights import save_member
 from pipeline.errors import ModelError
 from pipeline.segmentation import Segmenter
@@ -142,10 +142,10 @@ def test_an_anatomy_of_which_a_member_has_seen_a_relative_is_not_unseen():
 def test_a_new_model_takes_the_place_of_an_earlier_one_as_a_whole_or_not_at_all(earlier):
     (earlier / "notes.txt").write_text("mine")
     before = content(earlier)
-    with pytest.raises(OSError, match="disk"), drafted(earlier) as draft:
+    with pytest.raises(OSError, match="disk"), atomic_model_folder(earlier) as draft:
         raise OSError(f"the disk of {draft.name} is full")
     assert content(earlier) == before
-    with drafted(earlier) as draft:
+    with atomic_model_folder(earlier) as draft:
         (draft / "fold0").mkdir()
         (draft / "model.json").write_text("new")
     assert sorted(part.name for part in earlier.iterdir()) == ["fold0", "model.json", "notes.txt"]
