@@ -1,4 +1,4 @@
-# Two commands matter: `make run` and `make test`. Both set up .venv and the viewer once.
+# Two commands matter: `make run` and `make test`. Both set up .venv and the viewer once. `make unit` is the quick loop.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,12 +9,22 @@ export PYTHONUTF8 = 1
 run: $(VENV)/.app viewer
 	$(BIN)/python app.py
 
-test: setup-dev lint
-	$(BIN)/python -m pytest -m "not slow and not browser"
-	$(BIN)/python -m pytest -m "browser and not slow" tests/browser
+# Unit tests run in one process per core with one thread each; a file stays in one process, which makes its fixtures once.
+UNIT := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+BROWSER := $(BIN)/python -m pytest tests/browser
+
+test: setup-dev lint unit browser
+
+# After a change: no lint, no browser.
+unit: $(VENV)/.dev
+	$(UNIT) -m "not slow and not browser"
+
+browser: setup-dev
+	$(BROWSER) -m "browser and not slow"
 
 test-all: setup-dev lint
-	$(BIN)/python -m pytest
+	$(UNIT) -m "not browser"
+	$(BROWSER)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -126,6 +126,7 @@ def test_a_liver_at_the_edge_is_said(models, tmp_path):
     assert "liver_at_edge" in {warning.code for warning in found.warnings}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not all((SHIPPED / name / "model.json").exists() for name in ("liver_t2", "fibrosis_t2")),
     reason="the shipped models are not here",

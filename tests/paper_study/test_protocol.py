@@ -30,6 +30,7 @@ from pipeline.paper_study.plan import SIZES, SimulatedCases, Size, StudyOptions,
 from pipeline.paper_study.protocol import run_protocol
 from pipeline.paper_study.steps import split_tests
 from pipeline.paper_study.tables import mean_of_runs, site_area
+from tests.processes import compute_in_this_process
 
 TINY = Size(
     epochs=1,
@@ -64,6 +65,7 @@ def patched():
         patch.setattr(cohort_segmenter, "Segmenter", lambda model, device, one_pass: model)
         patch.setattr(evaluation_measures, "DRAWS", 20)
         patch.setattr(evaluation_figures, "BAND_DRAWS", 20)
+        compute_in_this_process(patch)
         yield patch
 
 
