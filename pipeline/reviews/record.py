@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import uuid
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
@@ -216,33 +215,3 @@ def _missing(review: Review) -> list[str]:
         asked["agreement with the model"] = review.agreement
         asked["segmentation quality"] = str(review.segmentation_quality or "")
     return [question for question, answer in asked.items() if not answer]
-
-
-def as_row(review: Review) -> list[str]:
-    """The review's cells in the order of ``COLUMNS``, without formulas that a spreadsheet would run."""
-    return [_cell(getattr(review, column)) for column in COLUMNS]
-
-
-def _cell(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "yes" if value else "no"
-        case datetime():
-            return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        case tuple():
-            return "|".join(_cell(item) for item in value)
-        case str():
-            return _harmless(value)
-    return str(value)
-
-
-def _harmless(text: str) -> str:
-    """Text without control characters that no spreadsheet takes for a formula: an apostrophe goes before the sign.
-
-    Line breaks inside stay, as plain newlines.
-    """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = "".join(c for c in text if c.isprintable() or c in "\n\t").strip()
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠")) else text

@@ -16,7 +16,8 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from pipeline.errors import ReviewError
-from pipeline.reviews.record import ANSWERS, COLUMNS, Review, as_row, check
+from pipeline.reviews.cells import as_row
+from pipeline.reviews.record import ANSWERS, COLUMNS, Review, check
 
 PATTERN = "reviews-*.csv"
 LOCK_SECONDS = 10

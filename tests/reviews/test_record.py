@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import ReviewError
 from pipeline.reviews import COLUMNS, Review, ReviewStore, check
-from pipeline.reviews.record import as_row
+from pipeline.reviews.cells import as_row
 
 FULL = Review(
     reader="R1",
