@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectorySto
 
 from pipeline.intake import weighting as words
 from pipeline.intake.faults import reading
+from pipeline.intake.header_values import integer_of, number, numbers, text_of, texts, unit_axes, value_of
 
 DAMAGE = (
     InvalidDicomError,
@@ -118,7 +118,7 @@ def read_frames(file: Path) -> list[Frame]:
         if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
             raise InvalidDicomError  # would be inflated whole, without a budget
     header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(TAGS))
-    if _value(header.file_meta, "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage or "Rows" not in header:
+    if value_of(header.file_meta, "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage or "Rows" not in header:
         return []
     if "PerFrameFunctionalGroupsSequence" in header:
         return list(_enhanced(file, header))
@@ -130,7 +130,7 @@ def _enhanced(file: Path, header: Dataset) -> Iterator[Frame]:
         groups = header.PerFrameFunctionalGroupsSequence
         if len(groups) > MAX_FRAMES:
             raise InvalidDicomError
-    shared = _value(header, "SharedFunctionalGroupsSequence") or [Dataset()]
+    shared = value_of(header, "SharedFunctionalGroupsSequence") or [Dataset()]
     for index, group in enumerate(groups):
         yield _frame(file, index, header, _Groups(header, group, shared[0]))
 
@@ -145,39 +145,39 @@ class _Groups:
 
     def get(self, sequence: str, keyword: str, plain: str = "") -> Any:
         for groups in (self.frame, self.shared):
-            items = _value(groups, sequence) if groups is not None else None
-            if items and (value := _value(items[0], keyword)) is not None:
+            items = value_of(groups, sequence) if groups is not None else None
+            if items and (value := value_of(items[0], keyword)) is not None:
                 return value
-        return _value(self.header, plain or keyword)
+        return value_of(self.header, plain or keyword)
 
 
 def _frame(file: Path, index: int | None, header: Dataset, groups: _Groups) -> Frame:
     kind = groups.get("MRImageFrameTypeSequence", "FrameType", "ImageType")
-    modality = str(_value(header, "Modality") or "").strip().upper()
-    echo = _number(groups.get("MREchoSequence", "EffectiveEchoTime", "EchoTime"))
-    repetition = _number(groups.get("MRTimingAndRelatedParametersSequence", "RepetitionTime"))
+    modality = str(value_of(header, "Modality") or "").strip().upper()
+    echo = number(groups.get("MREchoSequence", "EffectiveEchoTime", "EchoTime"))
+    repetition = number(groups.get("MRTimingAndRelatedParametersSequence", "RepetitionTime"))
     return Frame(
         file=file,
         index=index,
-        study_uid=_text(header, "StudyInstanceUID"),
-        series_uid=_text(header, "SeriesInstanceUID"),
-        sop_uid=_text(header, "SOPInstanceUID"),
-        sop_class=_text(header, "SOPClassUID"),
-        reference_uid=_text(header, "FrameOfReferenceUID"),
+        study_uid=text_of(header, "StudyInstanceUID"),
+        series_uid=text_of(header, "SeriesInstanceUID"),
+        sop_uid=text_of(header, "SOPInstanceUID"),
+        sop_class=text_of(header, "SOPClassUID"),
+        reference_uid=text_of(header, "FrameOfReferenceUID"),
         modality=modality,
-        rows=_integer(header, "Rows"),
-        columns=_integer(header, "Columns", absent=0),
-        samples=_integer(header, "SamplesPerPixel", absent=1),
-        kind=tuple(word.strip().upper() for word in _texts(kind)),
-        spacing_mm_yx=_numbers(groups.get("PixelMeasuresSequence", "PixelSpacing"), 2),
-        orientation=_unit(_numbers(groups.get("PlaneOrientationSequence", "ImageOrientationPatient"), 6)),
-        position=_numbers(groups.get("PlanePositionSequence", "ImagePositionPatient"), 3),
+        rows=integer_of(header, "Rows"),
+        columns=integer_of(header, "Columns", absent=0),
+        samples=integer_of(header, "SamplesPerPixel", absent=1),
+        kind=tuple(word.strip().upper() for word in texts(kind)),
+        spacing_mm_yx=numbers(groups.get("PixelMeasuresSequence", "PixelSpacing"), 2),
+        orientation=unit_axes(numbers(groups.get("PlaneOrientationSequence", "ImageOrientationPatient"), 6)),
+        position=numbers(groups.get("PlanePositionSequence", "ImagePositionPatient"), 3),
         echo_ms=echo,
         repetition_ms=repetition,
-        temporal=_number(groups.get("FrameContentSequence", "TemporalPositionIndex", "TemporalPositionIdentifier")),
-        b_value=_number(groups.get("MRDiffusionSequence", "DiffusionBValue")),
-        weighting=_weighting(header, _texts(kind), echo, repetition),
-        other_body_part=_text(header, "BodyPartExamined").upper() in words.OTHER_BODY_PARTS,
+        temporal=number(groups.get("FrameContentSequence", "TemporalPositionIndex", "TemporalPositionIdentifier")),
+        b_value=number(groups.get("MRDiffusionSequence", "DiffusionBValue")),
+        weighting=_weighting(header, texts(kind), echo, repetition),
+        other_body_part=text_of(header, "BodyPartExamined").upper() in words.OTHER_BODY_PARTS,
     )
 
 
@@ -186,62 +186,10 @@ def _weighting(header: Dataset, kind: Sequence[str], echo: float | None, repetit
     named = words.weighting_from_text(
         [
             " ".join(kind),
-            contrast.get(_text(header, "AcquisitionContrast").upper(), ""),
-            _text(header, "SeriesDescription"),
-            _text(header, "ProtocolName"),
-            _text(header, "SequenceName"),
+            contrast.get(text_of(header, "AcquisitionContrast").upper(), ""),
+            text_of(header, "SeriesDescription"),
+            text_of(header, "ProtocolName"),
+            text_of(header, "SequenceName"),
         ]
     )
-    return named or words.weighting_from_times(echo, repetition, _text(header, "ScanningSequence")) or "unknown"
-
-
-def _text(header: Dataset, keyword: str) -> str:
-    with reading(keyword):
-        return " ".join(_texts(header.get(keyword))).strip()
-
-
-def _value(dataset: Dataset, keyword: str) -> Any:
-    """An element's value, decoded by pydicom on first access; None where it is absent."""
-    with reading(keyword):
-        return dataset.get(keyword)
-
-
-def _integer(dataset: Dataset, keyword: str, *, absent: int | None = None) -> int:
-    """An element as a whole number; ``absent`` where it is missing or empty, without which that is an error."""
-    with reading(keyword):
-        value = dataset.get(keyword)
-        return int(value if absent is None else value or absent)
-
-
-def _texts(value: object) -> list[str]:
-    if value is None:
-        return []
-    return [str(value)] if isinstance(value, str) else [str(v) for v in value] if hasattr(value, "__iter__") else []
-
-
-def _number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    if value is None or isinstance(value, str) or not hasattr(value, "__len__") or len(value) != count:
-        return None
-    numbers = [_number(v) for v in value]
-    return None if None in numbers else tuple(n for n in numbers if n is not None)
-
-
-def _unit(orientation: tuple[float, ...] | None) -> tuple[float, ...] | None:
-    """None unless row and column are unit vectors at a right angle, as DICOM demands."""
-    if orientation is None:
-        return None
-    row, column = orientation[:3], orientation[3:]
-    crooked = max(
-        abs(math.hypot(*row) - 1),
-        abs(math.hypot(*column) - 1),
-        abs(sum(r * c for r, c in zip(row, column, strict=True))),
-    )
-    return orientation if crooked < 1e-2 else None
+    return named or words.weighting_from_times(echo, repetition, text_of(header, "ScanningSequence")) or "unknown"
