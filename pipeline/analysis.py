@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models import registry
 from models.device import choose_device
-from pipeline.case import Analysis, Answer, CaseWarning, Fibrosis, OrganMask, Step, Study
+from pipeline.case import NOT_MR_CODES, Analysis, Answer, CaseWarning, Fibrosis, OrganMask, Step, Study
 from pipeline.classification import Classifier, classify_steps, explain_steps
 from pipeline.errors import Cancelled
 from pipeline.intake import check_contrast, read_series
@@ -19,6 +19,10 @@ from pipeline.segmentation import Segmenter, segment_steps
 
 SEGMENT_UNTIL, CLASSIFY_UNTIL = 0.85, 0.95
 """Share of the progress bar, 0-1, at the end of each stage; from measured timings."""
+
+MASK_DOUBT_CODES = NOT_MR_CODES | {"not_t2", "contrast", "mostly_empty"}
+"""Codes of intake's warnings that the images are unlike the segmenter's training data, so that its predicted quality
+does not hold. ``not_t2_contrast`` is not among them: it is measured inside the mask and presumes a good one."""
 
 _locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 """One lock per device: neither nnU-Net's predictor nor Grad-CAM's hooks are re-entrant."""
@@ -75,6 +79,9 @@ def analyze_steps(
         with _timed(timings, "explain"):
             heat = explain_steps(volume, organs, models.classifier)
             heatmap = yield from _part(heat, CLASSIFY_UNTIL, 1.0, cancelled)
+    doubts = mask_doubts(volume.warnings)
+    if doubts:
+        organs = replace(organs, score=3, reasons=(*doubts, *organs.reasons))
     analysis = Analysis(
         volume=volume,
         organs=organs,
@@ -85,7 +92,7 @@ def analyze_steps(
         warnings=(
             *volume.warnings,
             *check_contrast(volume, organs),
-            *mask_warnings(organs),
+            *mask_warnings(organs, doubts),
             *probability_warnings(fibrosis),
         ),
         timings_s={**timings, "total": sum(timings.values())},
@@ -100,19 +107,22 @@ def analyze(study: Study, key: str, models: Models) -> Analysis:
     return last.analysis
 
 
-def mask_warnings(organs: OrganMask) -> tuple[CaseWarning, ...]:
-    """Warnings about a liver mask, for the reader and for everything computed inside it."""
+def mask_doubts(warnings: Sequence[CaseWarning]) -> tuple[str, ...]:
+    """Reasons, as phrases, to distrust any mask of a series with these warnings of intake; mostly none."""
+    messages = (warning.message for warning in warnings if warning.code in MASK_DOUBT_CODES)
+    return tuple(message[0].lower() + message[1:].rstrip(".") for message in messages)
+
+
+def mask_warnings(organs: OrganMask, doubts: Sequence[str] = ()) -> tuple[CaseWarning, ...]:
+    """Warnings about a liver mask, for the reader and for everything computed inside it.
+
+    Args:
+        doubts: as ``mask_doubts`` returns them. They replace the predicted figures, which do not hold then.
+    """
     found = []
     if organs.score == 3:
-        far = organs.predicted_hd95_mm
-        distance = "" if far is None else f", HD95 {far:.0f} mm"
-        why = f" ({'; '.join(organs.reasons)})" if organs.reasons else ""
-        found.append(
-            CaseWarning(
-                "poor_segmentation",
-                f"The liver outline is probably poor: predicted Dice {organs.predicted_dice:.2f}{distance}{why}.",
-            )
-        )
+        why = "; ".join(doubts) if doubts else _predicted_figures(organs)
+        found.append(CaseWarning("poor_segmentation", f"The liver outline is probably poor: {why}."))
     if organs.ensemble_dice is not None and organs.ensemble_dice < 0.9:
         found.append(
             CaseWarning(
@@ -134,6 +144,13 @@ def mask_warnings(organs: OrganMask) -> tuple[CaseWarning, ...]:
             CaseWarning("liver_at_edge", "The liver reaches the edge of the images; a part of it may lie outside.")
         )
     return tuple(found)
+
+
+def _predicted_figures(organs: OrganMask) -> str:
+    """``predicted Dice 0.61, HD95 34 mm (the outline is blurred)``."""
+    distance = "" if organs.predicted_hd95_mm is None else f", HD95 {organs.predicted_hd95_mm:.0f} mm"
+    reasons = f" ({'; '.join(organs.reasons)})" if organs.reasons else ""
+    return f"predicted Dice {organs.predicted_dice:.2f}{distance}{reasons}"
 
 
 def probability_warnings(fibrosis: Fibrosis) -> tuple[CaseWarning, ...]:

@@ -26,10 +26,14 @@ LIVER, RIGHT_KIDNEY, LEFT_KIDNEY, SPLEEN = 1, 2, 3, 4
 ORGANS = {"liver": LIVER, "right_kidney": RIGHT_KIDNEY, "left_kidney": LEFT_KIDNEY, "spleen": SPLEEN}
 """Value of each organ by its name in nnU-Net's ``dataset.json``."""
 
-UNRELIABLE = "Unreliable: check the segmentation"
-"""Text beside the probability wherever it is shown, when a warning's code is one of ``UNRELIABLE_CODES``."""
+NOT_MR_CODES = frozenset({"looks_like_ct", "looks_like_labels", "noise", "constant"})
+"""Codes of warnings that the images are no MR images."""
 
-UNRELIABLE_CODES = frozenset({"poor_segmentation", "mask_sensitive"})
+NOT_T2_CODES = frozenset({"not_t2", "not_t2_contrast", "contrast"})
+"""Codes of warnings that header or contrast speak against a T2-weighted series."""
+
+POOR_MASK_CODES = frozenset({"poor_segmentation", "mask_sensitive"})
+"""Codes of warnings that the probability cannot be trusted because of the liver mask."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,8 @@ class OrganMask:
     predicted_hd95_mm: float | None = None
     """Predicted 95th percentile of surface distances, mm; None where it is not predicted."""
     score: int | None = None
-    """Predicted quality: 1 usable as it is, 2 minor edits needed, 3 poor; None where it is not predicted."""
+    """1 usable as it is, 2 minor edits needed, 3 poor: as predicted, or 3 for images unlike the training data; None where
+    it is not predicted."""
     reasons: tuple[str, ...] = ()
     """Clauses on what lowers the predicted quality, the heaviest first."""
 
@@ -287,8 +292,12 @@ class Analysis:
 
     @property
     def unreliable(self) -> bool:
-        """Whether the probability must not be used before the segmentation was checked."""
-        return any(warning.code in UNRELIABLE_CODES for warning in self.warnings)
+        """Whether a warning about series or mask makes the probability unreliable; ``exports.wording`` says why."""
+        return not self.warning_codes.isdisjoint(NOT_MR_CODES | NOT_T2_CODES | POOR_MASK_CODES)
+
+    @property
+    def warning_codes(self) -> frozenset[str]:
+        return frozenset(warning.code for warning in self.warnings)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ import torch
 from models.registry import SHIPPED
 from pipeline import analysis as analysis_module
 from pipeline.analysis import Models, analyze, analyze_steps, load_models
-from pipeline.case import Study, Volume
+from pipeline.case import POOR_MASK_CODES, CaseWarning, Study, Volume
 from pipeline.classification import Classifier
 from pipeline.errors import Cancelled, SegmentationError, SeriesError
+from pipeline.exports.analysis_json import analysis_json
+from pipeline.exports.wording import mask_quality
 from pipeline.intake import open_upload, preselected
 from tests.classification.conftest import write_classifier
 from tests.phantoms import write_dicom_series, zip_folder
@@ -143,3 +146,43 @@ def test_nifti_and_dicom_of_one_volume_give_one_answer(tmp_path):
     nifti, dicom = found
     assert (nifti.organs.liver == dicom.organs.liver).all()
     assert nifti.fibrosis.probability == pytest.approx(dicom.fibrosis.probability, abs=1e-4)
+
+
+@pytest.mark.parametrize("code", ["looks_like_labels", "looks_like_ct", "noise", "constant", "mostly_empty", "not_t2"])
+def test_images_unlike_the_training_data_give_a_poor_mask_with_their_words(models, study, monkeypatch, code):
+    warned = replace(make_volume(BOX), warnings=(CaseWarning(code, "Values far below zero, as in CT."),))
+    monkeypatch.setattr(analysis_module, "read_series", lambda study, key: warned)
+    found = analyze(study, KEY, models)
+    assert (found.organs.score, found.organs.reasons) == (3, ("values far below zero, as in CT",))
+    assert found.organs.predicted_dice is None
+    assert found.unreliable
+    poor = next(warning for warning in found.warnings if warning.code == "poor_segmentation")
+    assert poor.message == "The liver outline is probably poor: values far below zero, as in CT."
+    assert analysis_json(found)["segmentation_quality"]["score"] == 3
+    assert "score 3" in mask_quality(found.organs)
+
+
+def test_a_predicted_dice_is_kept_for_images_unlike_the_training_data(models, study, monkeypatch):
+    warned = replace(make_volume(BOX), warnings=(CaseWarning("noise", "This looks like noise."),))
+    monkeypatch.setattr(analysis_module, "read_series", lambda study, key: warned)
+    original = analysis_module.segment_steps
+
+    def judged(*arguments):
+        organs = yield from original(*arguments)
+        return replace(organs, score=2, predicted_dice=0.88, predicted_hd95_mm=12.0, reasons=("blurred outline",))
+
+    monkeypatch.setattr(analysis_module, "segment_steps", judged)
+    organs = analyze(study, KEY, models).organs
+    assert (organs.score, organs.predicted_dice, organs.predicted_hd95_mm) == (3, 0.88, 12.0)
+    assert organs.reasons == ("this looks like noise", "blurred outline")
+
+
+@pytest.mark.parametrize("codes", [[], ["thick_slices", "echo_time", "few_slices"]])
+def test_an_ordinary_t2_series_keeps_its_score(models, study, monkeypatch, codes):
+    ordinary = replace(make_volume(BOX), warnings=tuple(CaseWarning(code, "Words.") for code in codes))
+    monkeypatch.setattr(analysis_module, "read_series", lambda study, key: ordinary)
+    found = analyze(study, KEY, models)
+    assert (found.organs.score, found.organs.reasons) == (None, ())
+    assert "poor_segmentation" not in found.warning_codes
+    assert "score" not in analysis_json(found)["segmentation_quality"]
+    assert found.unreliable == bool(found.warning_codes & POOR_MASK_CODES)

@@ -122,13 +122,13 @@ def _print_series(study: Study) -> None:
 
 
 def _print_summary(analysis: Analysis) -> None:
-    from pipeline.case import UNRELIABLE
-    from pipeline.exports.wording import range_words, side_words
+    from pipeline.exports.wording import range_words, side_words, unreliable_words
 
     fibrosis, organs, console = analysis.fibrosis, analysis.organs, answer_console()
+    unreliable = unreliable_words(analysis)
     lines = [
         f"Probability of {fibrosis.positive_class}: {fibrosis.probability:.2f}, {fibrosis.verdict}: "
-        f"{side_words(fibrosis)} {fibrosis.threshold:.2f}" + (f". {UNRELIABLE}" if analysis.unreliable else ""),
+        f"{side_words(fibrosis)} {fibrosis.threshold:.2f}" + (f". {unreliable}" if unreliable else ""),
         range_words(fibrosis),
         f"Liver {organs.liver_ml:.0f} mL" + ("" if organs.spleen_ml is None else f", spleen {organs.spleen_ml:.0f} mL"),
         *(f"Warning: {warning.message}" for warning in analysis.warnings),

@@ -54,12 +54,12 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
 
 
 def _predicted(organs: OrganMask) -> dict[str, Any]:
-    """Absent where the segmenter predicts no quality."""
-    if organs.predicted_dice is None:
+    """Absent where there is no score, or no prediction."""
+    if organs.score is None:
         return {}
+    dice = {} if organs.predicted_dice is None else {"predicted_dice": float(organs.predicted_dice)}
     hd95 = {} if organs.predicted_hd95_mm is None else {"predicted_hd95_mm": round(float(organs.predicted_hd95_mm), 1)}
-    judged = {"score": organs.score, "reasons": list(organs.reasons)}
-    return {"predicted_dice": float(organs.predicted_dice)} | hd95 | judged
+    return dice | hd95 | {"score": organs.score, "reasons": list(organs.reasons)}
 
 
 def _doubt(fibrosis: Fibrosis) -> dict[str, Any]:

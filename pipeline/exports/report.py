@@ -11,10 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pipeline import RESEARCH_USE, __version__
-from pipeline.case import UNRELIABLE, Analysis, Fibrosis
+from pipeline.case import Analysis, Fibrosis
 from pipeline.exports.a4_page import AMBER, AMBER_DARK, INK, LINE, MUTED, PAGE, RULE, Page, TextStyle
 from pipeline.exports.report_pictures import COLUMNS, PICTURE, TOP_HEAT, axial_row, heat_row
-from pipeline.exports.wording import range_words, side_words
+from pipeline.exports.wording import mask_quality, range_words, side_words, unreliable_words
 
 PNG_DPI = 150
 SHORT_HASH = 12
@@ -62,7 +62,7 @@ def _result(page: Page, analysis: Analysis) -> None:
     page.text(1.95, 1.86, fibrosis.verdict.capitalize(), TextStyle(13, bold=True))
     page.text(1.95, 2.11, side_words(fibrosis), TextStyle(8, colour=MUTED))
     if analysis.unreliable:
-        page.text(1.95, 2.29, UNRELIABLE, TextStyle(7.5, colour=AMBER_DARK, bold=True))
+        page.text(1.95, 2.29, unreliable_words(analysis), TextStyle(7.5, colour=AMBER_DARK, bold=True))
     _scale(page, fibrosis)
     bottom = page.paragraph(0.5, 2.49, range_words(fibrosis), TextStyle(7.5, colour=MUTED), width=7.27, lines=3)
     if note:
@@ -108,7 +108,7 @@ def _measurements(page: Page, analysis: Analysis) -> None:
         ("Heat outside liver, uncut", "no heat" if heat is None else f"{heat:.0%}"),
     ]
     if organs.score is not None:
-        rows.insert(3, ("Mask quality", f"score {organs.score}, Dice {organs.predicted_dice:.2f}"))
+        rows.insert(3, ("Mask quality", mask_quality(organs)))
     page.heading(left, top, "Measurements")
     step = min(0.345, 2.42 / (len(rows) - 1))
     for number, (name, value) in enumerate(rows):

@@ -5,7 +5,7 @@ A range is one figure where both ends read alike.
 
 from __future__ import annotations
 
-from pipeline.case import Fibrosis
+from pipeline.case import NOT_MR_CODES, NOT_T2_CODES, Analysis, Fibrosis, OrganMask
 
 
 def side_words(fibrosis: Fibrosis) -> str:
@@ -39,6 +39,25 @@ def outline_words(shown: str) -> str:
         shown: the range of probabilities with a moved outline, as ``span`` or ``percents`` writes it.
     """
     return f"With the liver outline a voxel tighter or wider: {shown}."
+
+
+def unreliable_words(analysis: Analysis) -> str:
+    """Why the probability is unreliable, to stand beside it; empty where it is not."""
+    if not analysis.unreliable:
+        return ""
+    if analysis.warning_codes & NOT_MR_CODES:
+        return "Unreliable: not an MR image"
+    if analysis.warning_codes & NOT_T2_CODES:
+        return "Unreliable: not a T2 image"
+    return "Unreliable: check the segmentation"
+
+
+def mask_quality(organs: OrganMask) -> str:
+    """``score 2, Dice 0.88``; ``score 3`` where no Dice is predicted, empty where there is no score."""
+    if organs.score is None:
+        return ""
+    dice = "" if organs.predicted_dice is None else f", Dice {organs.predicted_dice:.2f}"
+    return f"score {organs.score}{dice}"
 
 
 def span(shares: tuple[float, float]) -> str:

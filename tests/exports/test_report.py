@@ -8,7 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pipeline.case import UNRELIABLE, Analysis, CaseWarning, HeatMap, view
+from pipeline.case import Analysis, CaseWarning, HeatMap, view
 from pipeline.exports import draw_report, pictures
 from pipeline.exports.report_pictures import shown_slices
 from pipeline.exports.wording import range_words
@@ -170,8 +170,8 @@ def test_no_text_leaves_the_page_or_covers_another(analysis):
 
 
 def test_a_poor_mask_is_said_beside_the_probability_only_where_it_is_poor():
-    assert UNRELIABLE in words(draw_report(crowded()))
-    assert UNRELIABLE not in words(draw_report(make_analysis()))
+    assert "Unreliable: check the segmentation" in words(draw_report(crowded()))
+    assert "Unreliable" not in words(draw_report(make_analysis()))
     assert "score 3, Dice 0.61" in words(draw_report(crowded()))
 
 

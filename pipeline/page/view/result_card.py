@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from pipeline import RESEARCH_USE
-from pipeline.case import UNRELIABLE, Analysis, Fibrosis, OrganMask
-from pipeline.exports.wording import percents
+from pipeline.case import Analysis, Fibrosis, OrganMask
+from pipeline.exports.wording import percents, unreliable_words
 from pipeline.page.view.review_form import QUALITIES
 
 SPLEEN_RANGE = "healthy adults 107–315 mL"
@@ -30,7 +30,11 @@ def result_html(analysis: Analysis, downloads: Mapping[str, str]) -> str:
 def _verdict(analysis: Analysis) -> str:
     fibrosis, classifier = analysis.fibrosis, analysis.classifier
     note = f'<p class="fr-note" role="note">{escape(classifier.note)}</p>' if classifier.note else ""
-    doubt = f'<strong class="fr-unreliable" role="note">{UNRELIABLE}</strong>' if analysis.unreliable else ""
+    doubt = (
+        f'<strong class="fr-unreliable" role="note">{unreliable_words(analysis)}</strong>'
+        if analysis.unreliable
+        else ""
+    )
     return f"""
   <p class="fr-verdict"><span class="fr-verdict-{fibrosis.verdict}">Model: {fibrosis.verdict}</span>
     for {escape(fibrosis.positive_class)}</p>
@@ -99,9 +103,9 @@ def _facts(analysis: Analysis) -> str:
 
 
 def quality_words(organs: OrganMask) -> str:
-    """Score, in the words of the review's question, and predicted Dice."""
-    words = {number: label for label, number in QUALITIES}
-    return f"{words[organs.score or 3]}, Dice about {organs.predicted_dice:.2f}"
+    """Score, in the words of the review's question, and predicted Dice where there is one."""
+    label = {number: words for words, number in QUALITIES}[organs.score or 3]
+    return label if organs.predicted_dice is None else f"{label}, Dice about {organs.predicted_dice:.2f}"
 
 
 def _warnings(analysis: Analysis) -> str:

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from pipeline.analysis import mask_warnings, probability_warnings
-from pipeline.case import UNRELIABLE
+from pipeline.case import CaseWarning
 from pipeline.page.server import niivue
 from pipeline.page.server.engine import WaitingLine
 from pipeline.page.server.niivue import ASSETS
@@ -19,6 +19,8 @@ from pipeline.page.server.routes import app_kwargs
 from pipeline.page.server.settings import settings_from
 from pipeline.page.view.result_card import progress_html, result_html
 from tests.builders import NOTE, make_analysis
+
+CHECK_MASK = "Unreliable: check the segmentation"
 
 
 def test_a_space_listens_to_all_and_asks_for_the_tick() -> None:
@@ -122,16 +124,41 @@ def test_a_verdict_that_hangs_on_the_outline_stands_next_to_the_probability() ->
     for low, high, warned in ((0.45, 0.62, True), (0.475, 0.62, False), (0.5, 0.75, False), (0.5, 0.9, True)):
         fibrosis = replace(analysis.fibrosis, mask_sensitivity=(low, high))
         html = result_html(replace(analysis, fibrosis=fibrosis, warnings=probability_warnings(fibrosis)), {})
-        assert (UNRELIABLE in html[html.index("fr-number") : html.index("fr-scale")]) is warned
+        assert (CHECK_MASK in html[html.index("fr-number") : html.index("fr-scale")]) is warned
+
+
+@pytest.mark.parametrize(
+    ("codes", "words"),
+    [
+        (["not_t2"], "not a T2 image"),
+        (["contrast"], "not a T2 image"),
+        (["not_t2_contrast", "mask_sensitive"], "not a T2 image"),
+        (["looks_like_ct", "contrast", "poor_segmentation"], "not an MR image"),
+        (["mask_sensitive"], "check the segmentation"),
+        (["thick_slices", "echo_time"], None),
+    ],
+)
+def test_what_makes_the_probability_unreliable_is_beside_it(codes: list[str], words: str | None) -> None:
+    analysis = make_analysis(warnings=tuple(CaseWarning(code, "Words.") for code in codes))
+    html = result_html(analysis, {})
+    number = html[html.index("fr-number") : html.index("fr-scale")]
+    assert analysis.unreliable is (words is not None)
+    assert (f"Unreliable: {words}" in number) if words else ("Unreliable" not in html)
+
+
+def test_a_poor_mask_without_a_predicted_dice_is_called_poor() -> None:
+    analysis = make_analysis()
+    html = result_html(replace(analysis, organs=replace(analysis.organs, score=3)), {})
+    assert "<dd>3 poor</dd>" in html
 
 
 def test_a_poor_mask_stands_next_to_the_probability_and_a_good_one_does_not() -> None:
     analysis = make_analysis()
     good = replace(analysis.organs, predicted_dice=0.94, score=1)
     poor = replace(analysis.organs, predicted_dice=0.61, score=3, reasons=("the outline is blurred",))
-    assert UNRELIABLE not in result_html(replace(analysis, organs=good, warnings=mask_warnings(good)), {})
+    assert CHECK_MASK not in result_html(replace(analysis, organs=good, warnings=mask_warnings(good)), {})
     html = result_html(replace(analysis, organs=poor, warnings=mask_warnings(poor)), {})
     number = html[html.index("fr-number") : html.index("fr-scale")]
-    assert UNRELIABLE in number
+    assert CHECK_MASK in number
     assert "3 poor, Dice about 0.61" in html
     assert "the outline is blurred" in html
