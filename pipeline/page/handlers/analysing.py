@@ -16,8 +16,9 @@ from pipeline.page.server.engine import Choice, Engine, WaitingLine
 from pipeline.page.state.open_cases import GONE, OpenCase, OpenCases
 from pipeline.page.state.session_state import SessionState, StoredResult
 from pipeline.page.view.components import Components
-from pipeline.page.view.result_card import progress_html, waiting_html
+from pipeline.page.view.result_card import waiting_html
 from pipeline.page.view.slice_viewer import volume_value
+from pipeline.page.view.status import progress_html
 from pipeline.page.view.updates import FAILED, PageUpdates, Updates
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,9 @@ from pipeline.page.handlers import uploads
 from pipeline.page.state.open_cases import GONE, OpenCase, OpenCases
 from pipeline.page.state.session_state import SessionState
 from pipeline.page.view.components import Components
-from pipeline.page.view.result_card import warnings_html
+from pipeline.page.view.series_picker import series_label, series_note
 from pipeline.page.view.slice_viewer import volume_value
+from pipeline.page.view.status import warnings_html
 from pipeline.page.view.updates import PageUpdates, Updates
 
 
@@ -61,7 +62,7 @@ class Opening:
             self.cases.discard(case.key)
             yield self.updates.say(str(error), "error")
             return
-        choices = [(uploads.series_label(series), series.key) for series in study.series]
+        choices = [(series_label(series), series.key) for series in study.series]
         picker = gr.update(choices=choices, value=key, visible=True)
         yield {self.components.series: picker, **self._read(empty.with_case(case.key, study), case, key)}
 
@@ -77,7 +78,7 @@ class Opening:
     def _read(self, state: SessionState, case: OpenCase, key: str) -> Updates:
         """Read one series and put it into the viewer."""
         assert state.study is not None
-        note = {self.components.series_note: uploads.series_note(state.study, key)}
+        note = {self.components.series_note: series_note(state.study, key)}
         try:
             volume = read_series(state.study, key)
             value = volume_value(volume, case, self.cases)

@@ -13,8 +13,8 @@ from pipeline.page.handlers.store_result import reveal
 from pipeline.page.state.open_cases import GONE, OpenCases
 from pipeline.page.state.session_state import SessionState
 from pipeline.page.view.components import Components
-from pipeline.page.view.result_card import message_html
 from pipeline.page.view.review_form import Answers, reviews_html, same_answers, to_review
+from pipeline.page.view.status import message_html
 from pipeline.page.view.updates import FAILED, PageUpdates, Updates
 from pipeline.reviews import Review, ReviewStore
 

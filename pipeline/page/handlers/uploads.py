@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from html import escape
 from pathlib import Path
 
-from pipeline.case import Series, Study
+from pipeline.case import Study
 from pipeline.errors import InputError
 from pipeline.intake import open_upload
 from pipeline.page.state.open_cases import OpenCase
@@ -65,19 +64,3 @@ def _open(mine: Path, case: OpenCase) -> Study:
 def _suffix(upload: Path) -> str:
     name = upload.name.lower()
     return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
-
-
-def series_label(series: Series) -> str:
-    """One line of the picker."""
-    (across, down), step = series.pixel_mm, series.slice_step_mm
-    echo = f" · TE {series.echo_time_ms:.0f} ms" if series.echo_time_ms is not None else ""
-    weighting = series.weighting if series.weighting != "unknown" else "weighting unknown"
-    return f"{series.plane} {weighting} · {series.slices} slices · {across:.2f} × {down:.2f} × {step:.1f} mm{echo}"
-
-
-def series_note(study: Study, key: str) -> str:
-    """Why the chosen series is or is not a likely one, and what was left out, as HTML."""
-    why = next((series.why for series in study.series if series.key == key), "")
-    items = "".join(f"<li>{escape(left.description)}: {escape(left.reason)}</li>" for left in study.left_out)
-    left_out = f"<details><summary>{len(study.left_out)} left out</summary><ul>{items}</ul></details>" if items else ""
-    return f'<div class="fr-series-note"><p>{escape(why)}</p>{left_out}</div>'

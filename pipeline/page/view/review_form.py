@@ -8,9 +8,9 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from pipeline.page.state.session_state import SessionState
+from pipeline.page.view.rendering import render
 from pipeline.reviews import COLUMNS, Review
 
 VERDICTS = [("Yes", "yes"), ("No", "no"), ("Not assessable", "not_assessable")]
@@ -133,18 +133,13 @@ def reviews_html(rows: Sequence[Mapping[str, str]]) -> str:
 
     The file travels inside the page: no other visitor can have its address.
     """
-    if not rows:
-        return '<p class="fr-small">No review saved in this visit yet.</p>'
-    head = "".join(f"<th scope='col'>{escape(title)}</th>" for title in SHOWN.values())
-    body = "".join(_row(row) for row in reversed(rows))
-    return f"""
-<div class="fr-table-wrap" tabindex="0" role="region" aria-label="Reviews of this visit">
-  <table class="fr-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>
-<p><a class="fr-link" href="{_csv_address(rows)}" download="reviews.csv">Download these reviews (CSV)</a></p>"""
+    shown = [_shown(row) for row in reversed(rows)]
+    return render("reviews", columns=SHOWN, rows=shown, csv_address=_csv_address(rows))
 
 
-def _row(row: Mapping[str, str]) -> str:
-    cells = {
+def _shown(row: Mapping[str, str]) -> dict[str, str]:
+    """A stored row's cells as the table shows them."""
+    return {
         **row,
         "saved_at": row["saved_at"][:19].replace("T", " "),
         "advanced_fibrosis": row["advanced_fibrosis"].replace("_", " "),
@@ -152,7 +147,6 @@ def _row(row: Mapping[str, str]) -> str:
         "case_id": row["case_id"][:8],
         "revises": row["revises"][:8],
     }
-    return "<tr>" + "".join(f"<td>{escape(cells[column])}</td>" for column in SHOWN) + "</tr>"
 
 
 def _csv_address(rows: Sequence[Mapping[str, str]]) -> str:

@@ -9,8 +9,9 @@ import gradio as gr
 
 from pipeline.page.state.session_state import SessionState
 from pipeline.page.view.components import Components
-from pipeline.page.view.result_card import held_back_html, message_html, waiting_html
+from pipeline.page.view.result_card import held_back_html, waiting_html
 from pipeline.page.view.slice_viewer import with_overlays
+from pipeline.page.view.status import message_html
 
 Updates = dict[Any, Any]
 """New values by component; what is not named stays as it is."""

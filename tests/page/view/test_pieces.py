@@ -17,7 +17,8 @@ from pipeline.page.server.engine import WaitingLine
 from pipeline.page.server.niivue import ASSETS
 from pipeline.page.server.routes import app_kwargs
 from pipeline.page.server.settings import settings_from
-from pipeline.page.view.result_card import progress_html, result_html
+from pipeline.page.view.result_card import result_html
+from pipeline.page.view.status import progress_html
 from tests.builders import NOTE, make_analysis
 
 CHECK_MASK = "Unreliable: check the segmentation"
