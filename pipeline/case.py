@@ -186,8 +186,8 @@ class OrganMask:
     predicted_hd95_mm: float | None = None
     """Predicted 95th percentile of surface distances, mm; None where it is not predicted."""
     score: int | None = None
-    """1 usable as it is, 2 minor edits needed, 3 poor: as predicted, or 3 for images unlike the training data; None where
-    it is not predicted."""
+    """1 usable as it is, 2 minor edits needed, 3 poor: as predicted, or 3 for images unlike the training data; None
+    where it is not predicted."""
     reasons: tuple[str, ...] = ()
     """Clauses on what lowers the predicted quality, the heaviest first."""
 

@@ -91,14 +91,14 @@ def _place(settings: Settings, cases: OpenCases, has_library: bool) -> tuple[Com
         with gr.Column(elem_id="fr-answer", min_width=300):
             made["result"] = gr.HTML(waiting_html(), apply_default_css=False, elem_id="fr-result")
             _review_form(made)
-    with gr.Accordion("Reviews of this visit", open=True, elem_id="fr-reviews"):
+    with gr.Accordion("Reviews in this session", open=True, elem_id="fr-reviews"):
         made["reviews"] = gr.HTML(form.reviews_html([]), apply_default_css=False)
     return Components(**made), examples
 
 
 def _input_column(made: dict[str, Any], settings: Settings, examples: list[str]) -> None:
     made["confirmed"] = gr.Checkbox(
-        label="The images are de-identified: they name no patient, in no header and in no picture.",
+        label="The images are de-identified: no patient data in headers or pixels.",
         visible=settings.public,
         elem_id="fr-confirmed",
     )
@@ -116,8 +116,8 @@ def _input_column(made: dict[str, Any], settings: Settings, examples: list[str])
     made["segmenter"] = _model_picker("segmenter", settings.segmenter)
     made["classifier"] = _model_picker("classifier", settings.classifier)
     made["blind"] = gr.Checkbox(
-        label="Read before the AI",
-        info="Holds result and overlays back until your own verdict is saved.",
+        label="Read before AI",
+        info="Hides the result until your own verdict is saved.",
         elem_id="fr-blind",
     )
     made["analyse"] = gr.Button("Analyse", variant="primary", interactive=False, elem_id="fr-analyse")
@@ -137,17 +137,17 @@ def _review_form(made: dict[str, Any]) -> None:
     with gr.Column(visible=False, elem_id="fr-form") as made["form"]:
         gr.HTML('<h2 class="fr-form-title">Your review</h2>', apply_default_css=False)
         made["reader"] = gr.Textbox(
-            label="Reader code", info="Such as R1; never a name.", max_lines=1, max_length=12, elem_id="fr-reader"
+            label="Reader code", info="For example R1; no names.", max_lines=1, max_length=12, elem_id="fr-reader"
         )
         with gr.Column(visible=False, elem_classes="fr-plain") as made["judge"]:
-            made["agreement"] = gr.Radio(form.AGREEMENTS, label="With the model I …", elem_id="fr-agreement")
+            made["agreement"] = gr.Radio(form.AGREEMENTS, label="Agreement with the model", elem_id="fr-agreement")
             made["quality"] = gr.Radio(
                 form.QUALITIES, label="Liver segmentation", info=form.QUALITY_INFO, elem_id="fr-quality"
             )
         made["advanced"] = gr.Radio(form.VERDICTS, label="My verdict: advanced fibrosis", elem_id="fr-advanced")
-        made["confidence"] = gr.Radio(form.CONFIDENCES, label="My confidence", elem_id="fr-confidence")
+        made["confidence"] = gr.Radio(form.CONFIDENCES, label="Confidence", elem_id="fr-confidence")
         made["comment"] = gr.Textbox(
-            label="Comment (optional)", lines=2, max_length=4000, placeholder="No names, please.", elem_id="fr-comment"
+            label="Comment (optional)", lines=2, max_length=4000, placeholder="No patient names.", elem_id="fr-comment"
         )
         made["viewing_log"] = gr.Textbox(visible=False)
         made["save"] = gr.Button("Save review", variant="primary", elem_id="fr-save")

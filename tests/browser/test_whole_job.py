@@ -154,7 +154,7 @@ def test_reading_before_the_ai_holds_the_result_back(visitor: Visitor, server: S
     visitor.page.check("#fr-blind input")
     visitor.analyse()
     page = visitor.page
-    assert "held back" in page.inner_text("#fr-result")
+    assert "hidden" in page.inner_text("#fr-result")
     assert page.locator(".frv-overlays").is_hidden()
     assert page.locator("#fr-agreement").is_hidden()
     assert "62 %" not in page.content()
@@ -234,7 +234,7 @@ def test_an_unforeseen_fault_is_said_and_the_case_can_be_analysed_again(
     visitor.open(nifti)
     with server.fault():
         visitor.page.click("#fr-analyse")
-        visitor.page.wait_for_selector("text=did not foresee")
+        visitor.page.wait_for_selector("text=Unexpected error")
     assert visitor.page.locator("#fr-stop").is_hidden()
     visitor.errors.clear()  # Gradio's own note of the failed event
     visitor.analyse()
@@ -249,7 +249,7 @@ def test_stop_ends_the_analysis_and_a_closed_tab_deletes_the_case(
         leaving.page.click("#fr-analyse")
         leaving.page.wait_for_selector("text=Segmenting the liver")
         leaving.page.click("#fr-stop")
-        leaving.page.wait_for_selector("text=Stopped")
+        leaving.page.wait_for_selector("text=Cancelled")
     assert leaving.page.locator("#fr-form").is_hidden()
     leaving.analyse()
     volume = next(url for url in leaving.requests if url.endswith("volume.nii.gz"))

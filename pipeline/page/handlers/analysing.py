@@ -57,7 +57,7 @@ class Analysing:
             if self.cases.find(case.key) is None:
                 self.cases.delete(case)  # what was written after it was discarded
             elif isinstance(error, Cancelled):
-                yield {**self.updates.running(False), **self.updates.say("Stopped. Nothing was kept.")}
+                yield {**self.updates.running(False), **self.updates.say("Cancelled. Nothing was saved.")}
             else:
                 yield {**self.updates.running(False), **self.updates.say(str(error), "error")}
             return
@@ -81,7 +81,7 @@ class Analysing:
             while (waiting := ahead()) or not self.engine.wait(POLL_S):
                 if case.stop.is_set():
                     raise Cancelled("Stopped.")
-                words = f"Waiting in line: {waiting} ahead of you" if waiting else "Models are loading"
+                words = f"Waiting: {waiting} ahead of you" if waiting else "Loading the models"
                 yield {self.components.status: progress_html(words, 0.0)}
                 if waiting:
                     time.sleep(POLL_S)

@@ -37,7 +37,7 @@ class Reviewing:
         if state.result is None:
             return {self.components.saved: message_html(GONE, "error")}
         if not state.result.revealed and self._has_seen(state, review):
-            words = "You have reviewed this case before, so this reading would not be one before the AI."
+            words = "You have reviewed this case before, so this is not a reading before AI."
             return self._reveal(state, words, "warning")
         try:
             self.store.append(review)
@@ -70,11 +70,11 @@ class Reviewing:
         """Show the withheld result and ask for a judgement of it; ``words`` say why."""
         case = self.cases.find(state.case_key)
         if case is None or state.result is None:
-            said = message_html(f"{words} The images were deleted meanwhile: open the case again to go on.", kind)
+            said = message_html(f"{words} The images were deleted meanwhile: open the case again to continue.", kind)
             return {self.components.state: state, self.components.saved: said}
         reveal(case, state.result)
         state = state.with_reveal()
-        words += " The models' result is shown now: please judge it and save again."
+        words += " The result is shown now: please judge it and save again."
         return {
             **self.updates.packed(state),
             self.components.judge: gr.update(visible=True),

@@ -17,7 +17,7 @@ from pathlib import Path
 SWEEP_EVERY_S = 300.0
 STALE_ROOT_S = 24 * 3600.0
 PREFIX = "fibroreview-"
-GONE = "This case was closed after a while without use: please open it again."
+GONE = "This case was closed after inactivity: please open it again."
 log = logging.getLogger(__name__)
 
 

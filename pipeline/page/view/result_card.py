@@ -40,7 +40,7 @@ def waiting_html() -> str:
     return render(
         "plain_card",
         title="Result",
-        text="Open a T2-weighted liver MRI and press Analyse: probability, volumes and files appear here.",
+        text="Open a T2-weighted liver MRI and press Analyse.",
     )
 
 
@@ -48,7 +48,6 @@ def held_back_html() -> str:
     """The card while the result is withheld until the reader's own verdict is saved."""
     return render(
         "plain_card",
-        title="Result held back",
-        text="The models have read this case. Save your own verdict below, then their result and the overlays are "
-        "shown.",
+        title="Result hidden",
+        text="Save your own verdict below to see the result and the overlays.",
     )

@@ -1,4 +1,4 @@
-"""The review form: from what was ticked to a ``Review``, and the table of this visit's reviews."""
+"""The review form: from its answers to a ``Review``, and the table of this session's reviews."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ CONFIDENCES = [("1 low", 1), ("2", 2), ("3", 3), ("4", 4), ("5 high", 5)]
 AGREEMENTS = [("Agree", "agree"), ("Disagree", "disagree"), ("Unsure", "unsure")]
 QUALITIES = [("1 excellent", 1), ("2 acceptable", 2), ("3 poor", 3)]
 QUALITY_INFO = (
-    "1: usable as it is. 2: small edits wished, shape and extent right. "
+    "1: usable as is. 2: minor edits needed; shape and extent correct. "
     "3: part of the liver missing or other tissue included."
 )
 SHOWN = {
     "saved_at": "Saved (UTC)",
     "reader": "Reader",
     "case_id": "Case",
-    "advanced_fibrosis": "Own verdict",
+    "advanced_fibrosis": "Verdict",
     "confidence": "Confidence",
-    "agreement": "With the model",
+    "agreement": "Agreement",
     "segmentation_quality": "Segmentation",
     "after_reveal": "After AI",
     "review_id": "Review",
     "revises": "Corrects",
 }
-"""Columns of the visit's table and their headings."""
+"""Columns of the session's table and their headings."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What stands in the form when Save is pressed. None: not answered."""
+    """Content of the form when Save is pressed. None: not answered."""
 
     reader: str | None
     advanced_fibrosis: str | None
@@ -47,7 +47,7 @@ class Answers:
     segmentation_quality: int | None
     comment: str | None
     viewing_log: str | None = None
-    """What the viewer says was looked at, as JSON; counted in the browser, so taken as a note and not as a proof."""
+    """The viewer's statistics as JSON; counted in the browser, so no proof of what was viewed."""
 
 
 def to_review(state: SessionState, answers: Answers) -> Review:
@@ -115,7 +115,7 @@ class ViewingLog:
 
 
 def _viewing_log(text: str | None) -> ViewingLog:
-    """What the browser counted; anything odd counts as nothing."""
+    """Parse the browser's statistics; invalid ones become an empty log."""
     try:
         said = json.loads(text or "{}")
         return ViewingLog(
@@ -129,9 +129,9 @@ def _viewing_log(text: str | None) -> ViewingLog:
 
 
 def reviews_html(rows: Sequence[Mapping[str, str]]) -> str:
-    """The table of this visit's stored rows, the newest first, and a download of them.
+    """The table of this session's stored rows, the newest first, with their download.
 
-    The file travels inside the page: no other visitor can have its address.
+    The file is part of the page, so no other session can fetch it.
     """
     shown = [_shown(row) for row in reversed(rows)]
     return render("reviews", columns=SHOWN, rows=shown, csv_address=_csv_address(rows))

@@ -15,10 +15,7 @@ from pipeline.page.view.status import message_html
 
 Updates = dict[Any, Any]
 """New values by component; what is not named stays as it is."""
-FAILED = (
-    "Something went wrong that we did not foresee: please try again, and if it happens again, ask the site's "
-    "administrator to look at the log."
-)
+FAILED = "Unexpected error: please try again; if it happens again, ask the site's administrator to check the log."
 
 
 class PageUpdates:

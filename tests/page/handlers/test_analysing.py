@@ -83,7 +83,7 @@ def test_after_an_unforeseen_fault_the_case_can_be_analysed_again(
         desk.analyse()
     assert desk.analysing.line._tickets == []
     updates = desk.analysing.failed(desk.state)
-    assert "did not foresee" in repr(updates)
+    assert "Unexpected error" in repr(updates)
     assert updates[desk.components.analyse]["interactive"]
     assert not updates[desk.components.stop]["visible"]
     assert "unexpected fault" in caplog.text
