@@ -1,4 +1,4 @@
-"""The page's entry, on a workstation and as a Hugging Face Space: settings from the environment, build, launch."""
+"""Entry point of the page, on a workstation or as a Hugging Face Space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an uploaded file to a study in the case's own folder. Nothing of the upload stays behind."""
+"""Import an uploaded file as a study in the case's folder; the upload itself is deleted."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pipeline.intake import open_upload
 from pipeline.page.state.open_cases import OpenCase
 
 SUFFIXES = (".nii.gz", ".nii", ".zip", ".dcm")
-"""The endings that intake tells apart; any other file is taken as DICOM without an ending."""
+"""Suffixes kept in the copy's name; all other files get none."""
 
 EXAMPLES = {"NIfTI example": "abdomen_t2.nii.gz", "DICOM example": "abdomen_t2_dicom.zip"}
 
 
 def import_upload(upload: Path, case: OpenCase) -> Study:
-    """Move an upload into the case under a name of ours, open it, and delete it.
+    """Move an upload into the case under a fixed name, open it, and delete it.
 
     Raises:
         InputError: it cannot be read, or somebody who uploaded the same file took it first.
@@ -43,12 +43,12 @@ def import_example(example: Path, case: OpenCase) -> Study:
 
 
 def discard_upload(upload: Path) -> None:
-    """Delete an upload that is not wanted."""
+    """Delete a refused upload."""
     upload.unlink(missing_ok=True)
 
 
 def examples_in(folder: Path) -> Mapping[str, Path]:
-    """The examples that are there, by the words on their buttons."""
+    """Existing examples by the label of their button."""
     return {label: folder / name for label, name in EXAMPLES.items() if (folder / name).exists()}
 
 

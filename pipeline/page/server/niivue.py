@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def ensure_viewer() -> Path | None:
-    """The library's ES module, fetched first where it is missing; None where it cannot be had.
+    """Path of the library's ES module, downloaded if missing; None where that fails.
 
     Without it the page draws its slices on the server.
     """

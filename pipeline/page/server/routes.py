@@ -1,4 +1,4 @@
-"""What the page serves beside Gradio: the viewer's scripts, a health check, and headers on every answer."""
+"""Routes beside Gradio's: the viewer's scripts and a health check; security headers on every response."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONTENT_POLICY = (
 
 
 class SecurityHeaders:
-    """Adds headers to every HTTP answer. Pure ASGI: it never buffers a body, so events still stream."""
+    """Add headers to every HTTP response. Pure ASGI: bodies are not buffered, so events still stream."""
 
     def __init__(self, app: ASGIApp, *, frame_ancestors: str) -> None:
         self.app = app

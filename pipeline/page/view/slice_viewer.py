@@ -75,7 +75,7 @@ def volume_value(volume: Volume, case: OpenCase, cases: OpenCases) -> dict[str, 
 
 
 def with_overlays(value: Mapping[str, Any], overlays: Mapping[str, Any]) -> dict[str, Any]:
-    """The same value with what ``write_viewer_overlays`` said about the overlays beside the volume."""
+    """The viewer's value with overlays, as ``write_viewer_overlays`` describes them."""
     return {
         **value,
         "overlays": overlays["files"],
@@ -86,14 +86,14 @@ def with_overlays(value: Mapping[str, Any], overlays: Mapping[str, Any]) -> dict
 
 
 def file_address(path: Path) -> str:
-    """Where the page fetches a served file. Relative, so that it also holds behind a proxy's prefix."""
+    """Address of a served file. Relative, so that it is valid behind a proxy's prefix."""
     return f"gradio_api/file={path.as_posix()}"
 
 
 def draw_for(cases: OpenCases, request: Mapping[str, Any]) -> str:
     """One slice as a ``data:`` address, for the visitor who knows the served name; empty once the case is gone.
 
-    Only what stands in the served folder can be drawn: overlays that are held back are not there.
+    Only files in the served folder are drawn: withheld overlays are not there.
     """
     case = cases.find_served(str(request.get("case", "")))
     if case is None or not (case.served / VOLUME_FILE).exists():
@@ -110,7 +110,7 @@ def _read(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
 
 @lru_cache(maxsize=8)
 def _read_version(path: Path, _written_ns: int) -> tuple[np.ndarray, tuple[float, float, float]]:
-    """As ``_read``. Another analysis of the same series writes its overlays anew under the same names."""
+    """As ``_read``; keyed by time, since another analysis rewrites its overlays under the same names."""
     image = sitk.ReadImage(str(path))
     x, y, z = image.GetSpacing()
     return sitk.GetArrayFromImage(image), (x, y, z)
