@@ -48,12 +48,13 @@ def test_digests_of_earlier_runs_stay_valid(monkeypatch):
 
 
 def test_the_fingerprint_covers_members_weights_and_description(tmp_path):
-    info = {"members": ["fold0", "fold1"], "sha256": {"fold0/m.safetensors": "a", "fold1/m.safetensors": "b"}}
+    weights = {"fold0/model.safetensors": "a", "fold1/model.safetensors": "b"}
+    info = {"kind": "segmenter", "trained_on": "nothing", "members": ["fold0", "fold1"], "sha256": weights}
     model = ModelFolder("m", tmp_path, info, ("fold0", "fold1"))
     others = [
         replace(model, members=("fold0",)),
         replace(model, info=info | {"threshold": 0.4}),
-        replace(model, info=info | {"sha256": info["sha256"] | {"fold0/m.safetensors": "c"}}),
+        replace(model, info=info | {"sha256": weights | {"fold0/model.safetensors": "c"}}),
     ]
     assert len({model_fingerprint(model), *map(model_fingerprint, others)}) == 4
     assert model_fingerprint(replace(model, name="renamed", folder=tmp_path / "moved")) == model_fingerprint(model)
