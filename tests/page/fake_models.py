@@ -42,11 +42,11 @@ def fake_organs(volume: Volume) -> OrganMask:
 
 
 def fake_heat(organs: OrganMask) -> HeatMap:
-    """A warm spot in the middle of the liver."""
+    """A warm spot in the middle of the liver, warm enough to be seen one slice beyond the largest section."""
     liver = organs.liver
     centre = np.argwhere(liver).mean(axis=0)
     grid = np.stack(np.meshgrid(*(np.arange(n) for n in liver.shape), indexing="ij"), axis=-1)
-    reach = np.array(liver.shape) / 8
+    reach = np.array(liver.shape) / (5, 8, 8)
     heat = (0.9 * np.exp(-(((grid - centre) / reach) ** 2).sum(axis=-1)) * liver).astype(np.float32)
     image = sitk.GetImageFromArray(heat)
     image.CopyInformation(organs.labels)
