@@ -1,7 +1,7 @@
-"""How long a DICOM series takes to read, first and again: ``python -m benchmarks.decode``. Prints medians in seconds.
+"""How long a DICOM series takes to read, first and again: ``python -m benchmarks.decode``. Medians in CPU seconds.
 
 The page reads a series when it is opened and again when it is analysed. Measured on a synthetic abdomen of 512 x 512 x
-120 voxels, one case with a folder of its own a run. Let nothing else run meanwhile.
+120 voxels, one case with a folder of its own a run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main(runs: Annotated[int, typer.Option(min=1, help="Cases opened and read tw
 
 
 def seconds_of_case(upload: Path, folder: Path) -> tuple[float, float, float]:
-    """Seconds to open the upload in an empty folder, to read its series, and to read it again."""
+    """CPU seconds to open the upload in an empty folder, to read its series, and to read it again."""
     opened, study = timed(lambda: open_upload(upload, folder))
     first, _ = timed(lambda: read_series(study, preselected(study).key))
     second, _ = timed(lambda: read_series(study, preselected(study).key))
@@ -43,10 +43,10 @@ def seconds_of_case(upload: Path, folder: Path) -> tuple[float, float, float]:
 
 
 def timed(run: Callable[[], Answer]) -> tuple[float, Answer]:
-    """Seconds that ``run`` takes, and its answer."""
-    start = time.perf_counter()
+    """CPU seconds of ``run``, which hardly depend on other processes, and its answer."""
+    start = time.process_time()
     answer = run()
-    return time.perf_counter() - start, answer
+    return time.process_time() - start, answer
 
 
 if __name__ == "__main__":
