@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 from pipeline import __main__ as cli
@@ -65,6 +66,7 @@ def patched():
         patch.setattr(cohort_segmenter, "Segmenter", lambda model, device, one_pass: model)
         patch.setattr(evaluation_measures, "DRAWS", 20)
         patch.setattr(evaluation_figures, "BAND_DRAWS", 20)
+        patch.setattr(Figure, "savefig", lambda *given, **named: None)  # drawings are tested where they are made
         compute_in_this_process(patch)
         yield patch
 
