@@ -10,7 +10,9 @@ const PLANES = {
   render: { axis: null, title: "3-D", sides: {} },
 };
 const OUTLINE_BITS = { axial: 1, coronal: 2, sagittal: 4 };
-const LIVER_RGB = [46, 230, 197];
+// Colours come from the server (pipeline/exports/colours.py), in the attributes of our element.
+let liverColour = null; // red, green, blue
+let heatStops = null; // value, red, green, blue; value 0-255
 const SIDE_WORDS = { R: "patient's right", L: "patient's left", A: "front", P: "back", S: "head", I: "feet" };
 
 let viewer = null;
@@ -18,6 +20,7 @@ let waiting = null;
 
 // Called once, when the page has made the element that we fill.
 export function mount(element, server) {
+  takeColours(element);
   viewer = new Viewer(element, server);
   window.fibroViewer = viewer; // the save button asks it what was looked at
   if (waiting) viewer.show(waiting);
@@ -505,8 +508,14 @@ class ServerDrawing {
   }
 }
 
-// Heat: purple to yellow-white on one scale for every case, as in exports/pictures.py; value, red, green, blue.
-const HEAT_STOPS = [[32, 160, 44, 94], [64, 192, 58, 81], [128, 239, 110, 33], [192, 251, 184, 29], [255, 252, 255, 164]];
+function takeColours(element) {
+  const numbers = (text) => text.split(",").map(Number);
+  liverColour = numbers(element.dataset.liver);
+  heatStops = element.dataset.heat.split(";").map(numbers);
+  element.style.setProperty("--frv-liver", `rgb(${liverColour.join(" ")})`);
+  element.style.setProperty("--frv-heat", heatStops.map(([, ...rgb]) => `rgb(${rgb.join(" ")})`).join(", "));
+}
+
 // NiiVue takes an overlay's alpha as all or nothing, but for this type: there opacity is the square of the value's share
 // of cal_min, so weak heat fades out.
 const TRANSLUCENT_BELOW_MIN = 1;
@@ -517,8 +526,8 @@ const LIVER_IN_3D = 0.06; // a ray goes through many voxels: so the heat inside 
 // The heat's colour table from the value `first` on. What is hidden has the liver's colour, since NiiVue mixes the
 // colours of neighbours, hidden ones too, into the mask's edge.
 function heatColours(first) {
-  const hidden = [[0, ...LIVER_RGB, 0], [first - 1, ...LIVER_RGB, 0]];
-  const table = [...hidden, ...HEAT_STOPS.filter(([value]) => value >= first).map((stop) => [...stop, 255])];
+  const hidden = [[0, ...liverColour, 0], [first - 1, ...liverColour, 0]];
+  const table = [...hidden, ...heatStops.filter(([value]) => value >= first).map((stop) => [...stop, 255])];
   const [I, R, G, B, A] = [0, 1, 2, 3, 4].map((column) => table.map((row) => row[column]));
   return { R, G, B, A, I };
 }
@@ -527,7 +536,7 @@ function heatColours(first) {
 function labels(shown) {
   const codes = [0, 1, 2, 3, 4, 5, 6, 7];
   return {
-    R: codes.map(() => LIVER_RGB[0]), G: codes.map(() => LIVER_RGB[1]), B: codes.map(() => LIVER_RGB[2]),
+    R: codes.map(() => liverColour[0]), G: codes.map(() => liverColour[1]), B: codes.map(() => liverColour[2]),
     A: codes.map((code) => (shown.includes(code) ? 255 : 0)), I: codes, labels: codes.map(String),
   };
 }

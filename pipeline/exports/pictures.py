@@ -7,13 +7,11 @@ to the right and y downwards, a slice is in radiological display without any fli
 from __future__ import annotations
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import Normalize
 
-LIVER_COLOUR, SPLEEN_COLOUR = "#2ee6c5", "#f7b267"
-HEAT_COLOURS = ListedColormap(colormaps["inferno"](np.linspace(0.35, 1.0, 256)), "heat")
-"""Without inferno's darkest third: weak heat tints the liver and does not darken it."""
+from pipeline.exports.colours import HEAT_COLOURS
+
 HEAT_SCALE = Normalize(0.0, 1.0)
 """The same for every case: a weak map looks weak."""
 MARK = {"color": "#e8eef2", "fontsize": 7.5, "fontweight": "bold", "va": "center", "ha": "center"}

@@ -12,6 +12,7 @@ from matplotlib.cm import ScalarMappable
 from pipeline.case import SPLEEN, Analysis, view
 from pipeline.exports import pictures
 from pipeline.exports.a4_page import MUTED, Page
+from pipeline.exports.colours import HEAT_COLOURS, LIVER_COLOUR, SPLEEN_COLOUR
 
 NEIGHBOUR_MM = 20.0
 """Distance of the neighbouring slices shown beside the one with the largest liver."""
@@ -28,13 +29,13 @@ def axial_row(page: Page, analysis: Analysis) -> None:
     sx, sy, sz = analysis.volume.spacing_mm_xyz
     limits = pictures.window(voxels)
     page.heading(COLUMNS[0], TOP_AXIAL - 0.14, "Segmentation", "slice with the largest liver in the middle")
-    drawn = [("liver", pictures.LIVER_COLOUR), ("spleen", pictures.SPLEEN_COLOUR)]
+    drawn = [("liver", LIVER_COLOUR), ("spleen", SPLEEN_COLOUR)]
     page.legend(7.77, TOP_AXIAL - 0.14, drawn if spleen.any() else drawn[:1])
     for left, z in zip(COLUMNS, shown_slices(liver, sz), strict=True):
         axes = page.axes(left, TOP_AXIAL, PICTURE, PICTURE)
         pictures.show_slice(axes, voxels[z], spacing_mm=(sy, sx), limits=limits)
-        pictures.outline(axes, spleen[z], pictures.SPLEEN_COLOUR, 0.8)
-        pictures.outline(axes, liver[z], pictures.LIVER_COLOUR, 1.1)
+        pictures.outline(axes, spleen[z], SPLEEN_COLOUR, 0.8)
+        pictures.outline(axes, liver[z], LIVER_COLOUR, 1.1)
         pictures.mark_sides(axes)
         pictures.caption(axes, f"axial, slice {z + 1} / {len(voxels)}")
 
@@ -73,7 +74,7 @@ def heat_row(page: Page, analysis: Analysis) -> None:
     for axes, hot, mask in ((axial, heat[z], liver[z]), (coronal, heat[::-1, y], liver[::-1, y])):
         if not analysis.heatmap.empty:
             pictures.show_heat(axes, hot)
-        pictures.outline(axes, mask, pictures.LIVER_COLOUR, 0.9)
+        pictures.outline(axes, mask, LIVER_COLOUR, 0.9)
         pictures.mark_sides(axes)
     pictures.caption(axial, f"axial, slice {z + 1} / {voxels.shape[0]}")
     pictures.caption(coronal, f"coronal, row {y + 1} / {voxels.shape[1]}")
@@ -84,7 +85,7 @@ def heat_row(page: Page, analysis: Analysis) -> None:
 
 def _heat_bar(page: Page, axes: Axes) -> None:
     bar = page.figure.colorbar(
-        ScalarMappable(norm=pictures.HEAT_SCALE, cmap=pictures.HEAT_COLOURS), cax=axes, orientation="horizontal"
+        ScalarMappable(norm=pictures.HEAT_SCALE, cmap=HEAT_COLOURS), cax=axes, orientation="horizontal"
     )
     bar.set_ticks([0.0, 0.25, 0.5, 0.75, 1.0], labels=["0", "0.25", "0.5", "0.75", "1"])
     bar.outline.set_visible(False)  # type: ignore[operator]

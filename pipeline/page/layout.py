@@ -17,7 +17,7 @@ from pipeline.page.handlers.uploads import examples_in
 from pipeline.page.server.engine import Analyse, Choice, Engine, load_chosen
 from pipeline.page.server.niivue import ASSETS, ensure_viewer
 from pipeline.page.server.routes import app_kwargs
-from pipeline.page.server.settings import Settings
+from pipeline.page.server.settings import PageSettings
 from pipeline.page.state.open_cases import OpenCases
 from pipeline.page.state.session_state import SessionState
 from pipeline.page.view import review_form as form
@@ -52,12 +52,12 @@ DELETE_CACHE_S = (3600, 6 * 3600)
 
 
 def build_page(
-    settings: Settings, *, load: Callable[[Choice], Analyse] = load_chosen
+    settings: PageSettings, *, load: Callable[[Choice], Analyse] = load_chosen
 ) -> tuple[gr.Blocks, Mapping[str, Any]]:
     """Build the page and start loading the models beside it.
 
     Args:
-        settings: see ``Settings``.
+        settings: see ``PageSettings``.
         load: returns the analysis function of the named models.
 
     Returns:
@@ -78,7 +78,7 @@ def build_page(
     return page, _launch_arguments(settings, cases, library)
 
 
-def _place(settings: Settings, cases: OpenCases, has_library: bool) -> tuple[Components, Mapping[str, Path]]:
+def _place(settings: PageSettings, cases: OpenCases, has_library: bool) -> tuple[Components, Mapping[str, Path]]:
     """Create the components: input on the left, viewer in the middle, result and review on the right."""
     examples = examples_in(settings.examples)
     made: dict[str, Any] = {"state": gr.State(SessionState())}
@@ -96,7 +96,7 @@ def _place(settings: Settings, cases: OpenCases, has_library: bool) -> tuple[Com
     return Components(**made), examples
 
 
-def _input_column(made: dict[str, Any], settings: Settings, examples: list[str]) -> None:
+def _input_column(made: dict[str, Any], settings: PageSettings, examples: list[str]) -> None:
     made["confirmed"] = gr.Checkbox(
         label="The images are de-identified: no patient data in headers or pixels.",
         visible=settings.public,
@@ -209,7 +209,7 @@ def _quiet(components: Components) -> dict[str, Any]:
     return {"outputs": components.all(), "show_progress": "hidden", "api_visibility": "private"}
 
 
-def _launch_arguments(settings: Settings, cases: OpenCases, library: Path | None) -> Mapping[str, Any]:
+def _launch_arguments(settings: PageSettings, cases: OpenCases, library: Path | None) -> Mapping[str, Any]:
     return {
         "server_name": settings.server_name,
         "server_port": settings.server_port,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.special import expit
 from scipy.stats import rankdata, t
 
 from pipeline.statistics.bootstrap import bootstrap_interval
@@ -108,7 +109,7 @@ def auc_interval(labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray | 
     if 0 < value < 1 and variance > 1e-12:
         half = reach95(clusters) * math.sqrt(variance) / (value * (1 - value))
         middle = math.log(value / (1 - value))
-        estimate = Estimate(value, _expit(middle - half), _expit(middle + half))
+        estimate = Estimate(value, float(expit(middle - half)), float(expit(middle + half)))
         return estimate, DELONG if clusters is None else CLUSTERED
     names = np.arange(len(labels)) if clusters is None else clusters
     return newcombe(value, len(np.unique(names[labels])), len(np.unique(names[~labels]))), NEWCOMBE
@@ -171,7 +172,3 @@ def auc_with_interval(
         return auc(labels[cases], scores[cases])
 
     return bootstrap_interval(pooled, groups, seed=seed, draws=draws)
-
-
-def _expit(x: float) -> float:
-    return 1 / (1 + math.exp(-x))

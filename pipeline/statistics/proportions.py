@@ -11,6 +11,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from pipeline.statistics.estimate import UNKNOWN, Z95, Estimate, reach95
 
@@ -127,5 +128,5 @@ def _with_ends(value: float, odds: float, spread: float) -> Estimate:
     """The value with the interval around the odds, widened to hold a value of 0 or 1, whose odds were moved inside."""
     if math.isnan(value):
         return UNKNOWN
-    ends = [1 / (1 + math.exp(-(math.log(odds) + sign * Z95 * spread))) for sign in (-1, 1)]
+    ends = [float(expit(math.log(odds) + sign * Z95 * spread)) for sign in (-1, 1)]
     return Estimate(value, min(ends[0], value), max(ends[1], value))

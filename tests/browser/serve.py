@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.page.layout import build_page
 from pipeline.page.server.engine import load_chosen
-from pipeline.page.server.settings import Settings
+from pipeline.page.server.settings import PageSettings
 from tests.page.fake_models import load_fake
 
 
@@ -20,13 +20,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--reviews", type=Path, required=True)
-    parser.add_argument("--examples", type=Path, default=Settings.examples)
+    parser.add_argument("--examples", type=Path, default=PageSettings.examples)
     parser.add_argument("--public", action="store_true")
     parser.add_argument("--shipped", action="store_true", help="the shipped models instead of the stand-in")
     parser.add_argument("--hold", type=Path, help="while this file exists the stand-in waits")
     parser.add_argument("--fault", type=Path, help="while this file exists the stand-in fails")
     given = parser.parse_args()
-    settings = Settings(reviews=given.reviews, examples=given.examples, public=given.public, server_port=given.port)
+    settings = PageSettings(reviews=given.reviews, examples=given.examples, public=given.public, server_port=given.port)
     load = load_chosen if given.shipped else load_fake(hold=given.hold, fault=given.fault)
     page, arguments = build_page(settings, load=load)
     page.launch(**arguments, prevent_thread_lock=True, quiet=True)

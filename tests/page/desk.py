@@ -15,7 +15,7 @@ from pipeline.page.handlers.opening import Opening
 from pipeline.page.handlers.reviewing import Reviewing
 from pipeline.page.layout import _place
 from pipeline.page.server.engine import Choice, Engine
-from pipeline.page.server.settings import Settings
+from pipeline.page.server.settings import PageSettings
 from pipeline.page.state.open_cases import OpenCases
 from pipeline.page.state.session_state import SessionState
 from pipeline.reviews import ReviewStore
@@ -37,7 +37,7 @@ class Desk:
     def __init__(self, folder: Path, *, public: bool = False, load: Any = None) -> None:
         self.cases = OpenCases(keep_s=1000)
         with gr.Blocks():
-            self.components, _ = _place(Settings(examples=folder), self.cases, has_library=False)
+            self.components, _ = _place(PageSettings(examples=folder), self.cases, has_library=False)
         self.store = ReviewStore(folder / "reviews")
         engine = Engine(load or load_fake(), DEFAULT)
         engine.start()

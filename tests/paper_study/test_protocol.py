@@ -6,6 +6,7 @@ import html
 import json
 import shutil
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from pipeline.paper_study.plan import SIZES, SimulatedCases, Size, StudyOptions,
 from pipeline.paper_study.protocol import run_protocol
 from pipeline.paper_study.steps import split_tests
 from pipeline.paper_study.tables import mean_of_runs, site_area
+from pipeline.training.classifier import out_of_fold
 from tests.processes import compute_in_this_process
 
 TINY = Size(
@@ -65,6 +67,7 @@ def patched():
         patch.setattr(cohort_segmenter, "segment", segment_a_box)
         patch.setattr(cohort_segmenter, "Segmenter", lambda model, device, one_pass: model)
         patch.setattr(evaluation_measures, "DRAWS", 20)
+        patch.setattr(out_of_fold, "auc_with_interval", partial(out_of_fold.auc_with_interval, draws=20))
         patch.setattr(evaluation_figures, "BAND_DRAWS", 20)
         patch.setattr(Figure, "savefig", lambda *given, **named: None)  # drawings are tested where they are made
         compute_in_this_process(patch)

@@ -1,4 +1,4 @@
-"""Settings of the page from the environment, read once at start."""
+"""PageSettings of the page from the environment, read once at start."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ DEFAULT_PORT = 7860
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Settings of one instance of the page."""
+class PageSettings:
+    """PageSettings of one instance of the page."""
 
     reviews: Path = ROOT / "reviews"
     segmenter: str = "liver_t2"
@@ -28,17 +28,17 @@ class Settings:
     """Time without use after which a case is deleted, s."""
 
 
-def settings_from(environment: Mapping[str, str]) -> Settings:
+def settings_from(environment: Mapping[str, str]) -> PageSettings:
     """Read the variables ``FIBROREVIEW_...`` and ``GRADIO_SERVER_...`` that are named here, and ``SPACE_ID``.
 
     Raises:
         ValueError: the port is not a number.
     """
     public = bool(environment.get("SPACE_ID"))
-    return Settings(
+    return PageSettings(
         reviews=Path(environment.get("FIBROREVIEW_REVIEWS") or ROOT / "reviews"),
-        segmenter=environment.get("FIBROREVIEW_SEGMENTER") or Settings.segmenter,
-        classifier=environment.get("FIBROREVIEW_CLASSIFIER") or Settings.classifier,
+        segmenter=environment.get("FIBROREVIEW_SEGMENTER") or PageSettings.segmenter,
+        classifier=environment.get("FIBROREVIEW_CLASSIFIER") or PageSettings.classifier,
         public=public,
         server_name=environment.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if public else "127.0.0.1"),
         server_port=int(environment.get("GRADIO_SERVER_PORT") or DEFAULT_PORT),

@@ -17,7 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from pipeline.exports.pictures import LIVER_COLOUR, show_heat
+from pipeline.exports.colours import LIVER_COLOUR
+from pipeline.exports.pictures import show_heat
 from pipeline.exports.viewer_files import PLANE_AXES, PLANE_BITS
 
 HEIGHT_PX = 640
@@ -25,7 +26,7 @@ HEIGHT_PX = 640
 
 @dataclass(frozen=True)
 class SliceView:
-    """Settings of the viewer's controls for one slice. Opacities are 0-1; 0 hides."""
+    """PageSettings of the viewer's controls for one slice. Opacities are 0-1; 0 hides."""
 
     plane: str
     index: int

@@ -13,12 +13,13 @@ import SimpleITK as sitk
 
 from pipeline.case import Volume
 from pipeline.errors import PipelineError
+from pipeline.exports.colours import heat_stops, liver_rgb
 from pipeline.exports.viewer_files import VOLUME_FILE, overlay_files, write_viewer_volume
 from pipeline.page.state.open_cases import GONE, OpenCase, OpenCases
 from pipeline.page.view.server_slices import SliceView, draw_slice
 
 # The template never changes, so Gradio never renders it anew and the canvas inside it lives on.
-TEMPLATE = '<div class="fr-viewer" data-library="{library}"></div>'
+TEMPLATE = '<div class="fr-viewer" data-library="{library}" data-liver="{liver}" data-heat="{heat}"></div>'
 ON_LOAD = """
 import(new URL('viewer/viewer.js', document.baseURI).href).then((viewer) => {
   viewer.mount(element.querySelector('.fr-viewer'), server);
@@ -40,12 +41,18 @@ def viewer_component(cases: OpenCases, *, library: bool) -> gr.HTML:
 
     return gr.HTML(
         value=None,
-        html_template=TEMPLATE.format(library="yes" if library else "no"),
+        html_template=viewer_template(library=library),
         js_on_load=ON_LOAD,
         server_functions=[draw],
         apply_default_css=False,
         elem_id="fr-viewer",
     )
+
+
+def viewer_template(*, library: bool) -> str:
+    """The viewer's element with the colours that it draws in: ``red,green,blue``, and ``value,red,green,blue;...``."""
+    heat = ";".join(",".join(map(str, stop)) for stop in heat_stops())
+    return TEMPLATE.format(library="yes" if library else "no", liver=",".join(map(str, liver_rgb())), heat=heat)
 
 
 def volume_value(volume: Volume, case: OpenCase, cases: OpenCases) -> dict[str, Any]:

@@ -41,7 +41,7 @@ LOG_EVERY, VALIDATE_EVERY, SAVE_EVERY_S = 50, 250, 180.0
 
 
 @dataclass(frozen=True)
-class TrainedMember:
+class TrainedFold:
     """A member's averaged weights, and what they took."""
 
     state: dict[str, Tensor]
@@ -99,7 +99,7 @@ def train_fold(
     *,
     start_from: ModelFolder | None = None,
     report: Callable[[str], None] = log.info,
-) -> TrainedMember:
+) -> TrainedFold:
     """Train one member to ``training.steps`` optimiser steps; returns its averaged weights.
 
     Resumes from the last checkpoint if there is one (written every few minutes and at the end), else starts from the
@@ -128,7 +128,7 @@ def train_fold(
     trainer.network.load_state_dict(weights)
     parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
     report_fold("done")
-    return TrainedMember(trainer.network.state_dict(), state.seconds, parameters)
+    return TrainedFold(trainer.network.state_dict(), state.seconds, parameters)
 
 
 def blended(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> dict[str, Tensor]:

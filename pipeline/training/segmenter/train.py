@@ -21,7 +21,7 @@ from pipeline.errors import ModelError
 from pipeline.training.segmenter import card as segmenter_card
 from pipeline.training.segmenter import export as segmenter_export
 from pipeline.training.segmenter import plan as nnunet_plan
-from pipeline.training.segmenter.fold import TrainedMember, train_fold
+from pipeline.training.segmenter.fold import TrainedFold, train_fold
 from pipeline.training.segmenter.options import SegmenterTraining, TrainingRecord
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def train_segmenter(
 
 
 def _record(
-    training: SegmenterTraining, members: Sequence[TrainedMember], start: registry.ModelFolder | None
+    training: SegmenterTraining, members: Sequence[TrainedFold], start: registry.ModelFolder | None
 ) -> TrainingRecord:
     before = {"steps": 0, "hours": 0.0} | (start.info.get("training", {}) if start else {})
     return TrainingRecord(

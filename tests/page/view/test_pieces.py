@@ -1,4 +1,4 @@
-"""Settings, the line, the result card, the viewer library, and what the page serves."""
+"""PageSettings, the line, the result card, the viewer library, and what the page serves."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from starlette.testclient import TestClient
 
 from pipeline.analysis import mask_warnings, probability_warnings
 from pipeline.case import CaseWarning
+from pipeline.exports.colours import HEAT_COLOURS, LIVER_COLOUR
 from pipeline.page.server import niivue
 from pipeline.page.server.engine import WaitingLine
 from pipeline.page.server.niivue import ASSETS
 from pipeline.page.server.routes import app_kwargs
 from pipeline.page.server.settings import settings_from
+from pipeline.page.view import slice_viewer
 from pipeline.page.view.result_card import result_html
 from pipeline.page.view.status import progress_html
 from tests.builders import NOTE, make_analysis
@@ -163,3 +165,10 @@ def test_a_poor_mask_stands_next_to_the_probability_and_a_good_one_does_not() ->
     assert CHECK_MASK in number
     assert "3 poor, Dice about 0.61" in html
     assert "the outline is blurred" in html
+
+
+def test_the_browser_draws_in_the_colours_of_the_report():
+    element = slice_viewer.viewer_template(library=True)
+    assert f'data-liver="{",".join(str(int(LIVER_COLOUR[i : i + 2], 16)) for i in (1, 3, 5))}"' in element
+    red, green, blue, _ = HEAT_COLOURS(1.0, bytes=True)
+    assert element.endswith(f';255,{red},{green},{blue}"></div>')
