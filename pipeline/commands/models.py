@@ -123,7 +123,7 @@ def _row(model: ModelFolder) -> dict[str, Any]:
 
 
 def _figures(model: ModelFolder) -> str:
-    """A segmenter's cross-validation, summed up by organ; a classifier's figures stand in its ``model.json``."""
+    """A segmenter's cross-validation, summarised by organ; a classifier's figures are in its ``model.json``."""
     from models.measured import EVALUATION, read_measured
     from pipeline.training.segmenter.tables import summarise
 

@@ -7,19 +7,20 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.shared import Device, faults_in_one_line, log_shown
+from pipeline.commands.shared import Data, Device, Segmenter, faults_in_one_line, log_shown
 
-Data = Annotated[Path, typer.Argument(help="Folder with imagesTr and labelsTr, or a manifest (CSV).")]
-Model = Annotated[Path, typer.Option("--segmenter", help="Name or folder of the model.")]
 PerCorruption = Annotated[
-    int, typer.Option("--severities", min=1, max=3, help="Per case and corruption; 1 deals three out over the cases.")
+    int,
+    typer.Option(
+        "--severities", min=1, max=3, help="Severities per case and corruption; 1 alternates three over the cases."
+    ),
 ]
 Resume = Annotated[bool, typer.Option(help="Reuse the predictions in corrupted_cases.csv.")]
 
 
 def evaluate_corruptions(
     data: Data,
-    segmenter: Model = Path("liver_t2"),
+    segmenter: Segmenter = Path("liver_t2"),
     severities: PerCorruption = 1,
     device: Device = "auto",
     resume: Resume = True,
@@ -39,7 +40,7 @@ def evaluate_corruptions(
 
 def train_quality(
     data: Data,
-    segmenter: Model = Path("liver_t2"),
+    segmenter: Segmenter = Path("liver_t2"),
     severities: PerCorruption = 1,
     device: Device = "auto",
     resume: Resume = True,

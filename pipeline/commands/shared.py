@@ -1,4 +1,4 @@
-"""What the commands have in common: options, one-line faults, log, progress."""
+"""Shared by the commands: option types, one-line faults, log, progress."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WRONG_INPUT = 2
 
 
 def _folder(out: Path | None) -> Path | None:
-    """Typer's ``file_okay=False`` would answer with a page of usage."""
+    """Refuse a file in one line; typer's ``file_okay=False`` would print a page of usage."""
     if out is not None and out.exists() and not out.is_dir():
         typer.echo("The output is a file; name a folder with -o.", err=True)
         raise typer.Exit(WRONG_INPUT)
@@ -30,10 +30,12 @@ def _folder(out: Path | None) -> Path | None:
 
 OUT = typer.Option("--out", "-o", help="Folder to write into.", callback=_folder)
 Out = Annotated[Path, OUT]
+Data = Annotated[Path, typer.Argument(help="Folder with imagesTr and labelsTr, or a manifest (CSV).")]
+Segmenter = Annotated[Path, typer.Option("--segmenter", help="Name or folder of the model.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal results.")]
 Fold = Annotated[
-    int | None, typer.Option(help="Train this fold only, from 0; gather all by the command without --fold.")
+    int | None, typer.Option(help="Train this fold only, from 0; then collect all by the command without --fold.")
 ]
 Resume = Annotated[bool, typer.Option(help="Resume from the last checkpoint.")]
 Licence = Annotated[str, typer.Option(help="Licence of the weights, from their data.")]
@@ -45,9 +47,9 @@ MetavirCut = Annotated[
 
 @contextlib.contextmanager
 def faults_in_one_line() -> Iterator[None]:
-    """What is wrong with the input, as one line (a manifest: one a row) on standard error, and exit code 2."""
+    """Print a fault of the input as one line (a manifest: one per row) on stderr and exit with code 2."""
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # libraries warn on standard error, which is kept for one line of ours
+        warnings.simplefilter("ignore")  # stderr is reserved for our one line
     try:
         yield
     except PipelineError as error:
@@ -62,7 +64,7 @@ def faults_in_one_line() -> Iterator[None]:
 
 @contextlib.contextmanager
 def log_shown() -> Iterator[None]:
-    """The rooms' log on standard error, with times."""
+    """Show the log of the pipeline on stderr, with times."""
     handler = RichHandler(console=Console(stderr=True), show_path=False, show_level=False, log_time_format="%H:%M:%S")
     logger = logging.getLogger("pipeline")
     logger.addHandler(handler)
@@ -74,24 +76,24 @@ def log_shown() -> Iterator[None]:
 
 
 def progress_bar() -> Progress:
-    """A bar on standard error, gone when it ends; nothing where nobody looks."""
+    """Transient progress bar on stderr; disabled when stderr is not a TTY."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def case_by_case(progress: Progress, words: str) -> Callable[[int, int], None]:
-    """A callback with cases done and in all: moves the bar, or says every tenth part of them where none is drawn."""
+    """A progress callback (cases done, cases in total): moves the bar, or prints every tenth of them without a TTY."""
     task = progress.add_task(words, total=None)
 
-    def tell(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         progress.update(task, completed=done, total=total)
         if progress.disable and 10 * done // total > 10 * (done - 1) // total:
             typer.echo(f"{words}: {done} of {total}", err=True)
 
-    return tell
+    return report
 
 
 def answer_console() -> Console:
-    """Standard output; lines are not broken where it is a file."""
+    """Console of stdout; long lines are not wrapped when it is a file."""
     return Console() if sys.stdout.isatty() else Console(width=400)

@@ -9,6 +9,7 @@ import typer
 
 from models.network_names import BACKBONES, MaskUse
 from pipeline.commands.shared import (
+    Data,
     Device,
     Fold,
     Licence,
@@ -17,37 +18,42 @@ from pipeline.commands.shared import (
     Out,
     Resume,
     Seed,
+    Segmenter,
     faults_in_one_line,
     log_shown,
 )
 from pipeline.thresholds import ADVANCED_LSM_ABOVE_KPA, ADVANCED_METAVIR_FROM
 from pipeline.training.classifier.settings import Labels, Settings, TrainingOptions
+from pipeline.training.segmenter.options import SegmenterTraining
 
 
 def train_segmenter(
-    data: Annotated[Path, typer.Argument(help="Folder with imagesTr and labelsTr, or a manifest (CSV).")],
+    data: Data,
     out: Out,
     folds: Annotated[
         int | None, typer.Option(help="Members of the ensemble; by default as the data are split, else 3.")
-    ] = None,
-    fold: Annotated[
-        int | None, typer.Option(help="Train this fold only, from 0; gather all by the command without --fold.")
-    ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps per member; name more to train further.")] = 2000,
-    device: Device = "auto",
+    ] = SegmenterTraining.folds,
+    fold: Fold = None,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Optimiser steps per member; name more to train further.")
+    ] = SegmenterTraining.steps,
+    device: Device = SegmenterTraining.device,
     planner: Annotated[
         Literal["small", "nnunet"], typer.Option(help="small (two CPU cores) or nnunet (its own default, for a GPU).")
     ] = "small",
-    resume: Annotated[bool, typer.Option(help="Resume from the last checkpoint.")] = True,
-    seed: Seed = 0,
-    start_from: Annotated[str | None, typer.Option(help="A trained model of the same data to train further.")] = None,
-    trained_on: Annotated[str, typer.Option(help="Shown beside every result.")] = "a cohort of this site",
-    licence: Annotated[str, typer.Option(help="Of the weights, from their data.")] = "unknown",
+    resume: Resume = SegmenterTraining.resume,
+    seed: Seed = SegmenterTraining.seed,
+    start_from: Annotated[
+        str | None, typer.Option(help="A trained model of the same data to train further.")
+    ] = SegmenterTraining.start_from,
+    trained_on: Annotated[
+        str, typer.Option(help="Training data in words, shown beside every result.")
+    ] = SegmenterTraining.trained_on,
+    licence: Licence = SegmenterTraining.licence,
 ) -> None:
     """Train the liver segmenter: nnU-Net's plan, network and augmentation in a loop that suits a CPU too."""
     with faults_in_one_line(), log_shown():
         from pipeline.training.segmenter import train as segmenter
-        from pipeline.training.segmenter.options import SegmenterTraining
 
         training = SegmenterTraining(
             folds=folds,
@@ -66,8 +72,8 @@ def train_segmenter(
 
 
 def evaluate_segmenter(
-    data: Annotated[Path, typer.Argument(help="Folder with imagesTr and labelsTr, or a manifest (CSV).")],
-    segmenter: Annotated[Path, typer.Option(help="Name or folder of the model.")] = Path("liver_t2"),
+    data: Data,
+    segmenter: Segmenter = Path("liver_t2"),
     device: Device = "auto",
 ) -> None:
     """Compare a segmenter with labels, each case by a member that has not seen it; update its model card."""

@@ -42,7 +42,7 @@ def outline_words(shown: str) -> str:
 
 
 def unreliable_words(analysis: Analysis) -> str:
-    """Why the probability is unreliable, to stand beside it; empty where it is not."""
+    """Reason why the probability is unreliable, shown beside it; empty if it is reliable."""
     if not analysis.unreliable:
         return ""
     if analysis.warning_codes & NOT_MR_CODES:

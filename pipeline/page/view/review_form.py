@@ -57,7 +57,7 @@ def to_review(state: SessionState, answers: Answers) -> Review:
         return Review(review_id=state.form_id, reader=(answers.reader or "").strip())
     reader = (answers.reader or "").strip()
     latest = state.latest(reader)
-    # A verdict with the AI corrects none without it: both stand, and count as two readings.
+    # A verdict with the AI corrects none without it: both are kept and count as two readings.
     corrected = latest if latest and latest.after_reveal == result.revealed else None
     viewing_log = _viewing_log(answers.viewing_log)
     return Review(

@@ -1,4 +1,4 @@
-"""From nnU-Net's result to a model folder of ours: safetensors, plans, dataset description, ``model.json``.
+"""From nnU-Net's result to a model folder: safetensors, plans, dataset description, ``model.json``.
 
 Ours after a training, or any nnU-Net v2 result folder trained elsewhere: its checkpoints are pickles, so they are read
 with torch's restricted loader here, once, and never by the app.
@@ -160,7 +160,7 @@ def _write(out: Path, plans: dict, dataset: dict, configuration: str, info: dict
 
 
 def _flattened(configurations: dict, name: str) -> dict:
-    """A configuration with those it inherits from merged in, so that it stands alone."""
+    """A configuration with those it inherits from merged in, so that it is complete by itself."""
     own = dict(configurations[name])
     parent = own.pop("inherits_from", None)
     return (_flattened(configurations, parent) | own) if parent else own
