@@ -80,8 +80,8 @@ def analyze_steps(
             heat = explain_steps(volume, organs, models.classifier)
             heatmap = yield from _part(heat, CLASSIFY_UNTIL, 1.0, cancelled)
     doubts = mask_doubts(volume.warnings)
-    if doubts:
-        organs = replace(organs, score=3, reasons=(*doubts, *organs.reasons))
+    if doubts:  # what is predicted of a mask holds for images like the training data only
+        organs = replace(organs, predicted_dice=None, predicted_hd95_mm=None, score=3, reasons=doubts)
     analysis = Analysis(
         volume=volume,
         organs=organs,

@@ -159,10 +159,11 @@ def test_images_unlike_the_training_data_give_a_poor_mask_with_their_words(model
     poor = next(warning for warning in found.warnings if warning.code == "poor_segmentation")
     assert poor.message == "The liver outline is probably poor: values far below zero, as in CT."
     assert analysis_json(found)["segmentation_quality"]["score"] == 3
+    assert analysis_json(found)["fibrosis"]["unreliable"] is True
     assert "score 3" in mask_quality(found.organs)
 
 
-def test_a_predicted_dice_is_kept_for_images_unlike_the_training_data(models, study, monkeypatch):
+def test_no_figures_are_predicted_for_images_unlike_the_training_data(models, study, monkeypatch):
     warned = replace(make_volume(BOX), warnings=(CaseWarning("noise", "This looks like noise."),))
     monkeypatch.setattr(analysis_module, "read_series", lambda study, key: warned)
     original = analysis_module.segment_steps
@@ -173,8 +174,8 @@ def test_a_predicted_dice_is_kept_for_images_unlike_the_training_data(models, st
 
     monkeypatch.setattr(analysis_module, "segment_steps", judged)
     organs = analyze(study, KEY, models).organs
-    assert (organs.score, organs.predicted_dice, organs.predicted_hd95_mm) == (3, 0.88, 12.0)
-    assert organs.reasons == ("this looks like noise", "blurred outline")
+    assert (organs.score, organs.predicted_dice, organs.predicted_hd95_mm) == (3, None, None)
+    assert organs.reasons == ("this looks like noise",)
 
 
 @pytest.mark.parametrize("codes", [[], ["thick_slices", "echo_time", "few_slices"]])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MODELS = ["fibrosis_t2"]
 Manifest = Annotated[
-    Path | None, typer.Argument(help="Cohort manifest (CSV); with --protocol simulated if none is given.")
+    Path | None, typer.Argument(help="Cohort manifest (CSV); --protocol simulates one if none is given.")
 ]
 Models = Annotated[list[str], typer.Option(help="Classifier by name or folder; repeat for several.")]
 Split = Annotated[Literal["test", "all"], typer.Option(help="Rows to evaluate.")]
@@ -40,14 +40,15 @@ Protocol = Annotated[
     Literal["paper"] | None, typer.Option(help="Run a whole study instead: masks, trainings, leak tests, tables.")
 ]
 SizeName = Annotated[
-    Literal["cpu", "full"], typer.Option(help="Of the study: for two cores without a GPU, or for a GPU.")
+    Literal["cpu", "full"], typer.Option(help="Size of the study: cpu (two cores) or full (for a GPU).")
 ]
 Anatomies = Annotated[
     Path | None, typer.Option(help="For the study's simulation: folder with imagesTr and labelsTr, or a manifest.")
 ]
-StudySegmenter = Annotated[str, typer.Option(help="Of the study, by name or folder.")]
+StudySegmenter = Annotated[str, typer.Option(help="Segmenter of the study, by name or folder.")]
 Pretrained = Annotated[
-    Literal["", "imagenet"], typer.Option(help="First weights of the study's networks: imagenet (timm's) or random.")
+    Literal["", "imagenet"],
+    typer.Option(help="Initial weights of the study's networks: imagenet (timm's); default random."),
 ]
 
 

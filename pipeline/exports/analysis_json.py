@@ -43,6 +43,7 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
             "ensemble_range": [float(p) for p in fibrosis.ensemble_range],
             "threshold": float(fibrosis.threshold),
             "advanced": bool(fibrosis.advanced),
+            "unreliable": analysis.unreliable,
             **_doubt(fibrosis),
             "heat_outside_liver": _number(analysis.heatmap.heat_outside_liver),
             "slices": [{"z": int(s.z), "weight": float(s.weight)} for s in fibrosis.slices],

@@ -76,6 +76,7 @@ def test_json_has_the_fields_of_schema_1(written):
         "orientation": "LPS",
     }
     assert found["fibrosis"]["advanced"] is True
+    assert found["fibrosis"]["unreliable"] is False
     assert found["fibrosis"]["slices"][0]["z"] == 2
     assert set(found["models"]["classifier"]) == {"name", "sha256", "trained_on", "note"}
 

@@ -10,7 +10,7 @@ def series_label(series: Series) -> str:
     """One line of the picker."""
     (x, y), z = series.pixel_mm, series.slice_step_mm
     echo = f" · TE {series.echo_time_ms:.0f} ms" if series.echo_time_ms is not None else ""
-    weighting = series.weighting if series.weighting != "unknown" else "weighting unknown"
+    weighting = series.weighting if series.weighting != "unknown" else "(weighting unknown)"
     return f"{series.plane} {weighting} · {series.slices} slices · {x:.2f} × {y:.2f} × {z:.1f} mm{echo}"
 
 
