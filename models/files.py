@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +19,7 @@ def atomic_path(file: Path) -> Iterator[Path]:
     are made.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".part-{os.getpid()}-{file.name}")
+    partial = file.with_name(f".part-{secrets.token_hex(8)}-{file.name}")
     try:
         yield partial
         partial.replace(file)

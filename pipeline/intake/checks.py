@@ -17,6 +17,8 @@ from pipeline.intake import weighting as words
 MIN_SLICES = 16
 MAX_STEP_MM = 10.0
 MAX_PIXEL_MM = 2.5
+SHORTEST_T2_ECHO_MS = 30.0
+"""A spin echo below it is T1- or proton-density-weighted, whatever its name says."""
 MIN_LENGTH_MM = 150.0
 """Extent along the body; a liver is 120-200 mm high."""
 MIN_FIELD_MM = (260.0, 180.0)
@@ -66,6 +68,9 @@ def _header_warnings(series: Series, other_body_part: bool) -> Iterator[CaseWarn
     low, high = words.T2_ECHO_MS
     if series.weighting not in ("T2", "unknown"):
         yield CaseWarning("not_t2", f"The header says {series.weighting}; the models know T2-weighted series only.")
+    elif series.echo_time_ms is not None and series.echo_time_ms < SHORTEST_T2_ECHO_MS:
+        text = f"An echo time of {series.echo_time_ms:.0f} ms is too short for a T2-weighted series."
+        yield CaseWarning("not_t2", text)
     elif series.echo_time_ms is not None and not low <= series.echo_time_ms <= high:
         text = f"An echo time of {series.echo_time_ms:.0f} ms is unusual for a T2-weighted series of the liver."
         yield CaseWarning("echo_time", text)

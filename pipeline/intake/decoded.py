@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def load(folder: Path, key: str) -> Volume | None:
         facts = json.loads(facts_file.read_text(encoding="utf-8"))
         voxels = np.load(voxels_file, mmap_mode="r", allow_pickle=False)
         return _volume(voxels, facts)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
         log.warning("A decoded series cannot be read (%s): it is decoded again.", type(error).__name__)
         return None
 

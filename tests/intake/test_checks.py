@@ -69,7 +69,8 @@ def test_extent() -> None:
     ("image", "tags", "code"),
     [
         (make_volume_image(), {"SeriesDescription": "T1 vibe"}, "not_t2"),
-        (make_volume_image(), {"EchoTime": 2.0}, "echo_time"),
+        (make_volume_image(), {"EchoTime": 2.0}, "not_t2"),
+        (make_volume_image(), {"EchoTime": 40.0}, "echo_time"),
         (make_volume_image(orientation="LIP"), {}, "not_axial"),
         (make_volume_image((48, 40, 8)), {}, "few_slices"),
         (make_volume_image(), {}, "thick_slices"),

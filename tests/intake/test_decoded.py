@@ -65,10 +65,11 @@ def test_a_full_disk_does_not_stop_reading(study, monkeypatch, caplog):
 
 
 @pytest.mark.parametrize("name", ["decoded-s01.npy", "decoded-s01.json"])
-def test_a_damaged_cache_is_decoded_again(study, name):
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04"], ids=["cut", "empty", "zip"])
+def test_a_damaged_cache_is_decoded_again(study, name, content):
     first = read(study)
     file = study.folder / name
-    file.write_bytes(file.read_bytes()[:-100])
+    file.write_bytes(file.read_bytes()[:-100] if content is None else content)
     assert_equal(first, read(study))
     assert_equal(first, read(study))
 
