@@ -13,12 +13,18 @@ from typing import Any
 
 @contextmanager
 def atomic_path(file: Path) -> Iterator[Path]:
+    """As ``atomic_sibling``; folders above ``file`` are made."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_sibling(file) as partial:
+        yield partial
+
+
+@contextmanager
+def atomic_sibling(file: Path) -> Iterator[Path]:
     """A hidden sibling to write to, with the same suffixes; renamed to ``file`` when the block ends without an error.
 
-    An interruption leaves the old file or none, and concurrent writers never see half of one. Folders above ``file``
-    are made.
+    An interruption leaves the old file or none, and concurrent writers never see half of one. No folder is made.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".part-{secrets.token_hex(8)}-{file.name}")
     try:
         yield partial

@@ -1,4 +1,4 @@
-"""Atomic replacement of a model folder: write a sibling, then rename."""
+"""Replacement of a model folder: write a sibling, then rename its parts, ``model.json`` last."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ensure_writable_model_folder(out: Path) -> None:
 def atomic_model_folder(out: Path) -> Iterator[Path]:
     """An empty sibling to write to, of the same name; its content replaces the model in ``out`` when the block ends.
 
-    An exception leaves ``out`` unchanged. Files in ``out`` that are no part of a model are kept.
+    An exception in the block leaves ``out`` unchanged. Files in ``out`` that are no part of a model are kept.
     """
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=out.parent) as beside:
         draft = Path(beside) / out.resolve().name

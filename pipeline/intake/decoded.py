@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from models.files import atomic_path
+from models.files import atomic_sibling
 from pipeline.case import CaseWarning, Source, Volume
 
 log = logging.getLogger(__name__)
@@ -37,12 +37,11 @@ def load(folder: Path, key: str) -> Volume | None:
 
 def store(volume: Volume, folder: Path, key: str) -> None:
     """Keep a decoded series for ``load``. Where the disk is full or the case's folder is gone, nothing is kept."""
-    if not folder.is_dir():  # a case that was discarded meanwhile does not come back to the disk
-        return
     voxels_file, facts_file = _files(folder, key)
     try:
-        # Blocks end inside out: once the facts are there, the voxels are.
-        with atomic_path(facts_file) as facts, atomic_path(voxels_file) as voxels:
+        # Blocks end inside out: once the facts are there, the voxels are. No folder is made: a case that was discarded
+        # meanwhile does not come back to the disk.
+        with atomic_sibling(facts_file) as facts, atomic_sibling(voxels_file) as voxels:
             np.save(voxels, volume.voxels, allow_pickle=False)
             facts.write_text(json.dumps(_facts(volume)), encoding="utf-8")
     except OSError as error:

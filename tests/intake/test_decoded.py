@@ -81,6 +81,18 @@ def test_a_discarded_case_does_not_come_back_to_the_disk(study):
     assert not study.folder.exists()
 
 
+def test_a_case_that_is_discarded_while_it_is_stored_leaves_nothing(study, monkeypatch):
+    save = np.save
+
+    def save_late(*arguments, **options):
+        shutil.rmtree(study.folder)
+        save(*arguments, **options)
+
+    monkeypatch.setattr(np, "save", save_late)
+    read(study)
+    assert not study.folder.exists()
+
+
 def test_the_cache_names_no_patient(study):
     read(study)
     kept = b"".join(file.read_bytes() for file in study.folder.glob("decoded-*"))

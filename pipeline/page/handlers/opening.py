@@ -84,6 +84,9 @@ class Opening:
             value = volume_value(volume, case, self.cases)
         except PipelineError as error:
             return {self.components.state: state.with_series("", {}), **note, **self.updates.say(str(error), "error")}
+        if self.cases.find(case.key) is None:  # discarded meanwhile: nothing of it stays on the disk
+            self.cases.delete(case)
+            return {**note, **self.updates.say(GONE, "error")}
         warned = warnings_html([warning.message for warning in volume.warnings])
         return {
             **note,

@@ -67,6 +67,7 @@ class OpenCases:
         fresh.served.mkdir()
         with self._lock:
             self._open[case.key] = fresh
+            self._touched[case.key] = self._clock()
         case.stop.set()
         self._delete(case.served)
         return fresh
