@@ -119,9 +119,13 @@ class CohortPredictions:
         names = [column.partition(":")[2] for column in columns if column.startswith("probability:")]
         predictions = _from_wide(table, names) if names else read_table(folder / PREDICTIONS, UNREADABLE)
         try:
-            return cls(_typed_cases(table), _typed_predictions(predictions))
+            loaded = cls(_typed_cases(table), _typed_predictions(predictions))
         except (KeyError, ValueError) as error:
             raise ManifestError(UNREADABLE) from error
+        twice = loaded.predictions.duplicated(["patient_id", "model"]).any()
+        if twice or loaded.cases["patient_id"].duplicated().any():
+            raise ManifestError(UNREADABLE)
+        return loaded
 
 
 def _from_wide(table: pd.DataFrame, models: list[str]) -> pd.DataFrame:

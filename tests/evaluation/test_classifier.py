@@ -91,7 +91,7 @@ def test_anatomies_are_also_known_from_the_manifest_of_the_training(tmp_path):
         model_folder(tmp_path, {}), {"case0": "a0", "case1": "a1", "case2": "a1", "case3": "a3"}
     )
     assert members.unseen_members(("new", "a0")).members == ("fold0",)  # type: ignore[union-attr]
-    assert members.unseen_members(("new", "a1")) is None  # cases of it stand on both sides
+    assert members.unseen_members(("new", "a1")) is None  # both members have seen cases of it
     assert members.cases_known
     assert not members.anatomies_known
 

@@ -89,3 +89,11 @@ def test_a_damaged_table_is_refused_in_one_sentence(tmp_path, old, new):
     with pytest.raises(ManifestError, match="evaluate again") as refused:
         CohortPredictions.read(tmp_path)
     assert str(refused.value).count("\n") == 0
+
+
+def test_a_case_that_a_model_predicts_twice_is_refused(predictions, tmp_path):
+    predictions.write(tmp_path)
+    file = tmp_path / "predictions.csv"
+    file.write_text(file.read_text() + file.read_text().splitlines()[1] + "\n")
+    with pytest.raises(ManifestError):
+        CohortPredictions.read(tmp_path)
