@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,23 +30,21 @@ def write_analysis(analysis: Analysis, folder: Path) -> None:
     started = time.perf_counter()
     existed = folder.is_dir()
     folder.mkdir(parents=True, exist_ok=True)
-    # Staged inside the folder: it may be a mount of its own, and renames are atomic only within one file system.
-    staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
-    try:
-        _write_images(analysis, staging)
-        _write_report(analysis, staging)
-        timed = replace(analysis, timings_s=_timings(analysis, time.perf_counter() - started))
-        text = json.dumps(analysis_json(timed), indent=1, ensure_ascii=False, allow_nan=False)
-        (staging / "analysis.json").write_text(text + "\n", encoding="utf-8")
-        (folder / "analysis.json").unlink(missing_ok=True)
-        for file in sorted(staging.iterdir(), key=lambda file: file.name == "analysis.json"):
-            file.replace(folder / file.name)
-        staging.rmdir()
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
+    with ExitStack() as undo:
         if not existed:
-            folder.rmdir()
-        raise
+            undo.callback(folder.rmdir)
+        # Staged inside the folder: it may be a mount of its own, and renames are atomic only within one file system.
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder, ignore_cleanup_errors=True) as name:
+            staging = Path(name)
+            _write_images(analysis, staging)
+            _write_report(analysis, staging)
+            timed = replace(analysis, timings_s=_timings(analysis, time.perf_counter() - started))
+            text = json.dumps(analysis_json(timed), indent=1, ensure_ascii=False, allow_nan=False)
+            (staging / "analysis.json").write_text(text + "\n", encoding="utf-8")
+            (folder / "analysis.json").unlink(missing_ok=True)
+            for file in sorted(staging.iterdir(), key=lambda file: file.name == "analysis.json"):
+                file.replace(folder / file.name)
+        undo.pop_all()
 
 
 def _timings(analysis: Analysis, write_s: float) -> dict[str, float]:
