@@ -42,6 +42,8 @@ LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 ONLY_IN = {
     "gradio": ("pipeline.page", "app"),
     "ray": (),
+    "rich": ("pipeline.commands",),
+    "typer": ("pipeline.commands", "pipeline.__main__"),
     "torch": (
         "models.device",
         "models.masked_attention",
@@ -58,7 +60,7 @@ ONLY_IN = {
 }
 """Libraries that load slowly, or that few sites have, and the rooms that may import them; none may import ray yet."""
 LARGEST_SHARE = 0.15
-PRINTING = ("print", "typer.echo", "sys.stdout.write")
+PRINTING = ("print", "typer.echo", "sys.stdout.write", "sys.stderr.write")
 FILES = [*ROOT.glob("app.py"), *ROOT.glob("models/**/*.py"), *ROOT.glob("pipeline/**/*.py")]
 TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}
 
@@ -166,11 +168,19 @@ def test_no_file_uses_a_view_that_does_not_keep_its_image_alive():
     assert raw == ["case.py"]
 
 
+def test_no_import_is_hidden_from_these_rules():
+    hidden = {
+        file: [ast.unparse(call.func) for call in ast.walk(tree) if isinstance(call, ast.Call)]
+        for file, tree in TREES.items()
+    }
+    assert not [file for file, calls in hidden.items() if {"__import__", "importlib.import_module"} & set(calls)]
+
+
 def test_only_the_command_line_prints():
     assert {file: lines for file, tree in TREES.items() if (lines := printing_lines(module_of(file), tree))} == {}
 
 
-@pytest.mark.parametrize("call", ["print(1)", "typer.echo('x')", "sys.stdout.write('x')"])
+@pytest.mark.parametrize("call", ["print(1)", "typer.echo('x')", "sys.stdout.write('x')", "sys.stderr.write('x')"])
 def test_the_rule_finds_what_prints(call):
     tree = ast.parse(f"def run():\n    {call}")
     assert printing_lines("pipeline.exports.files", tree) == [2]
