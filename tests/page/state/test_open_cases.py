@@ -13,7 +13,7 @@ from pipeline.page.state.open_cases import OpenCase, OpenCases
 
 
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that moves only when it is set."""
 
     now = 0.0
 
@@ -107,3 +107,13 @@ def test_what_is_kept_of_a_case_is_forgotten_with_its_files(cases: OpenCases) ->
     assert forgotten == ["all"]
     cases.discard(case.key)
     assert forgotten == ["all", "all"]
+
+
+def test_a_case_that_was_discarded_before_it_is_served_anew_is_swept(cases: OpenCases, clock: Clock) -> None:
+    case = cases.open("a")
+    cases.discard(case.key)
+    served = cases.serve_anew(case).served
+    clock.now = 200
+    cases.sweep()
+    assert not served.exists()
+    assert cases.find(case.key) is None
