@@ -42,7 +42,7 @@ def test_an_example_becomes_a_saved_review(new_visitor: Callable[..., Visitor], 
           const edge = document.querySelector("#fr-result").getBoundingClientRect().right;
           return [...document.querySelectorAll(".fr-facts dd")].every((e) => e.getBoundingClientRect().right < edge);
         }"""
-    ), "a figure stands beside its card"
+    ), "a figure lies outside its card"
     with page.expect_download() as download:
         page.click("text=Liver mask (NIfTI)")
     file = nib.Nifti1Image.from_bytes(gunzip(download.value.path().read_bytes()))

@@ -88,7 +88,7 @@ def result(image: Path) -> Path:
 
 
 def run(*arguments: object) -> str:
-    """Standard output of a command of ours that must not fail."""
+    """Standard output of one of our commands, which must not fail."""
     ended = CliRunner().invoke(app, list(map(str, arguments)))
     assert ended.exit_code == 0, ended.output
     return ended.stdout

@@ -30,7 +30,7 @@ def test_every_member_is_whole_and_small_enough_for_a_space(name, kind):
 
 
 @pytest.mark.parametrize(("name", "kind"), SHIPPED)
-def test_terms_and_figures_stand_beside_the_weights(name, kind):
+def test_terms_and_figures_are_shipped_with_the_weights(name, kind):
     folder = registry.find(name, kind).folder
     assert registry.find(name, kind).info["trained_on"]
     assert "cc-by-nc-sa-4.0" in (folder / "MODEL_CARD.md").read_text()

@@ -101,7 +101,7 @@ def test_the_report_says_that_it_is_simulation_and_whose_the_other_figures_are(s
         assert f'href="{test}/report.html"' in page
 
 
-def test_rows_of_the_paper_on_masks_and_scores_stand_beside_ours(study):
+def test_the_papers_rows_on_masks_and_scores_are_shown_beside_ours(study):
     out, _ = study
     written, page = (out / "table.md").read_text(), (out / "report.html").read_text(encoding="utf-8")
     overlap = json.loads((out / "protocol.json").read_text())["segmentation"]["dice"]
@@ -172,7 +172,7 @@ def test_a_network_is_trained_anew_where_its_cases_have_changed(study, tmp_path)
     assert not called[0][1], "checkpoints of the old masks are not resumed"
 
 
-def test_sites_that_are_not_named_are_not_told_apart(study, tmp_path):
+def test_no_site_network_is_trained_where_sites_are_not_named(study, tmp_path):
     masked = tmp_path / "cohort" / "manifest.csv"
     shutil.copytree(study[0] / "cohort", masked.parent)
     rows = pd.read_csv(masked, dtype=str, keep_default_na=False)

@@ -48,7 +48,7 @@ def test_the_line_is_first_come_first_served() -> None:
         assert fourth() == 0
 
 
-def test_the_probability_never_stands_without_its_note_and_research_use() -> None:
+def test_the_probability_is_never_shown_without_its_note_and_research_use() -> None:
     html = result_html(make_analysis(probability=0.31), {"Report (PDF)": "a/b.pdf"})
     assert NOTE in html
     assert "Research use only" in html
@@ -95,7 +95,7 @@ def test_the_page_serves_its_scripts_a_health_check_and_headers() -> None:
     assert client.get("/gradio_api/file=x").headers["cache-control"] == "no-store"
 
 
-def test_indeterminate_stands_for_the_verdict_only_where_it_is_and_the_outline_s_range_is_said() -> None:
+def test_the_verdict_is_indeterminate_only_in_the_zone_and_the_outlines_range_is_shown() -> None:
     analysis = make_analysis(probability=0.62)
     plain = result_html(analysis, {})
     assert "ndeterminate" not in plain
@@ -122,7 +122,7 @@ def test_a_range_whose_ends_read_alike_is_one_figure() -> None:
     assert "indeterminate 30–40 %" in html
 
 
-def test_a_verdict_that_hangs_on_the_outline_stands_next_to_the_probability() -> None:
+def test_a_verdict_that_depends_on_the_outline_is_marked_beside_the_probability() -> None:
     analysis = make_analysis(probability=0.62)  # operating point 0.48
     for low, high, warned in ((0.45, 0.62, True), (0.475, 0.62, False), (0.5, 0.75, False), (0.5, 0.9, True)):
         fibrosis = replace(analysis.fibrosis, mask_sensitivity=(low, high))
@@ -155,7 +155,7 @@ def test_a_poor_mask_without_a_predicted_dice_is_called_poor() -> None:
     assert "<dd>3 poor</dd>" in html
 
 
-def test_a_poor_mask_stands_next_to_the_probability_and_a_good_one_does_not() -> None:
+def test_a_poor_mask_is_marked_beside_the_probability_and_a_good_one_is_not() -> None:
     analysis = make_analysis()
     good = replace(analysis.organs, predicted_dice=0.94, score=1)
     poor = replace(analysis.organs, predicted_dice=0.61, score=3, reasons=("the outline is blurred",))

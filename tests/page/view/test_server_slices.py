@@ -36,7 +36,7 @@ def picture(address: str) -> np.ndarray:
     ("plane", "index", "quarter"),
     [("axial", 7, ("top", "left")), ("coronal", 3, ("top", "left")), ("sagittal", 3, ("top", "left"))],
 )
-def test_right_front_head_stands_where_a_radiologist_expects_it(plane: str, index: int, quarter: tuple) -> None:
+def test_right_front_and_head_are_where_a_radiologist_expects_them(plane: str, index: int, quarter: tuple) -> None:
     voxels = np.zeros((10, 12, 14), np.float32)
     voxels[6:9, 2:5, 2:5] = 100  # near the head, in front, on the patient's right
     view = SliceView(plane, index, (0, 100), inverted=False, outline=0, fill=0, heat=0)

@@ -8,7 +8,7 @@ from pipeline.errors import ManifestError
 from pipeline.training.classifier.split import relabel, split_folds, split_inner
 
 
-def test_anatomies_never_stand_on_both_sides(cases):
+def test_an_anatomy_is_never_both_seen_and_unseen(cases):
     for seen, unseen in split_folds(cases, 4, seed=0):
         assert not {cases[i].anatomy for i in seen} & {cases[i].anatomy for i in unseen}
         assert {cases[i].label for i in unseen} == {True, False}

@@ -45,7 +45,7 @@ def card(folder: Path) -> str:
     return (folder / "MODEL_CARD.md").read_text()
 
 
-def test_what_these_weights_were_measured_with_stands_in_the_card(model):
+def test_the_card_shows_what_was_measured_with_these_weights(model):
     pd.testing.assert_frame_equal(read_measured(model, EVALUATION), TABLE)
     text = card(model)
     assert MEAN in text
@@ -79,7 +79,7 @@ def test_weights_whose_hash_looks_like_a_number_are_the_same_weights(model, monk
     assert read_measured(model, EVALUATION) is not None
 
 
-def test_corruptions_stand_beside_those_of_the_model_that_the_training_started_from(model, tmp_path):
+def test_corruptions_are_shown_beside_those_of_the_model_that_the_training_started_from(model, tmp_path):
     tables = {
         folder: pd.DataFrame({"corruption": ["motion"], "predictions": [3], "mean Dice": [dice]})
         for folder, dice in ((tmp_path / "old", 0.5125), (model, 0.8125))

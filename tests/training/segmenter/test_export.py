@@ -47,7 +47,7 @@ def result(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def earlier(tmp_path: Path) -> Path:
-    """Another model in the place to write to, measured and described, and a file that is none of ours."""
+    """Another model in the place to write to, measured and described, and a file that is no part of a model."""
     folder = write_model(tmp_path / "out" / "model", members=3)
     save_member(folder, "foldall", tiny_network(len(LABELS)).state_dict())
     registry.write_model_json(folder, registry.read(folder).info)

@@ -49,7 +49,7 @@ def test_training_leaves_a_model_that_the_app_loads(trained, data):
     assert organs.liver.all()
 
 
-def test_the_record_of_the_training_stands_in_model_json(trained):
+def test_model_json_records_the_training(trained):
     record = registry.find(trained, "segmenter").info["training"]
     assert list(record) == [
         "steps",
