@@ -50,6 +50,22 @@ def read_labelled(case: str, image_file: Path, label_file: Path) -> tuple[Volume
         raise ManifestError(f"{case}: {error}") from error
 
 
+def read_label_map(case: str, label_file: Path, image_file: Path | None) -> tuple[sitk.Image, sitk.Image | None]:
+    """Read labels (uint8) in LPS, and the image (float32) that they were drawn on, where there is one.
+
+    Raises:
+        ManifestError: a file is not a 3-D image, or the two lie on different grids; the message begins with the case.
+    """
+    try:
+        labels = _read_lps(label_file, sitk.sitkUInt8)
+        image = None if image_file is None else _read_lps(image_file, sitk.sitkFloat32)
+        if image is not None and not same_grid(image, labels):
+            raise ManifestError("image and labels lie on different grids.")
+        return labels, image
+    except ManifestError as error:
+        raise ManifestError(f"{case}: {error}") from error
+
+
 def label_values(case: str, label_file: Path) -> set[int]:
     """Distinct values in the label file of a case.
 

@@ -46,6 +46,10 @@ def train_segmenter(
     start_from: Annotated[
         str | None, typer.Option(help="A trained model of the same data to train further.")
     ] = SegmenterTraining.start_from,
+    anatomies: Annotated[
+        Path | None,
+        typer.Option(help="Folder of label maps to add: painted as T2, and as shapes that real cases are warped to."),
+    ] = SegmenterTraining.anatomies,
     trained_on: Annotated[
         str, typer.Option(help="Training data in words, shown beside every result.")
     ] = SegmenterTraining.trained_on,
@@ -63,6 +67,7 @@ def train_segmenter(
             resume=resume,
             seed=seed,
             start_from=start_from,
+            anatomies=anatomies,
             trained_on=trained_on,
             licence=licence,
         )

@@ -68,7 +68,7 @@ class PredictedQuality:
 def write(folder: Path) -> None:
     """Write ``MODEL_CARD.md`` of a model that was trained here, from the files in its folder."""
     info = registry.read(folder).info
-    training = UNRECORDED | {"degraded": False, "blended": False} | info.get("training", {})
+    training = UNRECORDED | {"degraded": False, "blended": False, "anatomies": None} | info.get("training", {})
     card = render_card(
         "segmenter.md.j2",
         _header(info["licence"], ["liver", "MRI", "T2", "segmentation", "nnU-Net"]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from models.weights import save_member
 from pipeline.errors import ModelError
 from pipeline.training.segmenter import card as segmenter_card
 from pipeline.training.segmenter import plan as nnunet_plan
+from pipeline.training.segmenter.added_cases import read_added
 from pipeline.training.segmenter.options import ExportOptions, SegmenterTraining, TrainingRecord
 from pipeline.trial_run import try_out
 
@@ -51,21 +52,27 @@ def write_folder(
     plans = json.loads((preprocessed / "nnUNetPlans.json").read_text())
     dataset = json.loads((raw / "dataset.json").read_text())
     folds = folds_from_split(nnunet_plan.read_split(work))
+    shapes = {added.shape for added in read_added(work)}
     facts = {
         "trained_on": training.trained_on,
         "licence": training.licence,
         "orientation": nnunet_plan.ORIENTATION,
         "training": asdict(record),
-        "unseen_anatomies": unseen_anatomies(folds, anatomy_of),
+        "unseen_anatomies": unseen_anatomies(folds, anatomy_of, shapes),
     }
     _write(out, plans, dataset, nnunet_plan.CONFIGURATION, facts)
     (out / "folds.json").write_text(json.dumps(folds, indent=1) + "\n")
 
 
-def unseen_anatomies(folds: Mapping[str, Sequence[str]], anatomy_of: Mapping[str, str]) -> dict[str, list[str]]:
+def unseen_anatomies(
+    folds: Mapping[str, Sequence[str]], anatomy_of: Mapping[str, str], shapes: Collection[str] = ()
+) -> dict[str, list[str]]:
     """The anatomies of which each member has seen no case at all, and the others under ``SEEN_BY_ALL``.
 
     Folds that come with the data may hold out one case of an anatomy and train on another, and a case more than once.
+
+    Args:
+        shapes: label maps that cases were added from, which every member has seen.
     """
     found: dict[str, list[str]] = {}
     for member, held_out in folds.items():
@@ -73,7 +80,7 @@ def unseen_anatomies(folds: Mapping[str, Sequence[str]], anatomy_of: Mapping[str
         if member != SEEN_BY_ALL:
             found[member] = sorted({anatomy_of[case] for case in held_out} - learnt)
     named = {anatomy for names in found.values() for anatomy in names}
-    rest = sorted({anatomy_of[case] for cases in folds.values() for case in cases} - named)
+    rest = sorted({anatomy_of[case] for cases in folds.values() for case in cases} - named | set(shapes))
     return found | ({SEEN_BY_ALL: rest} if rest else {})
 
 

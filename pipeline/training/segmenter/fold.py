@@ -16,6 +16,7 @@ from models.device import choose_device
 from models.files import atomic_path
 from models.registry import ModelFolder
 from models.weights import load_into
+from pipeline.training.segmenter.curve import LearningCurve
 from pipeline.training.segmenter.options import SegmenterTraining
 from pipeline.training.segmenter.trainer import (
     OrganContrastTrainer,
@@ -123,7 +124,8 @@ def train_fold(
         state.load(device)
         _seed(training.seed, fold, state.step)
         report_fold(f"resuming at step {state.step}")
-    _optimise(trainer, state, training.steps, pretrained=start_from is not None, report=report_fold)
+    curve = LearningCurve(work / f"fold{fold}_curve.csv", state.step)
+    _optimise(trainer, state, training.steps, curve, pretrained=start_from is not None, report=report_fold)
     weights = blended(origin, state.average) if origin else state.average
     trainer.network.load_state_dict(weights)
     parameters = sum(parameter.numel() for parameter in trainer.network.parameters())
@@ -152,6 +154,7 @@ def _optimise(
     trainer: OrganContrastTrainer,
     state: FoldCheckpoint,
     steps: int,
+    curve: LearningCurve,
     *,
     pretrained: bool,
     report: Callable[[str], None],
@@ -171,12 +174,17 @@ def _optimise(
         last = state.step == steps
         if state.step % LOG_EVERY == 0:
             pace = (time.monotonic() - began) / len(losses)
-            report(f"step {state.step}/{steps}, loss {np.mean(losses[-LOG_EVERY:]):.3f}, {pace:.2f} s a step")
+            loss = float(np.mean(losses[-LOG_EVERY:]))
+            curve.add(state.step, {"loss": loss})
+            report(f"step {state.step}/{steps}, loss {loss:.3f}, {pace:.2f} s a step")
         if state.step % VALIDATE_EVERY == 0 or last:
             with averaged(trainer.network, state.average):
                 scores = validation_dice(trainer)
-            by_case = ", ".join(f"{case} {score:.3f}" for case, score in scores.items())
-            report(f"step {state.step}, liver Dice {np.mean(list(scores.values())):.3f} ({by_case})")
+            means = {organ: float(np.mean(list(by_case.values()))) for organ, by_case in scores.items()}
+            curve.add(state.step, means)
+            by_case = ", ".join(f"{case} {score:.3f}" for case, score in scores["liver"].items())
+            by_organ = ", ".join(f"{organ} {mean:.3f}" for organ, mean in means.items())
+            report(f"step {state.step}, Dice {by_organ} (liver: {by_case})")
         if time.monotonic() - saved_at > SAVE_EVERY_S or last:
             saved_at = time.monotonic()
             state.seconds = seconds_before + saved_at - began

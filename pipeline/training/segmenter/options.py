@@ -24,10 +24,26 @@ class SegmenterTraining:
     """Folder of nnU-Net's files and the checkpoints; None: beside the model, its name ending in ``.work``."""
     start_from: str | None = None
     """Name or folder of a model of the same plan and folds, for the initial weights; None: random weights."""
+    anatomies: Path | None = None
+    """Folder of label maps to paint and to warp real cases to (``added_cases``); None: real cases alone."""
     trained_on: str = "a cohort of this site"
     """Description of the training data, shown beside every result."""
     licence: str = "unknown"
     """Licence of the weights."""
+
+
+@dataclass(frozen=True)
+class AddedRecord:
+    """What a training added to the real cases, in ``model.json``; its keys are these fields."""
+
+    painted: int
+    """Number of painted cases."""
+    warped: int
+    """Number of real cases warped to the shape of a label map."""
+    shapes: int
+    """Number of label maps that either was made from."""
+    sources: list[str]
+    """Data sets and licences of the label maps."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,8 @@ class TrainingRecord:
     """Whether corrupted images were part of the augmentation."""
     blended: bool
     """Whether the weights are an average with those of the model that the training started from."""
+    anatomies: AddedRecord | None
+    """Painted and warped cases; None: real cases alone."""
 
 
 @dataclass(frozen=True)

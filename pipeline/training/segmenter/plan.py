@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -96,25 +97,33 @@ def write_raw(cases: Cases, work: Path) -> None:
     """
     raw = work / "raw" / DATASET
     used = used_labels(cases)
-    table = np.zeros(256, np.uint8)
-    table[used] = np.arange(1, len(used) + 1)
-    for folder in ("imagesTr", "labelsTr"):
-        (raw / folder).mkdir(parents=True, exist_ok=True)
-    for case, (image, label) in cases.items():
-        volume, labels = read_labelled(case, image, label)
-        turned = sitk.DICOMOrient(volume.image, ORIENTATION)
-        sitk.WriteImage(turned, raw / "imagesTr" / f"{case}_0000.nii.gz")
-        numbered = sitk.GetImageFromArray(table[sitk.GetArrayFromImage(sitk.DICOMOrient(labels, ORIENTATION))])
-        numbered.CopyInformation(turned)
-        sitk.WriteImage(numbered, raw / "labelsTr" / f"{case}.nii.gz")
     names = {value: name for name, value in ORGANS.items()}
+    labels = {"background": 0} | {names[value]: number for number, value in enumerate(used, start=1)}
     dataset = {
         "channel_names": {"0": "T2"},
-        "labels": {"background": 0} | {names[value]: int(table[value]) for value in used},
+        "labels": labels,
         "numTraining": len(cases),
         "file_ending": ".nii.gz",
     }
+    table = numbering(dataset)
+    for folder in ("imagesTr", "labelsTr"):
+        (raw / folder).mkdir(parents=True, exist_ok=True)
+    for case, (image, label) in cases.items():
+        volume, organs = read_labelled(case, image, label)
+        turned = sitk.DICOMOrient(volume.image, ORIENTATION)
+        sitk.WriteImage(turned, raw / "imagesTr" / f"{case}_0000.nii.gz")
+        numbered = sitk.GetImageFromArray(table[sitk.GetArrayFromImage(sitk.DICOMOrient(organs, ORIENTATION))])
+        numbered.CopyInformation(turned)
+        sitk.WriteImage(numbered, raw / "labelsTr" / f"{case}.nii.gz")
     (raw / "dataset.json").write_text(json.dumps(dataset, indent=1))
+
+
+def numbering(dataset: Mapping[str, Any]) -> np.ndarray:
+    """nnU-Net's label value by ours (256,) uint8; organs that it does not learn are background."""
+    table = np.zeros(256, np.uint8)
+    for name, value in ORGANS.items():
+        table[value] = dataset["labels"].get(name, 0)
+    return table
 
 
 def make_folds(anatomy_of: Mapping[str, str], count: int) -> list[list[str]]:

@@ -18,11 +18,12 @@ from models.replacement import atomic_model_folder, ensure_writable_model_folder
 from models.weights import WEIGHT_BITS, save_member
 from pipeline.cohort.labelled_cases import anatomies_of
 from pipeline.errors import ModelError
+from pipeline.training.segmenter import added_cases
 from pipeline.training.segmenter import card as segmenter_card
 from pipeline.training.segmenter import export as segmenter_export
 from pipeline.training.segmenter import plan as nnunet_plan
 from pipeline.training.segmenter.fold import TrainedFold, train_fold
-from pipeline.training.segmenter.options import SegmenterTraining, TrainingRecord
+from pipeline.training.segmenter.options import AddedRecord, SegmenterTraining, TrainingRecord
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ def train_segmenter(
     if fold is not None and not 0 <= fold < len(split):
         raise ModelError(f"The fold must be a number from 0 to {len(split) - 1}.")
     nnunet_plan.prepare(cases, split, work, planner=training.planner, processes=2)
+    if training.anatomies is not None:
+        added_cases.prepare(training.anatomies, cases, work, training.seed, report)
     start = None if training.start_from is None else _same_folds(registry.find(training.start_from, "segmenter"), split)
     members = [
         train_fold(work, number, training, start_from=start, report=report)
@@ -65,7 +68,7 @@ def train_segmenter(
     ]
     if fold is not None:
         return
-    record = _record(training, members, start)
+    record = _record(training, members, start, added_cases.record(work))
     anatomy_of = anatomies_of(data)
     with atomic_model_folder(out) as draft:
         for number, member in enumerate(members):
@@ -76,7 +79,10 @@ def train_segmenter(
 
 
 def _record(
-    training: SegmenterTraining, members: Sequence[TrainedFold], start: registry.ModelFolder | None
+    training: SegmenterTraining,
+    members: Sequence[TrainedFold],
+    start: registry.ModelFolder | None,
+    added: AddedRecord | None,
 ) -> TrainingRecord:
     before = {"steps": 0, "hours": 0.0} | (start.info.get("training", {}) if start else {})
     return TrainingRecord(
@@ -89,6 +95,7 @@ def _record(
         planner=training.planner,
         degraded=True,
         blended=start is not None,
+        anatomies=added,
     )
 
 

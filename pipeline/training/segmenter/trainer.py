@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from models.device import autocast
 from pipeline.segmentation.channels_last import channels_last
 from pipeline.statistics.overlap import dice
 from pipeline.training.segmenter import plan as nnunet_plan
+from pipeline.training.segmenter.added_cases import AddedCase, may_learn, read_added, sampling
 from pipeline.training.segmenter.augmentation import Acquisition, Corruption, Fluid, OrganContrast
 
 LEARNING_RATE = 1e-3
@@ -40,6 +41,9 @@ def quiet() -> Iterator[None]:
 
 class OrganContrastTrainer(nnUNetTrainer):
     """nnU-Net's trainer with bfloat16, AdamW, this software's augmentation, and no mirroring, since sides differ."""
+
+    added: Sequence[AddedCase] = ()
+    """Painted and warped cases of the work folder."""
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, None]:
         return torch.optim.AdamW(self.network.parameters(), LEARNING_RATE, weight_decay=0.01, betas=(0.9, 0.99)), None
@@ -64,6 +68,11 @@ class OrganContrastTrainer(nnUNetTrainer):
             Corruption(tuple(self.configuration_manager.spacing)),
         ]
         return composed
+
+    def do_split(self) -> tuple[list[str], list[str]]:
+        """The fold's real cases, with the added ones to train on."""
+        train, held_out = super().do_split()
+        return [*train, *may_learn(self.added, train)], held_out
 
     def step(self, batch: Mapping[str, Any]) -> float:
         """Take one optimiser step and return the loss."""
@@ -107,9 +116,10 @@ def averaged(network: nn.Module, average: dict[str, Tensor]) -> Iterator[nn.Modu
 
 
 @torch.inference_mode()
-def validation_dice(trainer: OrganContrastTrainer) -> dict[str, float]:
-    """Liver Dice by held-out case, on the training grid; each volume is predicted whole, padded at its ends."""
-    scores = {}
+def validation_dice(trainer: OrganContrastTrainer) -> dict[str, dict[str, float]]:
+    """Dice by organ and held-out case, on the training grid; each volume is predicted whole, padded at its ends."""
+    organs = {name: value for name, value in trainer.dataset_json["labels"].items() if value > 0}
+    scores: dict[str, dict[str, float]] = {name: {} for name in organs}
     dataset = trainer.get_tr_and_val_datasets()[1]
     divisor = np.prod(trainer.configuration_manager.pool_op_kernel_sizes, axis=0)
     trainer.network.decoder.deep_supervision = False
@@ -120,8 +130,9 @@ def validation_dice(trainer: OrganContrastTrainer) -> dict[str, float]:
         padded = np.pad(np.asarray(image)[None], [(0, 0), (0, 0), *((0, int(p)) for p in pad)])
         with autocast(trainer.device):
             logits = trainer.network(torch.from_numpy(padded).to(trainer.device))
-        liver = logits.argmax(1)[0, : size[0], : size[1], : size[2]].cpu().numpy() == 1  # (z, y, x)
-        scores[case] = dice(liver, np.asarray(labels)[0] == 1)
+        found = logits.argmax(1)[0, : size[0], : size[1], : size[2]].cpu().numpy()  # (z, y, x)
+        for name, value in organs.items():
+            scores[name][case] = dice(found == value, np.asarray(labels)[0] == value)
     trainer.network.decoder.deep_supervision = True
     return scores
 
@@ -132,9 +143,11 @@ def make_trainer(work: Path, fold: int, device: torch.device) -> OrganContrastTr
     plans = json.loads((preprocessed / "nnUNetPlans.json").read_text()) | {"continue_training": False}
     dataset = json.loads((work / "raw" / nnunet_plan.DATASET / "dataset.json").read_text())
     os.environ["nnUNet_n_proc_DA"] = "0"  # augment in this process
+    nnunet_plan.set_folders(work)
     with quiet():
         trainer = OrganContrastTrainer(plans, nnunet_plan.CONFIGURATION, fold, dataset, device)
         # A patch holds most of the abdomen: centring it on an organ would put half of it outside the image.
+        trainer.added = read_added(work)
         trainer.oversample_foreground_percent, trainer.probabilistic_oversampling = 0.25, True
         trainer.initialize()
     if device.type == "cpu":
@@ -146,5 +159,7 @@ def training_batches(trainer: OrganContrastTrainer) -> tuple[Iterator[Mapping[st
     """Endless augmented batches, and the transform in them that redraws the organs."""
     with quiet():
         batches, _ = trainer.get_dataloaders()
-    transforms = batches.data_loader.transforms.transforms
+    loader = batches.data_loader
+    loader.sampling_probabilities = sampling(loader.indices, trainer.added)
+    transforms = loader.transforms.transforms
     return batches, next(transform for transform in transforms if isinstance(transform, OrganContrast))

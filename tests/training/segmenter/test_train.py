@@ -61,6 +61,7 @@ def test_model_json_records_the_training(trained):
         "planner",
         "degraded",
         "blended",
+        "anatomies",
     ]
     assert (record["steps"], record["device"], record["folds"], record["planner"]) == (3, "cpu", 2, "small")
     assert (record["degraded"], record["blended"]) == (True, False)
