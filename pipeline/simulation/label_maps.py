@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 
-from pipeline.case import LIVER, ORGANS
+from pipeline.case import LIVER, ORGANS, view
 from pipeline.cohort.images import read_label_map
 from pipeline.errors import ManifestError
 from pipeline.simulation.fields import Array
@@ -46,13 +46,13 @@ class LabelMap:
             ManifestError: a file cannot be read, there is no liver, or the grids differ.
         """
         labels, ct = read_label_map(self.case, self.labels, self.ct)
-        if not (sitk.GetArrayViewFromImage(labels) == LIVER).any():
+        if not (view(labels) == LIVER).any():
             raise ManifestError(f"{self.case}: the label map holds no liver (value {LIVER}).")
         return labels, ct
 
     def is_whole_abdomen(self) -> bool:
         """Whether there is enough to paint an image from: a CT, or labels of muscle as well as of organs."""
-        return self.ct is not None or bool((sitk.GetArrayFromImage(self.read()[0]) == MUSCLES).any())
+        return self.ct is not None or bool((view(self.read()[0]) == MUSCLES).any())
 
 
 def find_label_maps(folder: Path) -> list[LabelMap]:

@@ -16,7 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from pipeline.case import LEFT_KIDNEY, LIVER, RIGHT_KIDNEY, SPLEEN
+from pipeline.case import LEFT_KIDNEY, LIVER, RIGHT_KIDNEY, SPLEEN, view
 from pipeline.simulation import label_maps as names
 from pipeline.simulation.fields import Array, smooth_field
 from pipeline.simulation.scanner import Scan, acquire
@@ -107,7 +107,7 @@ def paint(labels: sitk.Image, ct: sitk.Image | None, rng: np.random.Generator) -
 
 def _paint_grid(labels: sitk.Image) -> sitk.Image:
     """An empty image that covers the label map, cut to the liver's levels with a margin of 70 mm."""
-    spacing, size, array = labels.GetSpacing(), labels.GetSize(), sitk.GetArrayViewFromImage(labels)
+    spacing, size, array = labels.GetSpacing(), labels.GetSize(), view(labels)
     levels = np.flatnonzero((array == LIVER).any((1, 2)))
     margin = round(70 / spacing[2])
     first, last = max(int(levels[0]) - margin, 0), min(int(levels[-1]) + margin, size[2] - 1)

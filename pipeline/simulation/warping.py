@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
-from pipeline.case import LIVER
+from pipeline.case import LIVER, view
 from pipeline.simulation.fields import Array
 from pipeline.simulation.painting import PaintedCase
 
@@ -98,9 +98,9 @@ def _signed_distance(mask: sitk.Image) -> sitk.Image:
 def _plausible(field: sitk.Image, target: sitk.Image, moving: sitk.Image) -> bool:
     """Whether the warped liver is the donor's, and nothing folds or stretches beyond ``JACOBIAN``."""
     transform = sitk.DisplacementFieldTransform(sitk.Image(field))
-    warped = sitk.GetArrayFromImage(sitk.Resample(moving, target, transform, sitk.sitkLinear)) < 0
-    wanted = sitk.GetArrayFromImage(target) < 0
+    warped = view(sitk.Resample(moving, target, transform, sitk.sitkLinear)) < 0
+    wanted = view(target) < 0
     reached = 2 * (warped & wanted).sum() / max(warped.sum() + wanted.sum(), 1)
-    change = sitk.GetArrayFromImage(sitk.DisplacementFieldJacobianDeterminant(field))
+    change = view(sitk.DisplacementFieldJacobianDeterminant(field))
     low, high = np.percentile(change[warped | wanted], [1, 99])
     return bool(reached >= CLOSE_ENOUGH and low >= JACOBIAN[0] and high <= JACOBIAN[1])

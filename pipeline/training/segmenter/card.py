@@ -15,6 +15,7 @@ from models.cards import licence_tag, render_card
 from models.files import write_text
 from models.measured import BEFORE, CORRUPTIONS, EVALUATION, read_measured
 from pipeline.segmentation.quality_prediction import FILE
+from pipeline.training.segmenter.curve import PICTURE
 from pipeline.training.segmenter.tables import markdown, summarise
 
 UNRECORDED = {"steps": 0, "hours": 0.0, "device": "an unknown device", "seed": 0, "parameters": 0}
@@ -74,6 +75,7 @@ def write(folder: Path) -> None:
         _header(info["licence"], ["liver", "MRI", "T2", "segmentation", "nnU-Net"]),
         **_identity(folder, info),
         training=training,
+        curve=PICTURE if (folder / PICTURE).is_file() else None,
         cross_validation=cross_validation(folder),
         corruptions=corruptions(folder),
         quality=predicted_quality(folder),

@@ -16,7 +16,7 @@ from models.device import choose_device
 from models.files import atomic_path
 from models.registry import ModelFolder
 from models.weights import load_into
-from pipeline.training.segmenter.curve import LearningCurve
+from pipeline.training.segmenter.curve import LOSS, LearningCurve
 from pipeline.training.segmenter.options import SegmenterTraining
 from pipeline.training.segmenter.trainer import (
     OrganContrastTrainer,
@@ -124,7 +124,7 @@ def train_fold(
         state.load(device)
         _seed(training.seed, fold, state.step)
         report_fold(f"resuming at step {state.step}")
-    curve = LearningCurve(work / f"fold{fold}_curve.csv", state.step)
+    curve = LearningCurve(work, fold, state.step)
     _optimise(trainer, state, training.steps, curve, pretrained=start_from is not None, report=report_fold)
     weights = blended(origin, state.average) if origin else state.average
     trainer.network.load_state_dict(weights)
@@ -175,7 +175,7 @@ def _optimise(
         if state.step % LOG_EVERY == 0:
             pace = (time.monotonic() - began) / len(losses)
             loss = float(np.mean(losses[-LOG_EVERY:]))
-            curve.add(state.step, {"loss": loss})
+            curve.add(state.step, {LOSS: loss})
             report(f"step {state.step}/{steps}, loss {loss:.3f}, {pace:.2f} s a step")
         if state.step % VALIDATE_EVERY == 0 or last:
             with averaged(trainer.network, state.average):
