@@ -18,6 +18,7 @@ from pipeline.cohort.out_of_fold import out_of_fold_members
 from pipeline.errors import ManifestError, ModelError
 from pipeline.evaluation.segmenter import compare, evaluate_segmenter
 from pipeline.segmentation import Segmenter, segment
+from pipeline.training.segmenter import augmentation
 from pipeline.training.segmenter import fold as segmenter_fold
 from pipeline.training.segmenter import plan as nnunet_plan
 from pipeline.training.segmenter import train as segmenter
@@ -249,3 +250,23 @@ def test_folds_hold_each_case_once():
     folds = nnunet_plan.make_folds({f"c{i}": f"c{i}" for i in range(7)}, 3)
     assert sorted(case for fold in folds for case in fold) == [f"c{i}" for i in range(7)]
     assert {len(fold) for fold in folds} == {2, 3}
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_a_cut_field_of_view_cuts_the_liver_and_leaves_the_rest_true(axis, monkeypatch):
+    torch.manual_seed(0)
+    draws = iter([axis == 0, False])  # axis, start or end
+    monkeypatch.setattr(augmentation, "chance", lambda probability: next(draws))
+    monkeypatch.setattr(augmentation, "uniform", lambda low, high: 0.5)
+    labels = torch.zeros(20, 24, 28)
+    labels[4:16, 6:18, 8:24] = 1
+    image = torch.randn(labels.shape) + labels
+    cut_labels = labels.clone()
+    cut = augmentation._cut_field_of_view(image, cut_labels)
+    kept = cut_labels == 1
+    assert kept.sum() == labels.sum() / 2
+    places = kept.nonzero()[:, axis]
+    assert (places.min(), places.max()) == ((4, 9) if axis == 0 else (16, 23))
+    outside = cut.movedim(axis, 0)[10:] if axis == 0 else cut.movedim(axis, 0)[:16]
+    assert (outside == PADDING).all()
+    assert torch.corrcoef(torch.stack([cut[kept], image[kept]]))[0, 1] > 0.999
