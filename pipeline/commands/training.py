@@ -39,7 +39,8 @@ def train_segmenter(
     ] = SegmenterTraining.steps,
     device: Device = SegmenterTraining.device,
     planner: Annotated[
-        Literal["small", "nnunet"], typer.Option(help="small (two CPU cores) or nnunet (its own default, for a GPU).")
+        Literal["small", "nnunet", "residual"],
+        typer.Option(help="small (two CPU cores); nnunet (its default) or residual (its ResEnc M) for a GPU."),
     ] = "small",
     resume: Resume = SegmenterTraining.resume,
     seed: Seed = SegmenterTraining.seed,

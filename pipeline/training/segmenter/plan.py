@@ -15,6 +15,9 @@ import numpy as np
 import SimpleITK as sitk
 from filelock import FileLock
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
+from nnunetv2.experiment_planning.experiment_planners.residual_unets.residual_encoder_unet_planners import (
+    nnUNetPlannerResEncM,
+)
 from nnunetv2.experiment_planning.plan_and_preprocess_api import (
     extract_fingerprint_dataset,
     plan_experiment_dataset,
@@ -66,7 +69,7 @@ Cases = dict[str, tuple[Path, Path]]
 Split = list[dict[str, list[str]]]
 """``train`` and ``val`` of each fold: the cases that its member is trained on, and those that it holds out."""
 
-PLANNERS = {"small": (SmallPlanner, 1.5), "nnunet": (ExperimentPlanner, 8.0)}
+PLANNERS = {"small": (SmallPlanner, 1.5), "nnunet": (ExperimentPlanner, 8.0), "residual": (nnUNetPlannerResEncM, 8.0)}
 """Planner class and the GPU memory in GB that it plans for."""
 
 
@@ -197,6 +200,6 @@ def _prepare(cases: Cases, split: Split, work: Path, planner: str, processes: in
     os.environ["nnUNet_n_proc_DA"] = "1"  # planning takes no 0, which a training in this process leaves behind
     planner_class, memory_gb = PLANNERS[planner]
     extract_fingerprint_dataset(1, num_processes=processes)
-    plan_experiment_dataset(1, planner_class, gpu_memory_target_in_gb=memory_gb)
+    plan_experiment_dataset(1, planner_class, gpu_memory_target_in_gb=memory_gb, overwrite_plans_name="nnUNetPlans")
     preprocess_dataset(1, configurations=(CONFIGURATION,), num_processes=(processes,))
     (preprocessed / "done").write_text(content)

@@ -142,6 +142,14 @@ def test_planning_by_processes_gives_what_threads_give(data, prepared, tmp_path)
         assert file_sha256(file) == file_sha256(tmp_path / "work" / file.relative_to(prepared))
 
 
+@pytest.mark.slow
+def test_a_residual_encoder_is_planned_trained_and_loaded(data, tmp_path):
+    out = tmp_path / "residual"
+    segmenter.train_segmenter(data, out, training(1, planner="residual"))
+    network = Segmenter(registry.find(out, "segmenter"), torch.device("cpu")).predictor.network
+    assert type(network).__name__ == "ResidualEncoderUNet"
+
+
 def test_evaluation_predicts_each_case_by_the_member_that_has_not_seen_it(trained, data, tmp_path):
     write_case(tmp_path, "new", 9)
     for folder in ("imagesTr", "labelsTr"):
