@@ -81,7 +81,15 @@ def analyze_steps(
             heatmap = yield from _part(heat, CLASSIFY_UNTIL, 1.0, cancelled)
     doubts = mask_doubts(volume.warnings)
     if doubts:  # what is predicted of a mask holds for images like the training data only
-        organs = replace(organs, predicted_dice=None, predicted_hd95_mm=None, score=3, reasons=doubts)
+        organs = replace(
+            organs,
+            predicted_dice=None,
+            predicted_hd95_mm=None,
+            score=3,
+            reasons=doubts,
+            doubts=(),
+            doubt_map=None,
+        )
     analysis = Analysis(
         volume=volume,
         organs=organs,

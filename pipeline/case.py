@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import SimpleITK as sitk
@@ -163,6 +163,26 @@ class Volume:
         return f"Volume({self.source.kind}, {size} voxels of {spacing} mm, LPS)"
 
 
+LIVER_MAY_BE_MISSING, MAY_BE_NO_LIVER = 1, 2
+"""Values of ``OrganMask.doubt_map``; 0 is no doubt."""
+
+
+@dataclass(frozen=True)
+class MaskDoubt:
+    """A connected region where the liver mask is probably wrong."""
+
+    kind: Literal["missing", "extra"]
+    """``missing``: probably liver, not in the mask; ``extra``: in the mask, probably no liver."""
+    first_slice: int
+    last_slice: int
+    """Lowest and highest index z of the region; the last one is included."""
+    side: Literal["right", "left", "both"]
+    """Side of the patient on which four fifths of the region lie, seen from the middle of the liver mask (its mean x);
+    ``both`` where neither side holds that much."""
+    volume_ml: float
+    """Volume of the region, mL."""
+
+
 @dataclass(frozen=True)
 class OrganMask:
     """Organs on the volume's grid, after the liver was reduced to its largest component and its holes were filled."""
@@ -190,6 +210,11 @@ class OrganMask:
     where it is not predicted."""
     reasons: tuple[str, ...] = ()
     """Clauses on what lowers the predicted quality, the heaviest first."""
+    doubts: tuple[MaskDoubt, ...] = ()
+    """Where the mask is probably wrong, the largest region first."""
+    doubt_map: sitk.Image | None = None
+    """The regions of ``doubts`` on the volume's grid, uint8: 0, ``LIVER_MAY_BE_MISSING`` or ``MAY_BE_NO_LIVER``; None
+    where they were not looked for."""
 
     @property
     def liver(self) -> np.ndarray:

@@ -6,7 +6,8 @@ from typing import Any
 
 from models.registry import ModelInfo
 from pipeline import __version__
-from pipeline.case import Analysis, Fibrosis, OrganMask
+from pipeline.case import Analysis, Fibrosis, MaskDoubt, OrganMask
+from pipeline.exports.wording import doubt_words
 
 SCHEMA = 1
 
@@ -15,8 +16,9 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
     """The analysis as JSON types only.
 
     Sizes and spacings are (x, y, z) of the volume in LPS, volumes in mL, times in seconds; ``z`` of a slice counts from
-    0 at the most inferior one. ``heat_outside_liver`` is measured before the heat map is cut around the liver. A value
-    that does not apply to the case is null; one that this version does not compute is absent.
+    0 at the most inferior one, the slices of ``doubts`` from 1 as on the page and in the report. ``heat_outside_liver``
+    is measured before the heat map is cut around the liver. A value that does not apply to the case is null; one that
+    this version does not compute is absent.
     """
     volume, organs, fibrosis = analysis.volume, analysis.organs, analysis.fibrosis
     return {
@@ -60,7 +62,25 @@ def _predicted(organs: OrganMask) -> dict[str, Any]:
         return {}
     dice = {} if organs.predicted_dice is None else {"predicted_dice": float(organs.predicted_dice)}
     hd95 = {} if organs.predicted_hd95_mm is None else {"predicted_hd95_mm": round(float(organs.predicted_hd95_mm), 1)}
-    return dice | hd95 | {"score": organs.score, "reasons": list(organs.reasons)}
+    return (
+        dice
+        | hd95
+        | {
+            "score": organs.score,
+            "reasons": [*map(doubt_words, organs.doubts), *organs.reasons],
+            "doubts": [_region(doubt) for doubt in organs.doubts],
+        }
+    )
+
+
+def _region(doubt: MaskDoubt) -> dict[str, Any]:
+    return {
+        "kind": doubt.kind,
+        "first_slice": int(doubt.first_slice) + 1,
+        "last_slice": int(doubt.last_slice) + 1,
+        "side": doubt.side,
+        "volume_ml": round(float(doubt.volume_ml), 1),
+    }
 
 
 def _doubt(fibrosis: Fibrosis) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pipeline import RESEARCH_USE, __version__
 from pipeline.case import Analysis, Fibrosis
 from pipeline.exports.a4_page import AMBER, AMBER_DARK, INK, LINE, MUTED, PAGE, RULE, Page, TextStyle
 from pipeline.exports.report_pictures import COLUMNS, PICTURE, TOP_HEAT, axial_row, heat_row
-from pipeline.exports.wording import mask_quality, range_words, side_words, unreliable_words
+from pipeline.exports.wording import doubt_words, mask_quality, range_words, side_words, unreliable_words
 
 PNG_DPI = 150
 SHORT_HASH = 12
@@ -126,7 +126,8 @@ def _notes(page: Page, analysis: Analysis) -> None:
     top = TOP_HEAT + PICTURE + 0.62
     page.rule(0.5, 7.77, top - 0.2, LINE)
     page.heading(0.5, top, "Warnings")
-    messages = [warning.message for warning in analysis.warnings] or ["None."]
+    doubts = [doubt_words(doubt) for doubt in analysis.organs.doubts]
+    messages = [*doubts, *(warning.message for warning in analysis.warnings)] or ["None."]
     page.paragraphs(0.5, top + 0.24, messages, width=4.35, size=7.5, bottom=11.15)
     left, y = COLUMNS[2] - 0.25, top + 0.24
     page.heading(left, top, "Models")

@@ -5,7 +5,7 @@ A range is one figure where both ends read alike.
 
 from __future__ import annotations
 
-from pipeline.case import NOT_MR_CODES, NOT_T2_CODES, Analysis, Fibrosis, OrganMask
+from pipeline.case import NOT_MR_CODES, NOT_T2_CODES, Analysis, Fibrosis, MaskDoubt, OrganMask
 
 
 def side_words(fibrosis: Fibrosis) -> str:
@@ -58,6 +58,15 @@ def mask_quality(organs: OrganMask) -> str:
         return ""
     dice = "" if organs.predicted_dice is None else f", Dice {organs.predicted_dice:.2f}"
     return f"score {organs.score}{dice}"
+
+
+def doubt_words(doubt: MaskDoubt) -> str:
+    """``Check slices 24–29, left side: liver may be missing.`` Slices count from 1, as on the slider."""
+    first, last = doubt.first_slice + 1, doubt.last_slice + 1
+    slices = f"slice {first}" if first == last else f"slices {first}–{last}"
+    side = "both sides" if doubt.side == "both" else f"{doubt.side} side"
+    what = "liver may be missing" if doubt.kind == "missing" else "may not be liver"
+    return f"Check {slices}, {side}: {what}."
 
 
 def span(shares: tuple[float, float]) -> str:

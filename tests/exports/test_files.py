@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from pipeline.case import LIVER, HeatMap
+from pipeline.case import LIVER, HeatMap, MaskDoubt
 from pipeline.exports import analysis_json, write_analysis
 from tests.builders import make_analysis
 
@@ -121,7 +121,19 @@ def test_the_predicted_quality_of_the_mask_is_written_where_there_is_one():
         "predicted_dice": 0.71,
         "score": 3,
         "reasons": ["the outline is blurred"],
+        "doubts": [],
     }
+
+
+def test_a_region_in_doubt_is_written_with_the_slices_that_a_reader_sees():
+    analysis = make_analysis()
+    doubt = MaskDoubt("missing", first_slice=23, last_slice=28, side="left", volume_ml=131.26)
+    organs = replace(analysis.organs, predicted_dice=0.71, score=3, reasons=("it is blurred",), doubts=(doubt,))
+    found = analysis_json(replace(analysis, organs=organs))["segmentation_quality"]
+    assert found["reasons"] == ["Check slices 24–29, left side: liver may be missing.", "it is blurred"]
+    assert found["doubts"] == [
+        {"kind": "missing", "first_slice": 24, "last_slice": 29, "side": "left", "volume_ml": 131.3}
+    ]
 
 
 def test_negative_below_the_operating_point():

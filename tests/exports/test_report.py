@@ -8,7 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pipeline.case import Analysis, CaseWarning, HeatMap, view
+from pipeline.case import Analysis, CaseWarning, HeatMap, MaskDoubt, view
 from pipeline.exports import draw_report, pictures
 from pipeline.exports.report_pictures import shown_slices
 from pipeline.exports.wording import range_words
@@ -16,6 +16,9 @@ from tests.abdomen import as_image
 from tests.builders import NOTE, make_analysis
 
 WHEN = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
+
+
+DOUBT = MaskDoubt("extra", first_slice=4, last_slice=4, side="both", volume_ml=30.0)
 
 
 def words(figure: Figure) -> str:
@@ -129,6 +132,11 @@ def test_an_empty_heat_map_is_said_in_words():
     assert "no positive evidence" not in words(draw_report(analysis))
 
 
+def test_where_the_outline_is_in_doubt_is_said():
+    assert "Check slice 5, both sides: may not be liver." in words(draw_report(crowded()))
+    assert "Check slice" not in words(draw_report(make_analysis()))
+
+
 def crowded() -> Analysis:
     """Everything as long as it gets."""
     analysis = make_analysis()
@@ -144,7 +152,7 @@ def crowded() -> Analysis:
             mask_sensitivity=(0.1, 1.0),
             positive_class="advanced fibrosis, METAVIR F3 or F4, or a liver stiffness above 12 kPa by elastography",
         ),
-        organs=replace(analysis.organs, predicted_dice=0.61, score=3),
+        organs=replace(analysis.organs, predicted_dice=0.61, score=3, doubts=3 * (DOUBT,)),
         warnings=tuple(CaseWarning("poor_segmentation", f"Warning {n}: " + long) for n in range(12)),
         segmenter=replace(analysis.segmenter, name="m" * 60, trained_on=long * 4, note=long * 4),
         classifier=replace(analysis.classifier, name="W" * 60, trained_on=long * 4, note=long * 4),
