@@ -36,15 +36,20 @@ class Models:
     classifier: Classifier
 
 
-def load_models(segmenter: str = "liver_t2", classifier: str = "fibrosis_t2", device: str = "auto") -> Models:
+def load_models(
+    segmenter: str = "liver_t2", classifier: str = "fibrosis_t2", device: str = "auto", *, exact: bool = False
+) -> Models:
     """Load by name or path; ``liver_t2/fold1`` names one member.
+
+    Args:
+        exact: segment by overlapping tiles, as ``Segmenter`` says.
 
     Raises:
         ModelError: a model is missing, damaged or of another kind, or there is no such device.
     """
     chosen = choose_device(device)
     return Models(
-        Segmenter(registry.find(segmenter, "segmenter"), chosen),
+        Segmenter(registry.find(segmenter, "segmenter"), chosen, exact),
         Classifier(registry.find(classifier, "classifier"), chosen),
     )
 

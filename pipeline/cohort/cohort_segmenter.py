@@ -38,8 +38,8 @@ class MaskOptions:
     members: Members = "one"
     """``one`` of the members that have seen neither the case nor its anatomy, assigned by a hash of ``patient_id``; or
     ``all`` of these as an ensemble."""
-    one_pass: bool = False
-    """Predict each volume in one pass instead of overlapping tiles; see ``Segmenter``."""
+    exact: bool = False
+    """Predict by nnU-Net's overlapping tiles instead of one pass; see ``Segmenter``."""
     device: str = "auto"
     """``auto``, ``cpu`` or ``cuda``."""
 
@@ -119,8 +119,8 @@ class CohortSegmenter:
         model = self.members_for(case, anatomy)
         if model is None:
             return CaseMask(case, truth, reason=SEEN)
-        image_sha, one_pass = file_sha256(image), self.options.one_pass
-        key = digest([image_sha, model_fingerprint(model), settings_sha256(model, one_pass), one_pass])
+        image_sha, how = file_sha256(image), "tiles" if self.options.exact else "one pass"
+        key = digest([image_sha, model_fingerprint(model), settings_sha256(model), how])
         record = self._segment_once(case, image, key, model)
         if record.problem:
             return CaseMask(case, truth, reason=record.problem)
@@ -168,14 +168,13 @@ class CohortSegmenter:
     def _segmenter(self, model: ModelFolder) -> Segmenter:
         """Load the chosen members when they are first needed."""
         if model.members not in self._loaded:
-            self._loaded[model.members] = Segmenter(model, self._device, self.options.one_pass)
+            self._loaded[model.members] = Segmenter(model, self._device, self.options.exact)
         return self._loaded[model.members]
 
 
-def settings_sha256(model: ModelFolder, one_pass: bool) -> dict[str, str]:
+def settings_sha256(model: ModelFolder) -> dict[str, str]:
     """SHA-256 by name of the files beside ``model.json`` that a segmenter's masks and scores depend on."""
-    judged = () if one_pass else ("quality.json",)  # ``Segmenter`` does not judge masks of one pass
-    files = (model.folder / name for name in ("plans.json", "dataset.json", *judged))
+    files = (model.folder / name for name in ("plans.json", "dataset.json", "quality.json"))
     return {file.name: file_sha256(file) for file in files if file.is_file()}
 
 

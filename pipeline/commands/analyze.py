@@ -7,6 +7,8 @@ import io
 import json
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,10 +17,11 @@ from rich.progress import Progress
 from rich.table import Table
 
 from pipeline import RESEARCH_USE
-from pipeline.commands.shared import OUT, Device, answer_console, faults_in_one_line, progress_bar
+from pipeline.commands.shared import OUT, Device, Exact, answer_console, faults_in_one_line, progress_bar
 from pipeline.errors import InputError, SeriesError
 
 if TYPE_CHECKING:
+    from pipeline.analysis import Models
     from pipeline.case import Analysis, Study
 
 
@@ -29,6 +32,7 @@ def analyze(
     device: Device = "auto",
     segmenter: Annotated[str, typer.Option(help="Name or folder; liver_t2/fold1 for one member.")] = "liver_t2",
     classifier: Annotated[str, typer.Option(help="Name or folder; fibrosis_t2/fold1 for one member.")] = "fibrosis_t2",
+    exact: Exact = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print analysis.json and nothing else.")] = False,
     only_list: Annotated[bool, typer.Option("--list", help="List the series of INPUT and stop.")] = False,
 ) -> None:
@@ -41,7 +45,8 @@ def analyze(
             _print_series(study)
             return
         with progress_bar() as progress:
-            analysis = _run(source, Path(folder), series, (segmenter, classifier, device), progress)
+            load = partial(_load, segmenter, classifier, device, exact)
+            analysis = _run(source, Path(folder), series, load, progress)
             text = _written(analysis, out)
         if as_json:
             sys.stdout.write(text)
@@ -70,7 +75,13 @@ def _choose(study: Study, wanted: str | None) -> str:
     return chosen.key
 
 
-def _run(source: Path, folder: Path, wanted: str | None, models: tuple[str, str, str], progress: Progress) -> Analysis:
+def _load(segmenter: str, classifier: str, device: str, exact: bool) -> Models:
+    from pipeline.analysis import load_models
+
+    return load_models(segmenter, classifier, device, exact=exact)
+
+
+def _run(source: Path, folder: Path, wanted: str | None, load: Callable[[], Models], progress: Progress) -> Analysis:
     """Open the input, load the models, analyse, and show the steps."""
     from pipeline.intake import read_series
 
@@ -80,10 +91,10 @@ def _run(source: Path, folder: Path, wanted: str | None, models: tuple[str, str,
     read_series(study, key)  # faults of the input show before torch is imported; the analysis reads the decoded series
     progress.update(task, description="Loading the models")
     with contextlib.redirect_stdout(io.StringIO()):  # nnU-Net prints; standard output is for our answer
-        from pipeline.analysis import analyze_steps, load_models
+        from pipeline.analysis import analyze_steps
 
         analysis = None
-        for step in analyze_steps(study, key, load_models(*models)):
+        for step in analyze_steps(study, key, load()):
             progress.update(task, completed=step.share, description=step.name)
             analysis = step.analysis
     assert analysis is not None

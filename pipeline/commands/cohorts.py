@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.commands.shared import Device, Out, Seed, case_by_case, faults_in_one_line, progress_bar
+from pipeline.commands.shared import Device, Exact, Out, Seed, case_by_case, faults_in_one_line, progress_bar
 from pipeline.simulation.options import PHANTOMS, SimulationOptions
 
 OPTIONS = SimulationOptions()
@@ -82,9 +82,7 @@ def predict_masks(
     members: Annotated[
         Literal["one", "all"], typer.Option(help="One or all of the members that have not seen the case.")
     ] = "one",
-    one_pass: Annotated[
-        bool, typer.Option("--one-pass", help="No overlapping tiles: a few times faster, a little less exact.")
-    ] = False,
+    exact: Exact = False,
     device: Device = "auto",
 ) -> None:
     """Write a copy of a cohort with masks by a segmenter; an interrupted run can be resumed."""
@@ -92,7 +90,7 @@ def predict_masks(
         from pipeline.cohort.cohort_segmenter import MaskOptions
         from pipeline.cohort.predicted_masks import predict_masks as predict
 
-        options = MaskOptions(segmenter, members=members, one_pass=one_pass, device=device)
+        options = MaskOptions(segmenter, members=members, exact=exact, device=device)
         masked = predict(manifest, out, options, progress=case_by_case(progress, "Segmenting cases"))
     typer.echo(f"{masked.cases} cases in {masked.manifest}, {masked.segmented} segmented in this run")
     if len(masked.dice):

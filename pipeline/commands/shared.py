@@ -33,6 +33,9 @@ Out = Annotated[Path, OUT]
 Data = Annotated[Path, typer.Argument(help="Folder with imagesTr and labelsTr, or a manifest (CSV).")]
 Segmenter = Annotated[Path, typer.Option("--segmenter", help="Name or folder of the model.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Exact = Annotated[
+    bool, typer.Option("--exact", help="Segment by nnU-Net's overlapping tiles: several times slower, nearly equal.")
+]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal results.")]
 Fold = Annotated[
     int | None, typer.Option(help="Train this fold only, from 0; then collect all by the command without --fold.")

@@ -11,6 +11,7 @@ from models.network_names import BACKBONES, MaskUse
 from pipeline.commands.shared import (
     Data,
     Device,
+    Exact,
     Fold,
     Licence,
     LsmCut,
@@ -81,12 +82,13 @@ def evaluate_segmenter(
     data: Data,
     segmenter: Segmenter = Path("liver_t2"),
     device: Device = "auto",
+    exact: Exact = False,
 ) -> None:
     """Compare a segmenter with labels, each case by a member that has not seen it; update its model card."""
     with faults_in_one_line(), log_shown():
         from pipeline.evaluation import segmenter as segmenter_evaluation
 
-        table = segmenter_evaluation.evaluate_segmenter(data, segmenter, device=device)
+        table = segmenter_evaluation.evaluate_segmenter(data, segmenter, device=device, exact=exact)
     typer.echo(table.round(3).to_string(index=False))
 
 

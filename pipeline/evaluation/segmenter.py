@@ -28,15 +28,21 @@ log = logging.getLogger(__name__)
 
 
 def evaluate_segmenter(
-    data: Path, model: Path, *, device: str = "auto", report: Callable[[str], None] = log.info
+    data: Path,
+    model: Path,
+    *,
+    device: str = "auto",
+    exact: bool = False,
+    report: Callable[[str], None] = log.info,
 ) -> pd.DataFrame:
     """Predict every case of ``data`` and compare liver and spleen with its label.
 
     A case is predicted by the members that have seen neither it nor its source anatomy, and left out if every member
     has: by one of them if ``folds.json`` names it, by all if nothing of it is known. If ``data`` hold each case that a
-    member held out, the cross-validation is written into ``evaluation.csv`` and the card.
+    member held out, the cross-validation is written into ``evaluation.csv`` and the card, unless it is ``exact``.
 
     Args:
+        exact: predict by tiles, as ``Segmenter`` says.
         report: called with a line for each case.
 
     Returns:
@@ -56,7 +62,7 @@ def evaluate_segmenter(
         report(f"{len(found) - len(cases)} cases are left out, since every member has seen them")
     chosen, rows = choose_device(device), []
     for members in sorted({model.members for model in cases.values()}):
-        segmenter = Segmenter(replace(folder, members=members), chosen)
+        segmenter = Segmenter(replace(folder, members=members), chosen, exact)
         member = "all" if members == folder.members else "+".join(members)
         for case in (case for case, model in cases.items() if model.members == members):
             organs = evaluate_case(case, *found[case], segmenter)
@@ -66,7 +72,7 @@ def evaluate_segmenter(
     table = pd.DataFrame(rows).sort_values(["organ", "case"]).reset_index(drop=True)
     unseen = held_out_by(folder.folder)
     held_out = {case for case, member in unseen.items() if member != SEEN_BY_ALL}
-    if held_out and held_out <= cases.keys():
+    if not exact and held_out and held_out <= cases.keys():
         own = table[table["case"].isin(held_out)]
         write_measured(registry.read(folder.folder), EVALUATION, own)
         segmenter_card.write(folder.folder)

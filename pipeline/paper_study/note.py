@@ -18,9 +18,12 @@ NOTE = "study.json"
 
 
 def size_note(size: Size) -> dict[str, Any]:
-    """A size as ``study.json`` holds it; what is left to the simulation's defaults is not in it."""
-    simulated = {name: value for name, value in asdict(size.simulated).items() if value is not None}
-    return asdict(size) | {"simulated": simulated}
+    """A size as ``study.json`` holds it since version 0.1.0, where ``exact`` was the opposite ``one_pass``; what is
+    left to the simulation's defaults is not in it."""
+    note: dict[str, Any] = {}
+    for name, value in asdict(size).items():
+        note |= {"one_pass": not value} if name == "exact" else {name: value}
+    return note | {"simulated": {name: value for name, value in note["simulated"].items() if value is not None}}
 
 
 def study_note(options: StudyOptions) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Size:
     """Members of a network in the table, None for all folds; ``ENSEMBLE`` has all of them."""
     masks_by: Members = "one"
     """As ``predict_masks`` takes it."""
-    one_pass: bool = True
+    exact: bool = False
     """As ``predict_masks`` takes it."""
     shuffles: int = 3
     """Trainings with shuffled labels, each shuffled with a seed of its own."""
@@ -56,7 +56,7 @@ class Size:
 
 SIZES = {
     "cpu": Size(),
-    "full": Size(resnet="resnet50", epochs=48, folds=5, members=None, masks_by="all", one_pass=False, shuffles=5),
+    "full": Size(resnet="resnet50", epochs=48, folds=5, members=None, masks_by="all", exact=True, shuffles=5),
 }
 
 

@@ -84,7 +84,7 @@ def simulate_cohort(out: Path, options: StudyOptions, clock: StepClock) -> Path:
 def segment_cohort(manifest: Path, out: Path, options: StudyOptions, clock: StepClock) -> PredictedMasks:
     """The cohort with the segmenter's masks, by members that have not seen the cases, in ``out/masked``."""
     size = options.size
-    masks = MaskOptions(options.segmenter, members=size.masks_by, one_pass=size.one_pass, device=options.device)
+    masks = MaskOptions(options.segmenter, members=size.masks_by, exact=size.exact, device=options.device)
     with clock.step("segment"):
         return predict_masks(manifest, out / "masked", masks, progress=clock.cases("cases segmented"))
 

@@ -1,4 +1,4 @@
-"""Liver segmentation: preprocess, predict with each member tile by tile, average, clean."""
+"""Liver segmentation: preprocess, predict with each member, average, clean."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ SMALLEST_EXTENT_MM = 40.0
 
 
 def segment_steps(volume: Volume, segmenter: Segmenter) -> Generator[Step, None, OrganMask]:
-    """Predict with each member in turn and average their logits, as nnU-Net does: one step per tile.
+    """Predict with each member in turn and average their logits, as nnU-Net does: a step per member or per tile.
 
     The generator's return value is the mask, with its predicted quality where the segmenter has a ``quality.json``.
-    nnU-Net's loop over tiles runs in a thread, so that each tile is a step here; closing the generator stops it at the
-    next tile.
+    Closing the generator stops it before the next member or tile.
 
     Raises:
         SegmentationError: no liver, or too little of it.
@@ -63,12 +62,13 @@ def _ensemble_steps(
     yield Step("Preparing the volume for the segmenter", 0.0)
     image = sitk.DICOMOrient(volume.image, segmenter.orientation)
     data, properties = _preprocess(image, predictor)
-    segmenter.set_tile(tuple(data.shape[1:]))
+    by_tiles = segmenter.exact or not segmenter.fits_one_pass(tuple(data.shape[1:]))
+    predict = _tiled_steps if by_tiles else _one_pass_steps
     total: Tensor | None = None
     livers, observed = [], []
     for number, state in enumerate(segmenter.states):
         name = f"Segmenting the liver, network {number + 1} of {count}"
-        logits = yield from _member_steps(predictor, state, data, name, number, count)
+        logits = yield from predict(predictor, state, data, name, number, count)
         found = predictor.label_manager.convert_logits_to_segmentation(logits)
         livers.append(np.asarray(found) == segmenter.labels[LIVER])
         observed.append(observe(data, logits))
@@ -90,10 +90,24 @@ def segment(volume: Volume, segmenter: Segmenter) -> OrganMask:
     return run_to_end(segment_steps(volume, segmenter))
 
 
-def _member_steps(
+def _one_pass_steps(
     predictor: TilePredictor, state: dict[str, Tensor], data: Tensor, name: str, number: int, count: int
 ) -> Generator[Step, None, Tensor]:
-    """Predict with one member, one step per tile; returns its logits (label, z, y, x), float32."""
+    """Predict with one member at once, a step before and after; returns its logits (label, z, y, x), float32."""
+    yield Step(name, number / count)
+    predictor.use(state)
+    logits = predictor.predict_at_once(data)
+    yield Step(name, (number + 1) / count)
+    return logits
+
+
+def _tiled_steps(
+    predictor: TilePredictor, state: dict[str, Tensor], data: Tensor, name: str, number: int, count: int
+) -> Generator[Step, None, Tensor]:
+    """Predict with one member, one step per tile; returns its logits (label, z, y, x), float32.
+
+    nnU-Net's loop over tiles runs in a thread, so that each tile is a step here.
+    """
     progress: SimpleQueue[float | None] = SimpleQueue()
     predictor.list_of_parameters = [state]
     predictor.stopped = False

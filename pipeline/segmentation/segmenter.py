@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
@@ -18,10 +19,16 @@ from models.weights import load_into
 from pipeline.case import LIVER, ORGANS
 from pipeline.errors import ModelError
 from pipeline.segmentation import quality_prediction
+from pipeline.segmentation.any_size import any_size
 from pipeline.segmentation.channels_last import channels_last
 from pipeline.segmentation.plan_allowlist import check_names
 from pipeline.segmentation.quality_features import Features, features
 from pipeline.segmentation.tiles import TilePredictor
+
+MOST_VALUES = 64_000_000
+"""Values of the first stage's feature map above which a volume is predicted by tiles."""
+MARGIN_MM = 10.0
+"""Width of the liver's surroundings in the tile that is predicted again to judge a mask."""
 
 
 @dataclass
@@ -30,9 +37,9 @@ class Segmenter:
 
     model: registry.ModelFolder
     device: torch.device
-    one_pass: bool = False
-    """Predict the whole volume at once in place of overlapping tiles: a few times faster, a little less exact. The
-    quality of its masks is not predicted: ``quality.json`` was fitted to tiles."""
+    exact: bool = False
+    """Predict by nnU-Net's own overlapping tiles in place of one pass over the volume: several times slower, with
+    nearly the same masks. Predicted quality is fitted to one pass."""
     predictor: TilePredictor = field(init=False)
     states: list[dict[str, Tensor]] = field(init=False)
     """Weights of each member."""
@@ -57,6 +64,7 @@ class Segmenter:
             manager.get_label_manager(dataset).num_segmentation_heads,
             deep_supervision=False,
         )
+        any_size(network)
         if self.device.type == "cpu":
             channels_last(network)
         self.states = []
@@ -68,17 +76,15 @@ class Segmenter:
             network.to(self.device), manager, settings, self.states, dataset, "nnUNetTrainer", None
         )
         self.patch_size = tuple(settings.patch_size)
-        self.quality = None if self.one_pass else quality_prediction.load(self.model.folder, self.model.info["sha256"])
+        self.quality = quality_prediction.load(self.model.folder, self.model.info["sha256"])
 
-    def set_tile(self, size: tuple[int, ...]) -> None:
-        """Choose the tile for a volume of ``size`` voxels, (z, y, x) after preprocessing."""
-        tile = self.patch_size
-        if self.one_pass:
-            settings = self.predictor.configuration_manager
-            steps = np.prod(settings.network_arch_init_kwargs["strides"], axis=0)
-            # A 2-D network's tile has no z.
-            tile = tuple(int(-(-n // step) * step) for n, step in zip(size[-len(steps) :], steps, strict=True))
-        self.predictor.configuration_manager.configuration["patch_size"] = list(tile)
+    def fits_one_pass(self, size: tuple[int, ...]) -> bool:
+        """Whether a volume of ``size`` voxels, (z, y, x) after preprocessing, is predicted in one pass.
+
+        By tiles are predicted a volume with too large feature maps and one for a 2-D network.
+        """
+        features = self.predictor.configuration_manager.network_arch_init_kwargs["features_per_stage"]
+        return len(self.patch_size) == 3 and features[0] * math.prod(size) <= MOST_VALUES
 
     def observe(self, data: Tensor, logits: Tensor) -> Features | None:
         """Features of quality of the last member's mask; None where it found no liver.
@@ -90,10 +96,21 @@ class Segmenter:
         Raises:
             ModelError: the plan is 2-D, for which these features are not defined.
         """
-        patch, spacing = (getattr(self.predictor.configuration_manager, name) for name in ("patch_size", "spacing"))
-        if len(patch) != 3:
+        if len(self.patch_size) != 3:
             raise ModelError("Quality can be predicted for a 3-D segmenter only.")
-        return features(data, logits, self.labels[LIVER], tuple(patch), spacing, self.predictor.predict_tile)
+        spacing = self.predictor.configuration_manager.spacing
+        tile = self._tile_for(logits.argmax(0) == self.labels[LIVER], spacing)
+        return features(data, logits, self.labels[LIVER], tile, spacing, self.predictor.predict_at_once)
+
+    def _tile_for(self, found: Tensor, spacing_mm_zyx: Sequence[float]) -> tuple[int, int, int]:
+        """Size in voxels of the tile to predict again: the liver's box and a margin, at most the plan's patch."""
+        places = found.nonzero()
+        if not len(places):
+            return self.patch_size
+        sides = (places.amax(0) - places.amin(0) + 1).tolist()
+        wider = (side + math.ceil(2 * MARGIN_MM / mm) for side, mm in zip(sides, spacing_mm_zyx, strict=True))
+        z, y, x = (min(side, most) for side, most in zip(wider, self.patch_size, strict=True))
+        return z, y, x
 
 
 def _organ_labels(dataset: dict[str, Any]) -> dict[int, int]:

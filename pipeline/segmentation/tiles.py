@@ -1,12 +1,14 @@
-"""nnU-Net's sliding window, tile by tile."""
+"""A network's prediction: of a whole volume at once, or by nnU-Net's sliding window, tile by tile."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import math
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from torch import Tensor
 
@@ -38,8 +40,21 @@ class TilePredictor(nnUNetPredictor):
         self.on_tile(self.done / self.tiles)
         return prediction
 
+    def use(self, state: dict[str, Tensor]) -> None:
+        """Take a member's weights for ``predict_at_once``."""
+        self.network.load_state_dict(state)
+        self.network.to(self.device).eval()
+
     @torch.inference_mode()
-    def predict_tile(self, tile: Tensor) -> Tensor:
-        """Predict one tile (1, z, y, x) with the last member used; returns its logits (label, z, y, x), float32."""
+    def predict_at_once(self, data: Tensor) -> Tensor:
+        """Predict (1, z, y, x) with the weights last used, not by tiles; returns logits (label, z, y, x), float32.
+
+        A side that the deepest stage would reduce to one voxel, which no instance norm can take, is padded with 0.
+        """
+        kernels = self.configuration_manager.network_arch_init_kwargs["strides"]
+        strides = [math.prod(stage[axis] for stage in kernels) for axis in range(data.ndim - 1)]
+        missing = [max(stride + 1 - size, 0) for stride, size in zip(strides, data.shape[1:], strict=True)]
+        padded = F.pad(data, [width for side in reversed(missing) for width in (0, side)])
         with autocast(self.device):
-            return self.network(tile[None].to(self.device))[0].float().cpu()
+            logits = self.network(padded[None].to(self.device))[0].float().cpu()
+        return logits[(slice(None), *(slice(0, size) for size in data.shape[1:]))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ class Segmenting:
 def segmenting(monkeypatch) -> Segmenting:
     fake = Segmenting()
     monkeypatch.setattr(cohort_segmenter, "segment", fake)
-    monkeypatch.setattr(cohort_segmenter, "Segmenter", lambda model, device, one_pass: model)
+    monkeypatch.setattr(cohort_segmenter, "Segmenter", lambda model, device, exact: model)
     return fake
 
 
@@ -131,6 +132,7 @@ def test_an_interrupted_run_is_resumed_and_only_what_changed_is_segmented_again(
     assert predict_masks(manifest, out, options).segmented == 2
     (tmp_path / "segmenter" / "plans.json").write_text("{}")
     assert predict_masks(manifest, out, options).segmented == 6
+    assert predict_masks(manifest, out, replace(options, exact=True)).segmented == 6
 
 
 def test_a_finished_case_has_a_record_that_earlier_versions_wrote_as_well(tmp_path, manifest, options, segmenting):

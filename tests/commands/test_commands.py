@@ -39,17 +39,17 @@ class StandIn(ModuleType):
 
     def __init__(self) -> None:
         super().__init__("pipeline.analysis")
-        self.loaded: list[tuple[str, str, str]] = []
+        self.loaded: list[tuple[str, str, str, bool]] = []
         self.volumes: list[Volume] = []
         self.fault: Exception | None = None
         self.analysis = make_analysis()
 
-    def load_models(self, segmenter: str, classifier: str, device: str) -> str:
+    def load_models(self, segmenter: str, classifier: str, device: str, *, exact: bool) -> str:
         sys.stdout.write("a library that prints")
         warnings.warn("a library that warns", stacklevel=1)
         if segmenter == "none":
             raise ModelError("There is no segmenter of this name.")
-        self.loaded.append((segmenter, classifier, device))
+        self.loaded.append((segmenter, classifier, device, exact))
         return "models"
 
     def analyze_steps(self, study: Study, key: str, models: str) -> Iterator[Step]:
@@ -153,8 +153,10 @@ def test_without_a_folder_nothing_is_computed(models, nifti):
 
 
 def test_models_and_device_are_passed_on(models, nifti):
-    run("analyze", nifti, "--json", "--segmenter", "liver_t2/fold1", "--classifier", "/x", "--device", "cpu")
-    assert models.loaded == [("liver_t2/fold1", "/x", "cpu")]
+    named = ["--segmenter", "liver_t2/fold1", "--classifier", "/x", "--device", "cpu"]
+    run("analyze", nifti, "--json", *named)
+    run("analyze", nifti, "--json", *named, "--exact")
+    assert models.loaded == [("liver_t2/fold1", "/x", "cpu", exact) for exact in (False, True)]
 
 
 def damaged(tmp_path: Path, content: bytes, name: str) -> Path:

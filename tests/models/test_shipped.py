@@ -50,8 +50,8 @@ def example_dice(name: str, segmenter: Segmenter, folder: Path) -> float:
     return dice(segment(volume, segmenter).liver, truth)
 
 
-def test_one_member_in_one_pass_finds_an_examples_liver(tmp_path):
-    member = Segmenter(registry.find("liver_t2/fold0", "segmenter"), torch.device("cpu"), one_pass=True)
+def test_one_member_finds_an_examples_liver(tmp_path):
+    member = Segmenter(registry.find("liver_t2/fold0", "segmenter"), torch.device("cpu"))
     assert example_dice("abdomen_t2.nii.gz", member, tmp_path / "case") >= 0.90
 
 
@@ -60,6 +60,17 @@ def test_one_member_in_one_pass_finds_an_examples_liver(tmp_path):
 def test_the_ensemble_finds_the_examples_livers(name, tmp_path):
     ensemble = Segmenter(registry.find("liver_t2", "segmenter"), torch.device("cpu"))
     assert example_dice(name, ensemble, tmp_path / "case") >= 0.90
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["abdomen_t2.nii.gz", "abdomen_t2_dicom.zip"])
+def test_one_pass_is_as_good_as_nnunets_tiles(name, tmp_path):
+    found = registry.find("liver_t2", "segmenter")
+    exact, fast = (
+        example_dice(name, Segmenter(found, torch.device("cpu"), exact), tmp_path / str(exact))
+        for exact in (True, False)
+    )
+    assert fast >= exact - 0.002
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ def segment_a_box(volume, model) -> OrganMask:
 def patched():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cohort_segmenter, "segment", segment_a_box)
-        patch.setattr(cohort_segmenter, "Segmenter", lambda model, device, one_pass: model)
+        patch.setattr(cohort_segmenter, "Segmenter", lambda model, device, exact: model)
         patch.setattr(evaluation_measures, "DRAWS", 20)
         patch.setattr(out_of_fold, "auc_with_interval", partial(out_of_fold.auc_with_interval, draws=20))
         patch.setattr(evaluation_figures, "BAND_DRAWS", 20)

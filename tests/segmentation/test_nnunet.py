@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 import torch
 from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
+from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from models import registry
 from pipeline.case import Volume, view
 from pipeline.errors import ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment, segment_steps
+from pipeline.segmentation import segmenter as module
+from pipeline.segmentation.any_size import any_size
 from pipeline.segmentation.plan_allowlist import LAYERS, NAMES
-from tests.segmentation.conftest import make_volume, write_model
+from tests.segmentation.conftest import ARCHITECTURE, make_volume, write_model
 
 BOX = (slice(3, 9), slice(5, 20), slice(4, 24))
 
@@ -46,39 +49,81 @@ def test_a_model_trained_on_turned_images_gives_the_same_mask(bright_segmenter, 
     assert 2 * (upright & turned).sum() / (upright.sum() + turned.sum()) > 0.98
 
 
-def test_each_tile_is_a_step_and_shares_grow(bright_segmenter):
+@pytest.mark.parametrize(("exact", "steps_of_two"), [(True, 2 * 27), (False, 2 * 2)])
+def test_each_tile_or_pass_is_a_step_and_shares_grow(bright_segmenter, exact, steps_of_two):
+    bright_segmenter.exact = exact
     steps = list(segment_steps(make_volume(BOX), bright_segmenter))
     shares = [step.share for step in steps]
-    assert len(steps) > 4
+    assert len(steps) == 1 + steps_of_two  # the first prepares
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0)
     assert "network 2 of 2" in steps[-1].name
 
 
-def test_one_pass_looks_at_the_whole_volume_at_once(bright_segmenter):
-    tiled = segment(make_volume(BOX), bright_segmenter).liver
-    bright_segmenter.one_pass = True
-    steps = list(segment_steps(make_volume(BOX), bright_segmenter))
-    assert len(steps) == 3  # preparing, and one for each member
-    assert np.array_equal(segment(make_volume(BOX), bright_segmenter).liver, tiled)
-    bright_segmenter.one_pass = False
-    assert len(list(segment_steps(make_volume(BOX), bright_segmenter))) > 3
+class Counting(torch.nn.Module):
+    """No liver anywhere; keeps the sizes (z, y, x) that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, ...]] = []
+
+    def forward(self, x):
+        self.seen.append(tuple(x.shape[2:]))
+        return torch.zeros(x.shape[0], 5, *x.shape[2:])
 
 
-def test_closing_the_steps_stops_at_a_tile(bright_segmenter):
-    seen = []
+def test_a_volume_is_predicted_at_once_unless_it_is_to_be_exact(bright_segmenter):
+    at_once = segment(make_volume(BOX), bright_segmenter).liver
+    bright_segmenter.exact = True
+    assert np.array_equal(segment(make_volume(BOX), bright_segmenter).liver, at_once)
+    counting = bright_segmenter.predictor.network = Counting()
+    for exact, sizes in ((False, {(15, 50, 55)}), (True, {(8, 32, 32)})):
+        counting.seen.clear()
+        bright_segmenter.exact = exact
+        with pytest.raises(SegmentationError, match="whole liver"):
+            segment(make_volume(BOX), bright_segmenter)
+        assert set(counting.seen) == sizes
 
-    class Counting(torch.nn.Module):
-        def forward(self, x):
-            seen.append(1)
-            return torch.zeros(x.shape[0], 5, *x.shape[2:])
 
-    bright_segmenter.predictor.network = Counting()
+def test_a_volume_that_would_take_too_much_memory_is_predicted_by_tiles(bright_segmenter, monkeypatch):
+    counting = bright_segmenter.predictor.network = Counting()
+    monkeypatch.setattr(module, "MOST_VALUES", 4 * 15 * 50 * 55 - 1)
+    with pytest.raises(SegmentationError, match="whole liver"):
+        segment(make_volume(BOX), bright_segmenter)
+    assert set(counting.seen) == {(8, 32, 32)}
+
+
+@pytest.mark.parametrize("network", ["PlainConvUNet", "ResidualEncoderUNet"])
+def test_one_pass_takes_volumes_of_any_size_and_answers_multiples_as_before(network):
+    kwargs = ARCHITECTURE["arch_kwargs"] | ({"n_blocks_per_stage": [1, 1]} if network.startswith("Res") else {})
+    kwargs = {name: value for name, value in kwargs.items() if network[0] == "P" or name != "n_conv_per_stage"}
+    name = f"dynamic_network_architectures.architectures.unet.{network}"
+    torch.manual_seed(0)
+    built = get_network_from_plans(
+        name, kwargs, ARCHITECTURE["_kw_requires_import"], 1, 5, deep_supervision=False
+    ).eval()
+    even, odd = torch.randn(1, 1, 8, 32, 32), torch.randn(1, 1, 7, 31, 33)
+    before = built(even)
+    any_size(built)
+    assert torch.equal(built(even), before)
+    assert built(odd).shape == (1, 5, 7, 31, 33)
+
+
+def test_a_thin_volume_is_padded_until_its_deepest_stage_can_be_normalised(model_folder):
+    segmenter = load(model_folder)
+    segmenter.predictor.use(segmenter.states[0])
+    assert segmenter.predictor.predict_at_once(torch.randn(1, 1, 2, 2)).shape == (5, 1, 2, 2)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_closing_the_steps_stops_before_the_next_tile_or_member(bright_segmenter, exact):
+    counting = bright_segmenter.predictor.network = Counting()
+    bright_segmenter.exact = exact
     steps = segment_steps(make_volume(BOX, size_zyx=(40, 120, 120)), bright_segmenter)
     while next(steps).share == 0:
         pass
     steps.close()
-    assert len(seen) < bright_segmenter.predictor.tiles
+    assert len(counting.seen) < (bright_segmenter.predictor.tiles if exact else 2)
 
 
 def test_no_liver_is_refused(bright_segmenter):

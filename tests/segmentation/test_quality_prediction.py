@@ -164,13 +164,17 @@ def test_a_segmenter_judges_its_mask_only_with_a_quality_file(model_folder):
     assert (judged.liver == plain.liver).all()
 
 
-def test_the_second_look_costs_one_tile_a_member(model_folder, monkeypatch):
+@pytest.mark.parametrize("exact", [True, False])
+def test_the_second_look_costs_a_member_one_tile_around_the_liver(model_folder, monkeypatch, exact):
     calls = []
     segmenter = bright(model_folder)
+    segmenter.exact = exact
     forward = segmenter.predictor.network.forward
-    monkeypatch.setattr(segmenter.predictor.network, "forward", lambda x: calls.append(1) or forward(x))
+    monkeypatch.setattr(segmenter.predictor.network, "forward", lambda x: calls.append(x[0, 0].shape) or forward(x))
     _, members = segment_observed(make_volume(BOX), segmenter)
-    assert len(calls) == 2 * (segmenter.predictor.tiles + 1)
+    assert len(calls) == 2 * ((segmenter.predictor.tiles if exact else 1) + 1)
+    sides = zip(calls[-1], segmenter.patch_size, strict=True)
+    assert all(side <= most for side, most in sides)
     assert members[0] == members[1]
 
 

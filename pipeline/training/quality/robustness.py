@@ -51,7 +51,7 @@ ALL, PAIRS = "all corruptions", "two at once"
 ROWS = "corrupted_cases.csv"
 KEY = ["case", "member", "weights", "corruption", "severity"]
 COLUMNS = [*KEY, "anatomy", "content", "refused", "dice", "hd95_mm", *SIGNS]
-"""``content``: a digest of the case's image and labels and of the versions of corruptions and signs."""
+"""``content``: a digest of the case's image and labels, the versions of corruptions and signs, and the prediction."""
 
 
 Row = dict[str, Any]
@@ -137,7 +137,10 @@ class PredictionStore:
         file = folder.folder.with_name(f"{folder.folder.name}.work") / ROWS
         file.parent.mkdir(exist_ok=True)
         weights = {member: registry.find(folder.folder / member, "segmenter").sha256[:12] for member in folder.members}
-        content = {case: digest([corruptions.VERSION, SCHEMA, *map(file_sha256, pair)]) for case, pair in files.items()}
+        content = {
+            case: digest([corruptions.VERSION, SCHEMA, "one pass", *map(file_sha256, pair)])
+            for case, pair in files.items()
+        }
         return cls(file, weights, content, _valid_rows(file, weights, content) if resume else [])
 
     def add(self, row: Row) -> None:
