@@ -262,6 +262,27 @@ def test_stop_ends_the_analysis_and_a_closed_tab_deletes_the_case(
     assert staying.page.request.get(volume).status == 403
 
 
+def test_the_page_is_still_while_the_server_works(visitor: Visitor, server: Server, nifti: Path) -> None:
+    page = visitor.page
+    visitor.open(nifti)
+    with server.hold():
+        page.click("#fr-analyse")
+        page.wait_for_selector("text=Segmenting the liver")
+        page.wait_for_timeout(500)
+        changes, animations = page.evaluate(
+            """() => new Promise((answer) => {
+              let changes = 0;
+              const watcher = new MutationObserver((seen) => { changes += seen.length; });
+              watcher.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+              setTimeout(() => answer([changes, document.getAnimations().length]), 1000);
+            })"""
+        )
+        assert (changes, animations) == (0, 0)
+        moving = "(e) => getComputedStyle(e).transitionDuration"
+        assert page.locator(".fr-progress-track div").evaluate(moving) == "0s", "an update is drawn once"
+    page.wait_for_selector("#fr-form")
+
+
 def test_what_cannot_be_read_is_refused_and_the_next_upload_works(
     visitor: Visitor, nifti: Path, tmp_path: Path
 ) -> None:

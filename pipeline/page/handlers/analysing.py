@@ -24,8 +24,25 @@ from pipeline.page.view.updates import FAILED, PageUpdates, Updates
 log = logging.getLogger(__name__)
 POLL_S = 0.25
 """Interval between two looks at the waiting line, s."""
-EVERY_S = 0.15
-"""Minimum interval between two updates of the progress bar, s."""
+EVERY_S = 0.5
+"""Minimum interval between two updates of the progress bar within a stage, s: the browser draws each of them on a
+processor that the analysis needs."""
+
+
+class Progress:
+    """The progress bar of one analysis: no update changes nothing, and within a stage they keep their distance."""
+
+    def __init__(self, components: Components) -> None:
+        self.components = components
+        self._html, self._stage, self._shown = "", "", 0.0
+
+    def show(self, name: str, share: float) -> Iterator[Updates]:
+        """The update, or nothing. ``name`` is a stage, or a stage and ``: ``, and how far it is."""
+        html, stage, now = progress_html(name, share), name.partition(":")[0], time.monotonic()
+        if html == self._html or (stage == self._stage and now - self._shown < EVERY_S):
+            return
+        self._html, self._stage, self._shown = html, stage, now
+        yield {self.components.status: html}
 
 
 class Analysing:
@@ -77,22 +94,22 @@ class Analysing:
             PipelineError: as ``analyze_steps``.
         """
         assert state.study is not None
+        progress = Progress(self.components)
         with self.line.join() as ahead:
             while (waiting := ahead()) or not self.engine.wait(POLL_S):
                 if case.stop.is_set():
                     raise Cancelled("Stopped.")
                 words = f"Waiting: {waiting} ahead of you" if waiting else "Loading the models"
-                yield {self.components.status: progress_html(words, 0.0)}
+                yield from progress.show(words, 0.0)
                 if waiting:
                     time.sleep(POLL_S)
-            shown, last = 0.0, Step("", 0.0)
+            last = Step("", 0.0)
             for step in self.engine.analyse(state.study, state.series_key, choice, case.stop.is_set):
                 last = step
                 # Stopped: nothing more is shown, and the next step raises.
-                if time.monotonic() - shown > EVERY_S and not case.stop.is_set():
-                    shown = time.monotonic()
+                if not case.stop.is_set():
                     self.cases.find(case.key)  # a long analysis is use
-                    yield {self.components.status: progress_html(step.name, step.share)}
+                    yield from progress.show(step.name, step.share)
         if case.stop.is_set() or last.analysis is None:
             raise Cancelled("Stopped.")
         return last.analysis

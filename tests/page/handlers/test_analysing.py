@@ -12,6 +12,7 @@ from models import registry
 from pipeline.case import Study, Volume
 from pipeline.errors import ModelError
 from pipeline.intake import read_series
+from pipeline.page.handlers.analysing import EVERY_S, Progress
 from pipeline.page.layout import build_page
 from pipeline.page.server.engine import Analyse, Choice
 from pipeline.page.server.settings import PageSettings
@@ -46,6 +47,21 @@ def test_models_that_cannot_be_loaded_are_said_and_not_hidden(tmp_path: Path, fi
 def test_stages_reach_the_page_by_name(desk: Desk, file: Path) -> None:
     desk.open(file)
     assert "Segmenting the liver" in desk.analyse()
+
+
+def test_the_progress_bar_is_sent_only_what_changes_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("pipeline.page.handlers.analysing.time.monotonic", lambda: now)
+    progress = Progress(desk.components)
+
+    def sent(name: str, share: float) -> int:
+        return len(list(progress.show(name, share)))
+
+    assert [sent("Waiting: 1 ahead of you", 0.0), sent("Waiting: 1 ahead of you", 0.0)] == [1, 0]
+    assert [sent("Segmenting: tile 1", 0.1), sent("Segmenting: tile 2", 0.2)] == [1, 0], "too soon after the last"
+    assert sent("Classifying", 0.3) == 1, "another stage is said at once"
+    now += EVERY_S
+    assert [sent("Classifying", 0.3), sent("Classifying", 0.4)] == [0, 1]
 
 
 def test_the_models_get_the_series_that_is_open_and_its_timings_are_kept(tmp_path: Path, file: Path) -> None:
