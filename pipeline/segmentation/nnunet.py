@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pipeline.case import LIVER, SPLEEN, OrganMask, Step, Volume, run_to_end
 from pipeline.errors import SegmentationError
+from pipeline.segmentation.body import body_box
 from pipeline.segmentation.quality import clean
 from pipeline.segmentation.quality_features import Features
 from pipeline.segmentation.segmenter import Segmenter
@@ -23,6 +24,8 @@ from pipeline.statistics.overlap import mean_pairwise_dice
 
 SMALLEST_EXTENT_MM = 40.0
 """Shortest side of a volume that can hold a liver."""
+CERTAIN = 20.0
+"""Logit of the background outside the body."""
 
 
 def segment_steps(volume: Volume, segmenter: Segmenter) -> Generator[Step, None, OrganMask]:
@@ -93,10 +96,18 @@ def segment(volume: Volume, segmenter: Segmenter) -> OrganMask:
 def _one_pass_steps(
     predictor: TilePredictor, state: dict[str, Tensor], data: Tensor, name: str, number: int, count: int
 ) -> Generator[Step, None, Tensor]:
-    """Predict with one member at once, a step before and after; returns its logits (label, z, y, x), float32."""
+    """Predict the body's box with one member at once, a step before and after; the rest is background.
+
+    Returns:
+        Its logits (label, z, y, x), float32.
+    """
     yield Step(name, number / count)
     predictor.use(state)
-    logits = predictor.predict_at_once(data)
+    box = (slice(None), *body_box(data[0].numpy()))
+    inside = predictor.predict_at_once(data[box])
+    logits = torch.full((len(inside), *data.shape[1:]), -CERTAIN)
+    logits[0] = CERTAIN
+    logits[box] = inside
     yield Step(name, (number + 1) / count)
     return logits
 
