@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONUTF8 = 1
 
-.PHONY: run test test-all lint unit browser setup setup-dev viewer chromium lock examples screenshots benchmark paper clean
+.PHONY: run test test-all lint unit browser setup setup-dev viewer chromium lock examples screenshots bench paper clean
 
 run: $(VENV)/.app viewer
 	$(BIN)/python app.py
@@ -64,8 +64,8 @@ examples: $(VENV)/.app
 screenshots: setup-dev
 	$(BIN)/python -m tests.browser.screenshots
 
-benchmark: setup
-	$(BIN)/python -m benchmarks.analyze
+bench: setup
+	$(BIN)/python -m benchmarks
 
 # The paper's study on simulated cases: real anatomies where this folder has some, else phantoms alone.
 ANATOMIES ?= $(wildcard ../shared/data/chaos_t2)
