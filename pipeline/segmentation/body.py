@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
-from pipeline.segmentation.quality import largest_component
+from pipeline.segmentation.quality import bounding_box, largest_component
 
 TISSUE_FROM = 0.1
 """Brightness from which a voxel counts as tissue, as a share of the way from the darkest to the 99th percentile."""
@@ -16,9 +15,9 @@ MARGIN = 2
 def body_box(image: np.ndarray) -> tuple[slice, slice, slice]:
     """The box (z, y, x) around the largest bright component of an image (z, y, x), with all of its slices."""
     low, high = float(image.min()), float(np.percentile(image, 99))
-    body, _ = largest_component(image > low + TISSUE_FROM * (high - low))
-    found = ndimage.find_objects(body.astype(np.uint8))
-    if not found:
-        return tuple(slice(0, size) for size in image.shape)  # type: ignore[return-value]
-    _, y, x = (slice(max(side.start - MARGIN, 0), side.stop + MARGIN) for side in found[0])
+    body, sizes = largest_component(image > low + TISSUE_FROM * (high - low))
+    if not len(sizes):
+        z, y, x = (slice(0, size) for size in image.shape)
+        return z, y, x
+    _, y, x = (slice(max(side.start - MARGIN, 0), side.stop + MARGIN) for side in bounding_box(body))
     return slice(0, image.shape[0]), y, x

@@ -10,7 +10,6 @@ from queue import SimpleQueue
 import numpy as np
 import SimpleITK as sitk
 import torch
-from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 from torch import Tensor
 
 from pipeline.case import LIVER, SPLEEN, OrganMask, Step, Volume, run_to_end
@@ -18,6 +17,7 @@ from pipeline.errors import SegmentationError
 from pipeline.segmentation.body import body_box
 from pipeline.segmentation.quality import clean
 from pipeline.segmentation.quality_features import Features
+from pipeline.segmentation.resampling import hard_labels, labels_on_input_grid, preprocess
 from pipeline.segmentation.segmenter import Segmenter
 from pipeline.segmentation.tiles import TilePredictor
 from pipeline.statistics.overlap import mean_pairwise_dice
@@ -64,7 +64,7 @@ def _ensemble_steps(
     _check_extent(volume)
     yield Step("Preparing the volume for the segmenter", 0.0)
     image = sitk.DICOMOrient(volume.image, segmenter.orientation)
-    data, properties = _preprocess(image, predictor)
+    data, properties = preprocess(sitk.GetArrayViewFromImage(image), list(image.GetSpacing()[::-1]), predictor)
     by_tiles = segmenter.exact or not segmenter.fits_one_pass(tuple(data.shape[1:]))
     predict = _tiled_steps if by_tiles else _one_pass_steps
     total: Tensor | None = None
@@ -72,14 +72,11 @@ def _ensemble_steps(
     for number, state in enumerate(segmenter.states):
         name = f"Segmenting the liver, network {number + 1} of {count}"
         logits = yield from predict(predictor, state, data, name, number, count)
-        found = predictor.label_manager.convert_logits_to_segmentation(logits)
-        livers.append(np.asarray(found) == segmenter.labels[LIVER])
+        livers.append((hard_labels(logits) == segmenter.labels[LIVER]).numpy())
         observed.append(observe(data, logits))
         total = logits if total is None else total + logits
     assert total is not None
-    labels = convert_predicted_logits_to_segmentation_with_correct_shape(
-        total / count, predictor.plans_manager, predictor.configuration_manager, predictor.label_manager, properties
-    )
+    labels = labels_on_input_grid(total / count, predictor, properties)
     organs = sitk.GetImageFromArray(_our_labels(labels, segmenter.labels))
     organs.CopyInformation(image)
     organs = sitk.DICOMOrient(organs, "LPS")
@@ -150,22 +147,6 @@ def _check_extent(volume: Volume) -> None:
         )
     if not volume.voxels.any():
         raise SegmentationError("The images of this series are empty; choose another series.")
-
-
-def _preprocess(image: sitk.Image, predictor: TilePredictor) -> tuple[Tensor, dict]:
-    """nnU-Net's own preprocessing: crop to content, normalise, resample to the plan's spacing."""
-    spacing_mm_zyx = list(image.GetSpacing()[::-1])
-    voxels = sitk.GetArrayFromImage(image).astype(np.float32)[None]
-    preprocessor = predictor.configuration_manager.preprocessor_class(verbose=False)
-    data, _, properties = preprocessor.run_case_npy(
-        voxels,
-        None,
-        {"spacing": spacing_mm_zyx},
-        predictor.plans_manager,
-        predictor.configuration_manager,
-        predictor.dataset_json,
-    )
-    return torch.from_numpy(np.ascontiguousarray(data)), properties
 
 
 def _our_labels(labels: np.ndarray, mapping: dict[int, int]) -> np.ndarray:

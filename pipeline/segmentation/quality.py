@@ -28,16 +28,17 @@ def clean(labels: sitk.Image, *, ensemble_dice: float | None, knows_spleen: bool
         SegmentationError: no liver, or less than 200 mL of it.
     """
     voxels = sitk.GetArrayFromImage(labels)
-    liver, sizes = largest_component(voxels == LIVER)
-    if not sizes.size:
+    if not (voxels == LIVER).any():
         raise SegmentationError(
             "No liver was found in this series; choose an axial T2 series that shows the whole liver."
         )
+    liver, sizes = largest_component(voxels == LIVER)
     spleen, _ = largest_component(voxels == SPLEEN)
     voxels[(voxels == SPLEEN) & ~spleen] = 0
-    filled = np.stack([ndimage.binary_fill_holes(plane) for plane in liver])
     voxels[voxels == LIVER] = 0
-    voxels[filled & (voxels == 0)] = LIVER
+    box = bounding_box(liver)
+    filled = np.stack([ndimage.binary_fill_holes(plane) for plane in liver[box]])
+    voxels[box][filled & (voxels[box] == 0)] = LIVER
     voxel_ml = float(np.prod(labels.GetSpacing())) / 1000
     liver_ml = float((voxels == LIVER).sum()) * voxel_ml
     if liver_ml < SMALLEST_LIVER_ML:
@@ -62,9 +63,21 @@ def largest_component(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Neighbours share a face, an edge or a corner.
     """
-    parts, _ = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    if not mask.any():
+        return mask, np.zeros(0, int)
+    box = bounding_box(mask)
+    parts, _ = ndimage.label(mask[box], structure=np.ones((3, 3, 3)))
     sizes = np.bincount(parts.ravel())[1:]
-    return (parts == 1 + int(sizes.argmax()) if sizes.size else mask), sizes
+    largest = np.zeros_like(mask)
+    largest[box] = parts == 1 + int(sizes.argmax())
+    return largest, sizes
+
+
+def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
+    """The box around a bool mask that is true somewhere."""
+    axes = range(mask.ndim)
+    found = [np.flatnonzero(mask.any(axis=tuple(a for a in axes if a != axis))) for axis in axes]
+    return tuple(slice(int(index[0]), int(index[-1]) + 1) for index in found)
 
 
 def _touches_edge(liver: np.ndarray) -> bool:

@@ -23,6 +23,7 @@ from pipeline.segmentation.any_size import any_size
 from pipeline.segmentation.channels_last import channels_last
 from pipeline.segmentation.plan_allowlist import check_names
 from pipeline.segmentation.quality_features import Features, features
+from pipeline.segmentation.resampling import hard_labels
 from pipeline.segmentation.tiles import TilePredictor
 
 MOST_VALUES = 64_000_000
@@ -99,7 +100,7 @@ class Segmenter:
         if len(self.patch_size) != 3:
             raise ModelError("Quality can be predicted for a 3-D segmenter only.")
         spacing = self.predictor.configuration_manager.spacing
-        tile = self._tile_for(logits.argmax(0) == self.labels[LIVER], spacing)
+        tile = self._tile_for(hard_labels(logits) == self.labels[LIVER], spacing)
         return features(data, logits, self.labels[LIVER], tile, spacing, self.predictor.predict_at_once)
 
     def _tile_for(self, found: Tensor, spacing_mm_zyx: Sequence[float]) -> tuple[int, int, int]:
