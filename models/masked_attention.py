@@ -120,8 +120,14 @@ class MaskedAttentionNet(nn.Module):
             SegmentationError: a case has no liver in any of its slices.
         """
         image, mask = self.split(x)
-        features, area = self.pool(self.encode(image, mask), mask)  # (slices, C), (slices,)
-        counts = slices_per_case or len(x)
+        return self.from_features(self.encode(image, mask), mask, slices_per_case)
+
+    def from_features(
+        self, encoded: Tensor, mask: Tensor, slices_per_case: int | Sequence[int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """``forward_with_weights`` from what ``encode`` returned, (slices, C, h, w), and the mask of ``split``."""
+        features, area = self.pool(encoded, mask)  # (slices, C), (slices,)
+        counts = slices_per_case or len(encoded)
         weights, cases = [], []
         for case, case_area in zip(features.split(counts), area.split(counts), strict=True):  # type: ignore[arg-type]
             if not bool((case_area > 0).any()):

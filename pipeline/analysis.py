@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from models import registry
 from models.device import choose_device
 from pipeline.case import NOT_MR_CODES, Analysis, Answer, CaseWarning, Fibrosis, OrganMask, Step, Study
-from pipeline.classification import Classifier, classify_steps, explain_steps
+from pipeline.classification import Classifier, Encoded, classify_steps, explain_steps
 from pipeline.errors import Cancelled
 from pipeline.intake import check_contrast, read_series
 from pipeline.segmentation import Segmenter, segment_steps
@@ -78,11 +78,12 @@ def analyze_steps(
     with _turn(str(models.segmenter.device), cancelled):
         with _timed(timings, "segment"):
             organs = yield from _part(segment_steps(volume, models.segmenter), 0.0, SEGMENT_UNTIL, cancelled)
+        encoded = Encoded()
         with _timed(timings, "classify"):
-            steps = classify_steps(volume, organs, models.classifier)
+            steps = classify_steps(volume, organs, models.classifier, encoded)
             fibrosis = yield from _part(steps, SEGMENT_UNTIL, CLASSIFY_UNTIL, cancelled)
         with _timed(timings, "explain"):
-            heat = explain_steps(volume, organs, models.classifier)
+            heat = explain_steps(volume, organs, models.classifier, encoded)
             heatmap = yield from _part(heat, CLASSIFY_UNTIL, 1.0, cancelled)
     doubts = mask_doubts(volume.warnings)
     if doubts:  # what is predicted of a mask holds for images like the training data only

@@ -6,16 +6,18 @@ Source: Selvaraju et al., Int J Comput Vis 128 (2020) 336.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from itertools import zip_longest
 
 import numpy as np
 import SimpleITK as sitk
 import torch
 import torch.nn.functional as F
 from pytorch_grad_cam import GradCAM
+from torch import Tensor, nn
 
 from models.masked_attention import MaskedAttentionNet
 from pipeline.case import HeatMap, OrganMask, Step, Volume, run_to_end
-from pipeline.classification.predict import Classifier
+from pipeline.classification.predict import Classifier, Encoded, encode
 from pipeline.classification.slices import take_slices, to_volume
 
 VISIBLE = 0.02
@@ -50,16 +52,32 @@ def logit_sum(output: torch.Tensor) -> torch.Tensor:
     return output.sum()
 
 
-def member_heat(net: MaskedAttentionNet, x: torch.Tensor) -> np.ndarray:
+class FromFeatures(nn.Module):
+    """A network from its last stage on, whose features of the case are given; the logit depends on nothing else."""
+
+    def __init__(self, net: MaskedAttentionNet, features: Tensor) -> None:
+        super().__init__()
+        self.net = net
+        self.features = features.detach().requires_grad_(True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(slices, 2, y, x), of which the mask is used -> logit (1, 1)."""
+        return self.net.from_features(self.features, self.net.split(x)[1])[0]
+
+
+def member_heat(net: MaskedAttentionNet, x: Tensor, features: Tensor | None = None) -> np.ndarray:
     """Grad-CAM of one network on one case: (slices, 2, y, x) -> (slices, y, x) float32, 0 or more, in logits.
 
     The target layer is ``Focus``: the last stage's features times the liver's share, from which the logit is pooled. A
     cell of a large liver in many slices contributes less to the logit than one of a small liver, so the map is
     multiplied by the number of liver cells: it is the logit's gain if the whole liver resembled this cell.
+
+    Args:
+        features: what ``encode`` returned for the network and ``x``; computed where it is not given.
     """
     _, mask = net.split(x)
     cells = float(mask.sum()) / net.cell_pixels
-    cam = FixedScaleGradCAM(net, [net.focus])
+    cam = FixedScaleGradCAM(FromFeatures(net, encode(net, x) if features is None else features), [net.focus])
     try:
         with torch.enable_grad():
             return cells * cam(input_tensor=x, targets=[logit_sum])
@@ -68,19 +86,25 @@ def member_heat(net: MaskedAttentionNet, x: torch.Tensor) -> np.ndarray:
         net.zero_grad(set_to_none=True)
 
 
-def explain_steps(volume: Volume, organs: OrganMask, classifier: Classifier) -> Generator[Step, None, HeatMap]:
+def explain_steps(
+    volume: Volume, organs: OrganMask, classifier: Classifier, encoded: Encoded | None = None
+) -> Generator[Step, None, HeatMap]:
     """``explain``, as one step per member; the generator's return value is the map.
+
+    Args:
+        encoded: as ``classify_steps`` has filled it for the same case and mask; else computed.
 
     Raises:
         SegmentationError: the liver mask is empty.
     """
     liver = organs.liver
-    case = take_slices(volume, liver, classifier.spec)
+    case = (encoded and encoded.case) or take_slices(volume, liver, classifier.spec)
+    features = encoded.features if encoded else []
     x = case.tensor(classifier.spec).to(classifier.device)
     members = len(classifier.networks)
     heat = np.zeros(case.images.shape, np.float32)
-    for number, net in enumerate(classifier.networks, start=1):
-        heat += member_heat(net, x) / members
+    for number, (net, given) in enumerate(zip_longest(classifier.networks, features), start=1):
+        heat += member_heat(net, x, given) / members
         yield Step(f"Explaining, model {number} of {members}", number / members)
     return heat_map(to_volume(heat / classifier.heat_scale, case, volume), liver)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.special import expit
+from torch import Tensor
 
+from models.device import autocast
 from models.masked_attention import MaskedAttentionNet
 from models.registry import ModelFolder, ModelInfo
 from models.weights import load_into
@@ -88,17 +91,34 @@ def for_prediction(net: MaskedAttentionNet) -> MaskedAttentionNet:
     return net
 
 
-def classify_steps(volume: Volume, organs: OrganMask, classifier: Classifier) -> Generator[Step, None, Fibrosis]:
+@dataclass
+class Encoded:
+    """What ``classify_steps`` computed of one case and ``explain_steps`` needs again."""
+
+    case: CaseSlices | None = None
+    """The slices, with the mask as it is."""
+    features: list[Tensor] = field(default_factory=list)
+    """(slices, C, h, w) of each network."""
+
+
+def classify_steps(
+    volume: Volume, organs: OrganMask, classifier: Classifier, encoded: Encoded | None = None
+) -> Generator[Step, None, Fibrosis]:
     """``classify``, as one step per member and mask; the generator's return value is the prediction.
 
     Besides the mask as it is, the members predict with the mask eroded and dilated by one voxel in plane: the range
     shows how far the probability depends on the outline.
+
+    Args:
+        encoded: is filled for ``explain_steps``.
 
     Raises:
         SegmentationError: the liver mask is empty.
     """
     spec = classifier.spec
     case = take_slices(volume, organs.liver, spec)
+    kept = encoded or Encoded()
+    kept.case = case
     moved_mm = min(max(volume.spacing_mm_xyz[:2]), MOST_MOVED_MM)
     masks = {
         "": case,
@@ -111,10 +131,12 @@ def classify_steps(volume: Volume, organs: OrganMask, classifier: Classifier) ->
     for row, (words, masked) in enumerate(masks.items()):
         x = masked.tensor(spec).to(classifier.device)
         for column, net in enumerate(classifier.networks):
-            logit, weight = predict_member(net, x)
+            features = encode(net, x)
+            logit, weight = _answer(net, features, x)
             probabilities[row, column] = expit(logit)
             if masked is case:
                 weights.append(weight)
+                kept.features.append(features)
             done = (row * members + column + 1) / (len(masks) * members)
             yield Step(f"Estimating fibrosis, model {column + 1} of {members}{words}", done)
     means = probabilities.mean(axis=1)  # (masks,)
@@ -141,8 +163,20 @@ def classify(volume: Volume, organs: OrganMask, classifier: Classifier) -> Fibro
     return run_to_end(classify_steps(volume, organs, classifier))
 
 
-@torch.inference_mode()
-def predict_member(net: MaskedAttentionNet, x: torch.Tensor) -> tuple[float, np.ndarray]:
+@torch.no_grad()
+def encode(net: MaskedAttentionNet, x: Tensor) -> Tensor:
+    """The last stage's features of one case, (slices, 2, y, x) -> (slices, C, h, w) float32."""
+    image, mask = net.split(x)
+    with autocast(x.device):
+        return net.encode(image, mask).float()
+
+
+def predict_member(net: MaskedAttentionNet, x: Tensor) -> tuple[float, np.ndarray]:
     """Predict one case, (slices, 2, y, x), with one network: its logit, and weights, (slices,), that sum to 1."""
-    logits, weights = net.forward_with_weights(x)
+    return _answer(net, encode(net, x), x)
+
+
+@torch.no_grad()
+def _answer(net: MaskedAttentionNet, features: Tensor, x: Tensor) -> tuple[float, np.ndarray]:
+    logits, weights = net.from_features(features, net.split(x)[1])
     return float(logits[0, 0]), weights.cpu().numpy()

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 import torch
 from torch import Tensor
 
-from pipeline.case import LIVER, SPLEEN, OrganMask, Step, Volume, run_to_end
+from pipeline.case import LIVER, SPLEEN, OrganMask, Step, Volume, run_to_end, view
 from pipeline.errors import SegmentationError
 from pipeline.segmentation.body import body_box
 from pipeline.segmentation.quality import clean
@@ -64,7 +64,7 @@ def _ensemble_steps(
     _check_extent(volume)
     yield Step("Preparing the volume for the segmenter", 0.0)
     image = sitk.DICOMOrient(volume.image, segmenter.orientation)
-    data, properties = preprocess(sitk.GetArrayViewFromImage(image), list(image.GetSpacing()[::-1]), predictor)
+    data, properties = preprocess(view(image), list(image.GetSpacing()[::-1]), predictor)
     by_tiles = segmenter.exact or not segmenter.fits_one_pass(tuple(data.shape[1:]))
     predict = _tiled_steps if by_tiles else _one_pass_steps
     total: Tensor | None = None
