@@ -9,7 +9,7 @@ import os
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-from pipeline.page.layout import build_page
+from pipeline.page.layout import serve_page
 from pipeline.page.server.settings import settings_from
 
 log = logging.getLogger("fibroreview")
@@ -20,10 +20,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = settings_from(os.environ)
-    page, arguments = build_page(settings)
-    # Quiet: Gradio's own greeting advises a public link, which is not for patients' images.
     try:
-        _, address, _ = page.launch(**arguments, quiet=True, prevent_thread_lock=True)
+        page, address = serve_page(settings)
     except OSError as error:
         port = settings.server_port
         raise SystemExit(f"Port {port} cannot be opened; set GRADIO_SERVER_PORT to a free one.") from error

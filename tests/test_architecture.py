@@ -187,10 +187,18 @@ def test_the_rule_finds_what_prints(call):
     assert printing_lines("pipeline.commands.shared", tree) == []
 
 
-def test_light_rooms_load_no_torch_by_any_way():
-    code = (
-        "import sys, pipeline.intake, pipeline.exports, pipeline.reviews, pipeline.statistics.auc, models.registry; "
-        "print({'torch', 'gradio'} & set(sys.modules))"
-    )
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        (
+            "pipeline.intake, pipeline.exports, pipeline.reviews, pipeline.statistics.auc, models.registry",
+            {"torch", "gradio"},
+        ),
+        # What the page loads before it is up; the rest comes with the models.
+        ("pipeline.page.layout", {"torch", "matplotlib", "highdicom", "scipy.ndimage"}),
+    ],
+)
+def test_light_rooms_load_nothing_heavy_by_any_way(modules, heavy):
+    code = f"import sys, {modules}; print({heavy} & set(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "set()"

@@ -2,6 +2,5 @@
 
 from pipeline.exports.analysis_files import write_analysis
 from pipeline.exports.analysis_json import analysis_json
-from pipeline.exports.report import draw_report
 
-__all__ = ["analysis_json", "draw_report", "write_analysis"]
+__all__ = ["analysis_json", "write_analysis"]

@@ -13,7 +13,6 @@ import SimpleITK as sitk
 
 from pipeline.case import LIVER, Analysis
 from pipeline.exports.analysis_json import analysis_json
-from pipeline.exports.report import PNG_DPI, draw_report
 
 
 def write_analysis(analysis: Analysis, folder: Path) -> None:
@@ -67,6 +66,9 @@ def _write_images(analysis: Analysis, folder: Path) -> None:
 
 
 def _write_report(analysis: Analysis, folder: Path) -> None:
+    # Loads matplotlib, which the page does without until it writes its first report.
+    from pipeline.exports.report import PNG_DPI, draw_report
+
     figure = draw_report(analysis)
     figure.savefig(folder / "report.pdf", metadata={"Title": f"FibroReview report {analysis.volume.source.case_id}"})
     figure.savefig(folder / "report.png", dpi=PNG_DPI)

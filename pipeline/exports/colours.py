@@ -1,25 +1,36 @@
-"""Colours of outlines and heat, for the report, the slices drawn on the server and the viewer in the browser."""
+"""Colours of outlines, heat and doubt, for the report, the slices drawn on the server and the viewer in the browser.
+
+Plain numbers: the page needs them at its start, where a plotting library takes long to load.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.colors import ListedColormap, to_rgb
 
-LIVER_COLOUR, SPLEEN_COLOUR = "#2ee6c5", "#f7b267"
-HEAT_COLOURS = ListedColormap(colormaps["inferno"](np.linspace(0.35, 1.0, 256)), "heat")
-"""Without inferno's darkest third: weak heat tints the liver and does not darken it."""
-HEAT_STOPS = (32, 64, 128, 192, 255)
-"""Heat values, 0-255, at which the browser takes its colours; in between it interpolates."""
+LIVER_COLOUR, SPLEEN_COLOUR, DOUBT_COLOUR = "#2ee6c5", "#f7b267", "#ffc53d"
+HEAT_STOPS = (
+    (0, 126, 30, 108),
+    (32, 160, 42, 98),
+    (64, 191, 57, 81),
+    (128, 239, 109, 33),
+    (160, 250, 145, 7),
+    (192, 251, 183, 28),
+    (224, 243, 224, 86),
+    (255, 252, 254, 164),
+)
+"""Heat values with their red, green and blue, all 0-255; in between it is interpolated.
+
+Matplotlib's inferno without its darkest third: weak heat tints the liver and does not darken it.
+"""
 
 
-def liver_rgb() -> tuple[int, int, int]:
-    """The liver's colour as red, green, blue, 0-255."""
-    red, green, blue = (round(255 * share) for share in to_rgb(LIVER_COLOUR))
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Red, green, blue, 0-255, of ``#rrggbb``."""
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
     return (red, green, blue)
 
 
-def heat_stops() -> list[tuple[int, int, int, int]]:
-    """``HEAT_STOPS`` with their colours: value, red, green, blue, 0-255 each."""
-    colours = HEAT_COLOURS(np.array(HEAT_STOPS) / 255, bytes=True)[:, :3].tolist()
-    return [(value, red, green, blue) for value, (red, green, blue) in zip(HEAT_STOPS, colours, strict=True)]
+def heat_table() -> np.ndarray:
+    """(256, 3) uint8: the colour of each heat value."""
+    values, *channels = np.array(HEAT_STOPS).T
+    return np.stack([np.rint(np.interp(np.arange(256), values, c)) for c in channels], axis=1).astype(np.uint8)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 
-from pipeline.exports.colours import HEAT_COLOURS
+from pipeline.exports.colours import heat_table
 
+HEAT_COLOURS = ListedColormap(heat_table() / 255.0, "heat")
 HEAT_SCALE = Normalize(0.0, 1.0)
 """The same for every case: a weak map looks weak."""
 MARK = {"color": "#e8eef2", "fontsize": 7.5, "fontweight": "bold", "va": "center", "ha": "center"}

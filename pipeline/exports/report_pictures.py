@@ -12,7 +12,7 @@ from matplotlib.cm import ScalarMappable
 from pipeline.case import SPLEEN, Analysis, view
 from pipeline.exports import pictures
 from pipeline.exports.a4_page import MUTED, Page
-from pipeline.exports.colours import HEAT_COLOURS, LIVER_COLOUR, SPLEEN_COLOUR
+from pipeline.exports.colours import LIVER_COLOUR, SPLEEN_COLOUR
 
 NEIGHBOUR_MM = 20.0
 """Distance of the neighbouring slices shown beside the one with the largest liver."""
@@ -85,7 +85,7 @@ def heat_row(page: Page, analysis: Analysis) -> None:
 
 def _heat_bar(page: Page, axes: Axes) -> None:
     bar = page.figure.colorbar(
-        ScalarMappable(norm=pictures.HEAT_SCALE, cmap=HEAT_COLOURS), cax=axes, orientation="horizontal"
+        ScalarMappable(norm=pictures.HEAT_SCALE, cmap=pictures.HEAT_COLOURS), cax=axes, orientation="horizontal"
     )
     bar.set_ticks([0.0, 0.25, 0.5, 0.75, 1.0], labels=["0", "0.25", "0.5", "0.75", "1"])
     bar.outline.set_visible(False)  # type: ignore[operator]

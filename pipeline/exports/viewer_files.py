@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
 from pipeline.case import Analysis, Volume, view
 
@@ -100,9 +99,17 @@ def outline_bits(mask: np.ndarray) -> np.ndarray:
     """
     bits = np.zeros(mask.shape, np.uint8)
     for plane, axis in PLANE_AXES.items():
-        square = np.moveaxis(np.ones((1, 3, 3), bool), 0, axis)
-        bits[mask & ~ndimage.binary_erosion(mask, square)] |= PLANE_BITS[plane]
+        across, down = (other for other in PLANE_AXES.values() if other != axis)
+        bits[mask & ~_eroded(_eroded(mask, across), down)] |= PLANE_BITS[plane]
     return bits
+
+
+def _eroded(mask: np.ndarray, axis: int) -> np.ndarray:
+    """``mask`` where both neighbours along ``axis`` are in it; beyond the volume nothing is."""
+    lines = np.moveaxis(mask, axis, 0)
+    eroded = np.zeros_like(lines)
+    eroded[1:-1] = lines[:-2] & lines[1:-1] & lines[2:]
+    return np.moveaxis(eroded, 0, axis)
 
 
 def overlay_files(folder: Path) -> Mapping[str, Path]:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import highdicom as hd
 import numpy as np
 import pydicom
 import SimpleITK as sitk
@@ -79,6 +78,8 @@ def read_stack(frames: Sequence[Frame]) -> sitk.Image:
     Raises:
         SeriesError: pixels that cannot be decoded, or slices that highdicom does not take for one regular stack.
     """
+    import highdicom as hd  # here: it takes a quarter of a second to load, which the start of the page does without
+
     try:
         datasets = list(_datasets(frames))
     except DAMAGE as error:

@@ -51,18 +51,30 @@ never stored."""
 DELETE_CACHE_S = (3600, 6 * 3600)
 
 
-def build_page(
-    settings: PageSettings, *, load: Callable[[Choice], Analyse] = load_chosen
-) -> tuple[gr.Blocks, Mapping[str, Any]]:
-    """Build the page and start loading the models beside it.
+def serve_page(settings: PageSettings, *, load: Callable[[Choice], Analyse] = load_chosen) -> tuple[gr.Blocks, str]:
+    """Serve the page in the background and load the models once it is up.
 
     Args:
         settings: see ``PageSettings``.
         load: returns the analysis function of the named models.
 
     Returns:
-        The page and the arguments for its ``launch``.
+        The page and its address.
+
+    Raises:
+        OSError: the port cannot be opened.
     """
+    page, arguments, engine = build_page(settings, load)
+    # Quiet: Gradio's own greeting advises a public link, which is not for patients' images.
+    _, address, _ = page.launch(**arguments, quiet=True, prevent_thread_lock=True)
+    engine.start()
+    return page, address
+
+
+def build_page(
+    settings: PageSettings, load: Callable[[Choice], Analyse] = load_chosen
+) -> tuple[gr.Blocks, Mapping[str, Any], Engine]:
+    """The page, the arguments for its ``launch``, and the engine, not started."""
     library = ensure_viewer()
     cases = OpenCases(keep_s=settings.keep_case_s)
     cases.sweep_in_background()
@@ -74,8 +86,7 @@ def build_page(
         _wire_input(components, opening, analysing, examples)
         _wire_review(components, Reviewing(components, cases, ReviewStore(settings.reviews)))
         page.unload(opening.leave)
-    engine.start()
-    return page, _launch_arguments(settings, cases, library)
+    return page, _launch_arguments(settings, cases, library), engine
 
 
 def _place(settings: PageSettings, cases: OpenCases, has_library: bool) -> tuple[Components, Mapping[str, Path]]:

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pipeline.page.layout import build_page
+from pipeline.page.layout import serve_page
 from pipeline.page.server.engine import load_chosen
 from pipeline.page.server.settings import PageSettings
 from tests.page.fake_models import load_fake
@@ -28,8 +28,7 @@ def main() -> None:
     given = parser.parse_args()
     settings = PageSettings(reviews=given.reviews, examples=given.examples, public=given.public, server_port=given.port)
     load = load_chosen if given.shipped else load_fake(hold=given.hold, fault=given.fault)
-    page, arguments = build_page(settings, load=load)
-    page.launch(**arguments, prevent_thread_lock=True, quiet=True)
+    serve_page(settings, load=load)
     print("ready", flush=True)  # noqa: T201 - the tests wait for it
     sys.stdin.read()
 

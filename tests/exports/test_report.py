@@ -9,7 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pipeline.case import Analysis, CaseWarning, HeatMap, MaskDoubt, view
-from pipeline.exports import draw_report, pictures
+from pipeline.exports import pictures
+from pipeline.exports.report import draw_report
 from pipeline.exports.report_pictures import shown_slices
 from pipeline.exports.wording import range_words
 from tests.abdomen import as_image

@@ -24,7 +24,13 @@ class Choice(NamedTuple):
 
 
 def load_chosen(choice: Choice) -> Analyse:
-    """Load these models. Takes seconds: torch and nnU-Net are imported here and not before."""
+    """Load these models. Takes seconds: torch and nnU-Net are imported here and not before.
+
+    What reads a DICOM series and writes the report is loaded too, so that the first analysis does not wait for it.
+    """
+    import highdicom  # noqa: F401
+
+    import pipeline.exports.report  # noqa: F401
     from pipeline.analysis import analyze_steps, load_models
 
     models = load_models(choice.segmenter, choice.classifier)

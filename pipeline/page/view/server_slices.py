@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
+from PIL import Image
 
-from pipeline.exports.colours import LIVER_COLOUR
-from pipeline.exports.pictures import show_heat
+from pipeline.exports.colours import DOUBT_COLOUR, LIVER_COLOUR, heat_table, rgb
 from pipeline.exports.viewer_files import PLANE_AXES, PLANE_BITS
 
-HEIGHT_PX = 640
+OPACITY = {"liver": "fill", "doubt": "doubt", "heat": "heat", "outline": "outline"}
+"""Overlays from the lowest to the uppermost, with the name of their opacity in ``SliceView``."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,7 @@ class SliceView:
     outline: float
     fill: float
     heat: float
+    doubt: float = 0.0
 
     @classmethod
     def from_request(cls, request: Mapping[str, Any]) -> SliceView:
@@ -49,6 +48,7 @@ class SliceView:
             outline=_number(request.get("outline"), 0.0),
             fill=_number(request.get("fill"), 0.0),
             heat=_number(request.get("heat"), 0.0),
+            doubt=_number(request.get("doubt"), 0.0),
         )
 
 
@@ -58,38 +58,45 @@ def draw_slice(
     overlays: Mapping[str, np.ndarray],
     view: SliceView,
 ) -> str:
-    """The slice as a ``data:image/png`` address.
+    """The slice as a ``data:image/png`` address: one pixel a voxel along its finer side, true in millimetres.
 
-    ``overlays`` may hold ``liver`` (0 or 1), ``outline`` (bits by plane) and ``heat`` (0-255), on the volume's grid.
+    ``overlays`` may hold ``liver`` (0 or 1), ``outline`` and ``doubt`` (bits by plane) and ``heat`` (0-255), on the
+    volume's grid. The browser enlarges the picture.
     """
-    picture = _cut(voxels, view)
+    grey = _grey(_cut(voxels, view), view)
+    layers = [name for name in overlays if getattr(view, OPACITY[name]) > 0]
+    picture = np.repeat(grey[..., np.newaxis], 3, axis=2) if layers else grey
+    for name in (name for name in OPACITY if name in layers):
+        _lay(picture, name, _cut(overlays[name], view), view)
     across, down = _pixel_mm(spacing_mm_xyz, view.plane)
-    height, width = picture.shape[0] * down, picture.shape[1] * across
-    figure = Figure(figsize=(HEIGHT_PX / 100 * width / height, HEIGHT_PX / 100), dpi=100, facecolor="black")
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    low, high = view.window
-    grey = "gray_r" if view.inverted else "gray"
-    axes.imshow(picture, cmap=grey, vmin=low, vmax=high, interpolation="bilinear", aspect="auto")
-    _lay_mask(axes, overlays, "liver", view, view.fill)
-    if "heat" in overlays and view.heat > 0:
-        show_heat(axes, _cut(overlays["heat"], view) / 255.0, view.heat)
-    _lay_mask(axes, overlays, "outline", view, view.outline)
+    rows, columns = picture.shape[:2]
+    size = (round(columns * across / min(across, down)), round(rows * down / min(across, down)))
+    image = Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    image.save(buffer, "png", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _lay_mask(axes: Axes, overlays: Mapping[str, np.ndarray], name: str, view: SliceView, opacity: float) -> None:
-    """Lay the liver's fill or outline over the slice in the liver's colour."""
-    if name not in overlays or opacity <= 0:
-        return
-    mask = _cut(overlays[name], view)
-    shown = mask & PLANE_BITS[view.plane] if name == "outline" else mask
-    coloured = np.empty((*shown.shape, 4))
-    coloured[..., :3] = to_rgb(LIVER_COLOUR)
-    coloured[..., 3] = (shown > 0) * min(opacity, 1.0)
-    axes.imshow(coloured, interpolation="bilinear", aspect="auto")
+def _grey(cut: np.ndarray, view: SliceView) -> np.ndarray:
+    """(rows, columns) uint8 of MR units in the window."""
+    low, high = view.window
+    grey = np.clip((cut.astype(np.float32) - low) * (255.0 / (high - low)), 0, 255).astype(np.uint8)
+    return 255 - grey if view.inverted else grey
+
+
+def _lay(picture: np.ndarray, name: str, overlay: np.ndarray, view: SliceView) -> None:
+    """Lay one overlay over the (rows, columns, 3) picture: its values are bits by plane, 0 or 1, or heat."""
+    opacity = min(getattr(view, OPACITY[name]), 1.0)
+    values = overlay if name in ("liver", "heat") else overlay & PLANE_BITS[view.plane]
+    where = np.nonzero(values)
+    if name == "heat":
+        shares = np.square(np.arange(256, dtype=np.float32) / 255)[values[where]] * opacity
+        colours = heat_table()[values[where]]
+    else:
+        shares = np.full(len(where[0]), opacity, np.float32)
+        colours = np.array(rgb(DOUBT_COLOUR if name == "doubt" else LIVER_COLOUR))
+    below = picture[where]
+    picture[where] = np.rint(below + shares[:, np.newaxis] * (colours - below.astype(np.float32)))
 
 
 def _cut(array: np.ndarray, view: SliceView) -> np.ndarray:

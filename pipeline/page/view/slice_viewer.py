@@ -13,13 +13,16 @@ import SimpleITK as sitk
 
 from pipeline.case import Volume
 from pipeline.errors import PipelineError
-from pipeline.exports.colours import heat_stops, liver_rgb
+from pipeline.exports.colours import DOUBT_COLOUR, HEAT_STOPS, LIVER_COLOUR, rgb
 from pipeline.exports.viewer_files import VOLUME_FILE, overlay_files, write_viewer_volume
 from pipeline.page.state.open_cases import GONE, OpenCase, OpenCases
 from pipeline.page.view.server_slices import SliceView, draw_slice
 
 # The template never changes, so Gradio never renders it anew and the canvas inside it lives on.
-TEMPLATE = '<div class="fr-viewer" data-library="{library}" data-liver="{liver}" data-heat="{heat}"></div>'
+TEMPLATE = (
+    '<div class="fr-viewer" data-library="{library}" '
+    'data-liver="{liver}" data-doubt="{doubt}" data-heat="{heat}"></div>'
+)
 ON_LOAD = """
 import(new URL('viewer/viewer.js', document.baseURI).href).then((viewer) => {
   viewer.mount(element.querySelector('.fr-viewer'), server);
@@ -51,8 +54,9 @@ def viewer_component(cases: OpenCases, *, library: bool) -> gr.HTML:
 
 def viewer_template(*, library: bool) -> str:
     """The viewer's element with the colours that it draws in: ``red,green,blue``, and ``value,red,green,blue;...``."""
-    heat = ";".join(",".join(map(str, stop)) for stop in heat_stops())
-    return TEMPLATE.format(library="yes" if library else "no", liver=",".join(map(str, liver_rgb())), heat=heat)
+    liver, doubt = (",".join(map(str, rgb(colour))) for colour in (LIVER_COLOUR, DOUBT_COLOUR))
+    heat = ";".join(",".join(map(str, stop)) for stop in HEAT_STOPS)
+    return TEMPLATE.format(library="yes" if library else "no", liver=liver, doubt=doubt, heat=heat)
 
 
 def volume_value(volume: Volume, case: OpenCase, cases: OpenCases) -> dict[str, Any]:

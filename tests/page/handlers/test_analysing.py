@@ -108,7 +108,7 @@ def test_after_an_unforeseen_fault_the_case_can_be_analysed_again(
 
 
 def test_every_event_that_can_hang_says_so_when_it_fails(tmp_path: Path) -> None:
-    page, _ = build_page(PageSettings(examples=tmp_path, reviews=tmp_path / "reviews"), load=load_fake())
+    page, _, _ = build_page(PageSettings(examples=tmp_path, reviews=tmp_path / "reviews"), load_fake())
     names = {number: function.name for number, function in page.fns.items()}
     caught = {names.get(f.trigger_after or 0) for f in page.fns.values() if f.trigger_only_on_failure}
     assert {"upload", "choose_series", "analyse", "save"} <= caught

@@ -12,7 +12,8 @@ from starlette.testclient import TestClient
 
 from pipeline.analysis import mask_warnings, probability_warnings
 from pipeline.case import CaseWarning
-from pipeline.exports.colours import HEAT_COLOURS, LIVER_COLOUR
+from pipeline.exports.colours import LIVER_COLOUR
+from pipeline.exports.pictures import HEAT_COLOURS
 from pipeline.page.server import niivue
 from pipeline.page.server.engine import WaitingLine
 from pipeline.page.server.niivue import ASSETS
