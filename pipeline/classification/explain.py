@@ -125,7 +125,7 @@ def heat_map(scaled: sitk.Image, liver: np.ndarray) -> HeatMap:
     if heat.shape != liver.shape:
         raise AssertionError(f"The heat map is {heat.shape}, the volume {liver.shape}.")
     visible = float(heat.max()) >= VISIBLE
-    outside = float(heat[~liver].sum(dtype=float) / heat.sum(dtype=float)) if visible else None
+    outside = 1 - float(heat[liver].sum(dtype=float) / heat.sum(dtype=float)) if visible else None
     cut = np.where(dilated(liver, scaled.GetSpacing()), np.clip(heat, 0, 1), 0) if visible else np.zeros_like(heat)
     image = sitk.GetImageFromArray(cut.astype(np.float32))
     image.CopyInformation(scaled)
@@ -134,6 +134,15 @@ def heat_map(scaled: sitk.Image, liver: np.ndarray) -> HeatMap:
 
 def dilated(liver: np.ndarray, spacing_mm_xyz: Sequence[float]) -> np.ndarray:
     """Dilate a (z, y, x) bool mask by ``CUT_MM`` in plane; slices are too thick to dilate along z."""
-    radius = [max(1, round(CUT_MM / spacing_mm_xyz[axis])) for axis in (0, 1)]
-    grown = sitk.BinaryDilate(sitk.GetImageFromArray(liver.astype(np.uint8)), [*radius, 0])
-    return sitk.GetArrayFromImage(grown).astype(bool)
+    wide, high = (max(1, round(CUT_MM / spacing_mm_xyz[axis])) for axis in (0, 1))
+    grown = np.zeros_like(liver)
+    there = [np.flatnonzero(liver.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
+    if not len(there[0]):
+        return grown
+    box = tuple(
+        slice(max(int(index[0]) - by, 0), int(index[-1]) + by + 1)
+        for index, by in zip(there, (0, high, wide), strict=True)
+    )
+    part = sitk.GetImageFromArray(liver[box].astype(np.uint8))
+    grown[box] = sitk.GetArrayFromImage(sitk.BinaryDilate(part, [wide, high, 0])).astype(bool)
+    return grown

@@ -20,6 +20,8 @@ from pipeline.errors import ModelError, SegmentationError
 
 SIZE_STEP = 32
 """Crops are multiples of this many pixels, so that every stage of every backbone halves them evenly."""
+MARGIN = 12
+"""Voxels beyond the crop that smoothing and resampling see; farther ones change nothing."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,11 @@ def take_slices(volume: Volume, liver: np.ndarray, spec: InputSpec) -> CaseSlice
     z = choose_slices(liver, volume.spacing_mm_xyz, spec)
     grid = crop_grid(volume.image, liver, spec)
     low, unit = brightness(volume.voxels, liver)
-    image = sitk.Resample(smoothed(volume.image, spec), grid, sitk.Transform(), sitk.sitkLinear, low, sitk.sitkFloat32)
-    mask = sitk.GetImageFromArray(liver.astype(np.float32))
-    mask.CopyInformation(volume.image)
+    box = box_around(grid, volume.image)
+    part = cropped(volume.image, box)
+    image = sitk.Resample(smoothed(part, spec), grid, sitk.Transform(), sitk.sitkLinear, low, sitk.sitkFloat32)
+    mask = sitk.GetImageFromArray(liver[box].astype(np.float32))
+    mask.CopyInformation(part)
     mask = sitk.Resample(mask, grid, sitk.Transform(), sitk.sitkLinear, 0.0)
     images = np.clip((view(image)[list(z)] - low) / unit - 1.0, *spec.clip)
     inside = view(mask)[list(z)] >= 0.5
@@ -152,6 +156,25 @@ def crop_grid(image: sitk.Image, liver: np.ndarray, spec: InputSpec) -> sitk.Ima
     grid.SetDirection(image.GetDirection())
     grid.SetOrigin(image.TransformContinuousIndexToPhysicalPoint((*start_xy, 0.0)))
     return grid
+
+
+def box_around(grid: sitk.Image, image: sitk.Image) -> tuple[slice, slice, slice]:
+    """The voxels (z, y, x) of ``image`` that ``grid`` of the same orientation covers, with ``MARGIN`` in plane."""
+    first = image.TransformPhysicalPointToContinuousIndex(grid.GetOrigin())
+    sides = [slice(0, image.GetSize()[2])]
+    for axis in (1, 0):
+        length = (grid.GetSize()[axis] - 1) * grid.GetSpacing()[axis] / image.GetSpacing()[axis]
+        low, high = int(np.floor(first[axis])) - MARGIN, int(np.ceil(first[axis] + length)) + 1 + MARGIN
+        sides.append(slice(max(low, 0), min(high, image.GetSize()[axis])))
+    z, y, x = sides
+    return z, y, x
+
+
+def cropped(image: sitk.Image, box: tuple[slice, slice, slice]) -> sitk.Image:
+    """The voxels of a box (z, y, x) with their place in space."""
+    z, y, x = box
+    part: sitk.Image = image[x, y, z]
+    return part
 
 
 def brightness(voxels: np.ndarray, liver: np.ndarray) -> tuple[float, float]:
@@ -205,4 +228,10 @@ def to_volume(maps: np.ndarray, case: CaseSlices, volume: Volume) -> sitk.Image:
             stack[z] = (1 - share) * maps[lower] + share * maps[upper]
     image = sitk.GetImageFromArray(stack)
     image.CopyInformation(case.grid)
-    return sitk.Resample(image, volume.image, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
+    box = box_around(case.grid, volume.image)
+    part = cropped(volume.image, box)
+    whole = np.zeros(volume.voxels.shape, np.float32)
+    whole[box] = view(sitk.Resample(image, part, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32))
+    result = sitk.GetImageFromArray(whole)
+    result.CopyInformation(volume.image)
+    return result

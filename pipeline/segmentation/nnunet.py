@@ -15,9 +15,10 @@ from torch import Tensor
 from pipeline.case import LIVER, SPLEEN, OrganMask, Step, Volume, run_to_end, view
 from pipeline.errors import SegmentationError
 from pipeline.segmentation.body import body_box
+from pipeline.segmentation.hard_labels import hard_labels
 from pipeline.segmentation.quality import clean
 from pipeline.segmentation.quality_features import Features
-from pipeline.segmentation.resampling import hard_labels, labels_on_input_grid, preprocess
+from pipeline.segmentation.resampling import labels_on_input_grid, preprocess
 from pipeline.segmentation.segmenter import Segmenter
 from pipeline.segmentation.tiles import TilePredictor
 from pipeline.statistics.overlap import mean_pairwise_dice

@@ -15,6 +15,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from pipeline.segmentation.hard_labels import hard_labels
 from pipeline.segmentation.quality import largest_component
 from pipeline.statistics.overlap import dice
 
@@ -68,13 +69,13 @@ def features(
         predict_tile: the same network on one tile (1, z, y, x), returning logits (label, z, y, x). It is called once,
             which adds one tile to the many that a volume of an abdomen takes (one in eight for the shipped plan).
     """
-    found = (logits.argmax(0) == liver).numpy()
+    found = (hard_labels(logits) == liver).numpy()
     if not found.any():
         return None
     probability = logits.softmax(0)[liver].numpy()
     mask, sizes = largest_component(found)
     tile = tile_around(mask, patch)
-    second = (second_look(data, tile, patch, predict_tile).argmax(0) == liver).numpy()
+    second = (hard_labels(second_look(data, tile, patch, predict_tile)) == liver).numpy()
     return {
         "second_look": dice(found[tile], second),
         "expected_dice": float(2 * probability[found].sum() / (probability.sum() + found.sum())),

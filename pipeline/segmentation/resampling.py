@@ -15,6 +15,7 @@ from nnunetv2.inference.export_prediction import convert_predicted_logits_to_seg
 from nnunetv2.preprocessing.resampling.default_resampling import compute_new_shape, determine_do_sep_z_and_axis
 from torch import Tensor
 
+from pipeline.segmentation.hard_labels import hard_labels
 from pipeline.segmentation.quality import bounding_box
 from pipeline.segmentation.tiles import TilePredictor
 
@@ -175,15 +176,3 @@ class AxisWeights:
         """Interpolate along an axis of ``values``."""
         share = self.share.reshape(-1, *[1] * (values.ndim - 1 - axis))
         return torch.lerp(values.index_select(axis, self.lower), values.index_select(axis, self.upper), share)
-
-
-def hard_labels(logits: Tensor) -> Tensor:
-    """The label with the largest logit, the first of equal ones: (label, ...) -> (...) uint8.
-
-    ``argmax`` over the first axis takes about ten times as long on a CPU.
-    """
-    best, labels = logits[0], torch.zeros(logits.shape[1:], dtype=torch.uint8)
-    for label in range(1, len(logits)):
-        labels.masked_fill_(logits[label] > best, label)
-        best = torch.maximum(best, logits[label])
-    return labels

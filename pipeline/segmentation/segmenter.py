@@ -21,9 +21,9 @@ from pipeline.errors import ModelError
 from pipeline.segmentation import quality_prediction
 from pipeline.segmentation.any_size import any_size
 from pipeline.segmentation.channels_last import channels_last
+from pipeline.segmentation.hard_labels import hard_labels
 from pipeline.segmentation.plan_allowlist import check_names
 from pipeline.segmentation.quality_features import Features, features
-from pipeline.segmentation.resampling import hard_labels
 from pipeline.segmentation.tiles import TilePredictor
 
 MOST_VALUES = 64_000_000

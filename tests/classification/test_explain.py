@@ -8,7 +8,8 @@ import SimpleITK as sitk
 import torch
 import torch.nn.functional as F
 
-from pipeline.classification import explain
+from pipeline.case import run_to_end
+from pipeline.classification import Encoded, classify_steps, explain, explain_steps
 from pipeline.classification.explain import heat_map, member_heat
 from pipeline.classification.slices import take_slices
 
@@ -34,11 +35,20 @@ def grad_cam_by_hand(net, x: torch.Tensor) -> np.ndarray:
 
 def test_heat_equals_grad_cam_by_hand(x, make_classifier):
     net = make_classifier().networks[0]
-    heat = member_heat(net, x)
+    with torch.no_grad():
+        features = net.encode(*net.split(x))  # in full precision
+    heat = member_heat(net, x, features)
     assert heat.shape == (6, *x.shape[-2:])
     assert heat.max() > 0
     liver_cells = x[:, 1].sum().item() / 8**2
     np.testing.assert_allclose(heat, liver_cells * grad_cam_by_hand(net, x), rtol=1e-4, atol=1e-6)
+
+
+def test_features_of_the_prediction_explain_it_as_its_own_would(case, make_classifier):
+    encoded, classifier = Encoded(), make_classifier(members=2)
+    run_to_end(classify_steps(*case, classifier, encoded))
+    given, own = (run_to_end(explain_steps(*case, classifier, kept)).image for kept in (encoded, None))
+    assert np.array_equal(sitk.GetArrayFromImage(given), sitk.GetArrayFromImage(own))
 
 
 def test_slices_keep_their_own_strength(x, make_classifier):

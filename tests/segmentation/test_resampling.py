@@ -12,7 +12,8 @@ from scipy import ndimage
 
 from models import registry
 from pipeline.segmentation import Segmenter, resampling
-from pipeline.segmentation.resampling import hard_labels, labels_on_input_grid, preprocess, upsampled_labels
+from pipeline.segmentation.hard_labels import hard_labels
+from pipeline.segmentation.resampling import labels_on_input_grid, preprocess, upsampled_labels
 from tests.segmentation.conftest import write_model
 
 THICK, THIN = (8.0, 1.5, 1.5), (2.0, 1.5, 1.5)
