@@ -118,6 +118,7 @@ def _tiled_steps(
     nnU-Net's loop over tiles runs in a thread, so that each tile is a step here.
     """
     progress: SimpleQueue[float | None] = SimpleQueue()
+    predictor.use(state)  # nnU-Net copies into the network's tensors, which may be another member's own
     predictor.list_of_parameters = [state]
     predictor.stopped = False
     predictor.on_tile = progress.put

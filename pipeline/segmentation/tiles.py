@@ -41,8 +41,8 @@ class TilePredictor(nnUNetPredictor):
         return prediction
 
     def use(self, state: dict[str, Tensor]) -> None:
-        """Take a member's weights for ``predict_at_once``."""
-        self.network.load_state_dict(state)
+        """Take a member's weights, without a copy of them on a CPU."""
+        self.network.load_state_dict(state, assign=True)
         self.network.to(self.device).eval()
 
     @torch.inference_mode()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import pydoc
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import nnunetv2
@@ -108,6 +109,23 @@ def test_one_pass_takes_volumes_of_any_size_and_answers_multiples_as_before(netw
     any_size(built)
     assert torch.equal(built(even), before)
     assert built(odd).shape == (1, 5, 7, 31, 33)
+
+
+def test_members_keep_their_weights_whatever_is_predicted(model_folder):
+    segmenter = load(model_folder)
+    before = [{name: value.clone() for name, value in state.items()} for state in segmenter.states]
+    for exact in (False, True, False):
+        segmenter.exact = exact
+        with suppress(SegmentationError):
+            segment(make_volume(BOX), segmenter)
+    for kept, state in zip(before, segmenter.states, strict=True):
+        assert all(torch.equal(value, state[name]) for name, value in kept.items())
+    x = torch.randn(1, 8, 32, 32)
+    answers = []
+    for state in segmenter.states:
+        segmenter.predictor.use(state)
+        answers.append(segmenter.predictor.predict_at_once(x))
+    assert not torch.allclose(*answers, atol=1e-2)
 
 
 def test_a_thin_volume_is_padded_until_its_deepest_stage_can_be_normalised(model_folder):
