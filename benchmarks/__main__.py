@@ -14,7 +14,7 @@ import typer
 
 from benchmarks.machine import ROOT, commit, describe
 
-PARTS = ("stages",)
+PARTS = ("nnunet", "stages", "growth", "start")
 README = ROOT / "benchmarks" / "README.md"
 HEAD = """# Speed
 

@@ -24,7 +24,7 @@ def case_files() -> tuple[Path, Path]:
 
 def resampled(size_xyz: tuple[int, int, int], folder: Path) -> tuple[Path, Path]:
     """Write the case and its label with another number of voxels over the same field of view."""
-    files = []
+    files: list[Path] = []
     for file, interpolator in zip(case_files(), (sitk.sitkLinear, sitk.sitkNearestNeighbor), strict=True):
         image = sitk.DICOMOrient(sitk.ReadImage(str(file)), "LPS")
         sides = [n * mm for n, mm in zip(image.GetSize(), image.GetSpacing(), strict=True)]
