@@ -12,6 +12,7 @@ const PLANES = {
 const OUTLINE_BITS = { axial: 1, coronal: 2, sagittal: 4 };
 // Colours come from the server (pipeline/exports/colours.py), in the attributes of our element.
 let liverColour = null; // red, green, blue
+let doubtColour = null;
 let heatStops = null; // value, red, green, blue; value 0-255
 const SIDE_WORDS = { R: "patient's right", L: "patient's left", A: "front", P: "back", S: "head", I: "feet" };
 
@@ -24,6 +25,11 @@ export function mount(element, server) {
   viewer = new Viewer(element, server);
   window.fibroViewer = viewer; // the save button asks it what was looked at
   if (waiting) viewer.show(waiting);
+  // The sentences on a doubtful outline are on the result card, which comes and goes.
+  document.addEventListener("click", (event) => {
+    const sentence = event.target.closest("[data-doubt]");
+    if (sentence) viewer.goToDoubt(Number(sentence.dataset.doubt));
+  });
 }
 
 // Called with every value from the server; null closes the case.
@@ -55,6 +61,7 @@ class Viewer {
       inverted: false,
       mask: { on: true, style: "outline", opacity: 1.0 },
       heat: { on: true, opacity: 0.8 },
+      doubt: { on: true },
     };
     this.seen = { slices: new Set(), overlays: new Set(), seconds: 0, pauses: 0, since: performance.now() };
   }
@@ -138,6 +145,32 @@ class Viewer {
     this.refresh();
   }
 
+  // To the slice in which most of a doubtful part is seen.
+  goToDoubt(number) {
+    const doubt = this.value?.doubts?.[number];
+    if (!doubt) return;
+    this.state.plane = "axial";
+    this.state.xyz = [...doubt.at_xyz];
+    this.refresh();
+    this.stage.scrollIntoView({ block: "nearest" });
+    this.stage.focus({ preventScroll: true }); // the arrow keys step on from there
+  }
+
+  // Slices of the present plane in which the outline is in doubt: first, last, what to say, where to go.
+  get doubtfulSlices() {
+    if (!this.value?.overlays) return [];
+    const { plane } = this.state;
+    if (plane === "axial") {
+      return this.value.doubts.map(({ slices: [first, last], words }, number) => (
+        { first, last, words, go: () => this.goToDoubt(number) }
+      ));
+    }
+    return (this.value.doubt_slices[plane] || []).map(([first, last]) => {
+      const slices = first === last ? `slice ${first + 1}` : `slices ${first + 1}–${last + 1}`;
+      return { first, last, words: `Check ${slices}.`, go: () => this.goTo((first + last) / 2) };
+    });
+  }
+
   setWindow(low, high, preset) {
     this.state.window = [low, Math.max(high, low + 1e-6)];
     this.state.preset = preset;
@@ -151,8 +184,9 @@ class Viewer {
 
   // What one overlay's controls ask for now, 0-1.
   opacity(name) {
-    const { mask, heat } = this.state;
+    const { mask, heat, doubt } = this.state;
     if (!this.value || !this.value.overlays) return 0;
+    if (name === "doubt") return doubt.on && this.state.plane !== "render" ? HATCH_OPACITY : 0;
     if (name === "heat") return heat.on ? heat.opacity : 0;
     if (!mask.on) return 0;
     // There is no outline of a volume: in 3-D the liver itself is shown.
@@ -197,7 +231,7 @@ class Viewer {
   }
 
   sync() {
-    const { plane, window, preset, inverted, mask, heat } = this.state;
+    const { plane, window, preset, inverted, mask, heat, doubt } = this.state;
     const has = Boolean(this.value);
     const overlays = Boolean(this.value && this.value.overlays);
     if (!has) this.element.dataset.state = "empty";
@@ -221,7 +255,10 @@ class Viewer {
     this.slider.disabled = !this.slices;
     const text = this.slices ? `slice ${this.index + 1} / ${this.slices}` : plane === "render" && has ? "3-D: drag to turn" : "";
     this.counter.textContent = text;
-    this.slider.setAttribute("aria-valuetext", text);
+    const doubtful = this.doubtfulSlices;
+    const inDoubt = doubtful.some(({ first, last }) => first <= this.index && this.index <= last);
+    this.slider.setAttribute("aria-valuetext", inDoubt ? `${text}, outline in doubt` : text);
+    this.markDoubts(doubtful);
     const [low, high] = window;
     this.caption.textContent = has
       ? `${PLANES[plane].title}   W ${number(high - low)}  L ${number((high + low) / 2)}${inverted ? "  inverted" : ""}`
@@ -232,8 +269,31 @@ class Viewer {
     this.maskOpacity.value = String(mask.opacity);
     this.heatOn.checked = heat.on;
     this.heatOpacity.value = String(heat.opacity);
+    this.doubtOn.checked = doubt.on;
+    this.doubtSwitch.hidden = !(overlays && this.value.overlays.doubt);
     this.heatEmpty.hidden = !(overlays && this.value.heat_empty);
     this.glass.hidden = plane === "render";
+  }
+
+  // Marks under the slider, made anew only where they change, so that the one in focus stays.
+  markDoubts(doubtful) {
+    const key = JSON.stringify([this.value?.case, this.state.plane, doubtful, this.slices]);
+    if (key === this.marked) return;
+    this.marked = key;
+    const last = Math.max(this.slices - 1, 1);
+    this.doubtMarks.replaceChildren(...doubtful.map((doubt) => {
+      const mark = document.createElement("button");
+      mark.type = "button";
+      mark.className = "frv-doubt-mark";
+      mark.title = doubt.words;
+      mark.setAttribute("aria-label", doubt.words);
+      const from = Math.max(doubt.first - 0.5, 0), to = Math.min(doubt.last + 0.5, last);
+      mark.style.left = `${(100 * from) / last}%`;
+      mark.style.width = `${(100 * (to - from)) / last}%`;
+      mark.addEventListener("click", doubt.go);
+      return mark;
+    }));
+    this.doubtMarks.hidden = !doubtful.length;
   }
 
   // ---- the page's elements
@@ -254,7 +314,10 @@ class Viewer {
         <p class="frv-message" role="status"></p>
       </div>
       <div class="frv-slices">
-        <input class="frv-slider" type="range" min="0" max="0" step="1" aria-label="Slice">
+        <div class="frv-rail">
+          <input class="frv-slider" type="range" min="0" max="0" step="1" aria-label="Slice">
+          <div class="frv-doubt-marks" role="group" aria-label="Slices to check" hidden></div>
+        </div>
         <output class="frv-counter" aria-live="polite"></output>
       </div>
       <div class="frv-overlays" role="group" aria-label="Overlays" hidden>
@@ -265,12 +328,15 @@ class Viewer {
         <label class="frv-switch"><input type="checkbox" class="frv-heat-on"><span class="frv-swatch frv-heat"></span>Heat map</label>
         <input type="range" class="frv-heat-opacity" min="0" max="1" step="0.05" aria-label="Opacity of the heat map">
         <span class="frv-heat-empty" hidden>no positive evidence</span>
+        <label class="frv-switch frv-doubt-switch" hidden><input type="checkbox" class="frv-doubt-on"><span class="frv-swatch frv-doubt"></span>Outline in doubt</label>
       </div>`;
     const find = (name) => this.element.querySelector(`.${name}`);
     this.stage = find("frv-stage");
     this.glass = find("frv-glass");
     this.slider = find("frv-slider");
     this.counter = find("frv-counter");
+    this.doubtMarks = find("frv-doubt-marks");
+    this.doubtSwitch = find("frv-doubt-switch");
     this.caption = find("frv-caption");
     this.message = find("frv-message");
     this.overlayRow = find("frv-overlays");
@@ -309,16 +375,18 @@ class Viewer {
     this.maskOpacity = find("frv-mask-opacity");
     this.heatOn = find("frv-heat-on");
     this.heatOpacity = find("frv-heat-opacity");
+    this.doubtOn = find("frv-doubt-on");
     const changed = () => {
-      const { mask, heat } = this.state;
+      const { mask, heat, doubt } = this.state;
       mask.on = this.maskOn.checked;
       mask.style = this.maskStyle.value;
       mask.opacity = Number(this.maskOpacity.value);
       heat.on = this.heatOn.checked;
       heat.opacity = Number(this.heatOpacity.value);
+      doubt.on = this.doubtOn.checked;
       this.refresh();
     };
-    for (const input of [this.maskOn, this.maskStyle, this.maskOpacity, this.heatOn, this.heatOpacity]) {
+    for (const input of [this.maskOn, this.maskStyle, this.maskOpacity, this.heatOn, this.heatOpacity, this.doubtOn]) {
       input.addEventListener("input", changed);
     }
   }
@@ -421,11 +489,12 @@ class NiivueDrawing {
       this.look = null;
     }
     if (!value.overlays || Object.keys(this.overlays).length) return;
-    for (const name of ["liver", "heat", "outline"]) {
+    // From the lowest to the uppermost.
+    for (const name of ["liver", "heat", "doubt", "outline"].filter((known) => value.overlays[known])) {
       if (overtaken()) return;
       const file = value.overlays[name];
       const overlay = await this.nv.addVolumeFromUrl({ url: address(file), name: file, opacity: 0, colormap: "gray" });
-      if (name !== "heat") overlay.setColormapLabel(labels(name === "liver" ? [1] : []));
+      if (name !== "heat") overlay.setColormapLabel(labels(name === "liver" ? [1] : [], liverColour));
       this.overlays[name] = overlay;
     }
     this.bit = null;
@@ -436,13 +505,15 @@ class NiivueDrawing {
     const { nv } = this;
     const volume = nv.volumes[0];
     const type = { axial: nv.sliceTypeAxial, coronal: nv.sliceTypeCoronal, sagittal: nv.sliceTypeSagittal, render: nv.sliceTypeRender };
-    const look = JSON.stringify([state.window, state.inverted, state.plane, state.mask, state.heat, Object.keys(this.overlays)]);
+    const look = JSON.stringify([state.window, state.inverted, state.plane, state.mask, state.heat, state.doubt, Object.keys(this.overlays)]);
     if (look !== this.look) {
       volume.colormap = state.inverted ? "fr-inverted" : "gray"; // sets a window of its own, so ours comes after
       [volume.cal_min, volume.cal_max] = state.window;
       const bit = OUTLINE_BITS[state.plane];
       if (this.overlays.outline && bit && bit !== this.bit) {
-        this.overlays.outline.setColormapLabel(labels([1, 2, 3, 4, 5, 6, 7].filter((code) => code & bit)));
+        const shown = [1, 2, 3, 4, 5, 6, 7].filter((code) => code & bit);
+        this.overlays.outline.setColormapLabel(labels(shown, liverColour));
+        this.overlays.doubt?.setColormapLabel(labels(shown, doubtColour));
         this.bit = bit;
       }
       if (this.overlays.heat) this.showHeat(state.plane === "render" ? "fr-heat-3d" : "fr-heat");
@@ -488,6 +559,7 @@ class ServerDrawing {
       outline: this.owner.opacity("outline"),
       fill: this.owner.opacity("liver"),
       heat: this.owner.opacity("heat"),
+      doubt: this.owner.opacity("doubt"),
     };
     if (!this.busy) this.work();
   }
@@ -511,8 +583,10 @@ class ServerDrawing {
 function takeColours(element) {
   const numbers = (text) => text.split(",").map(Number);
   liverColour = numbers(element.dataset.liver);
+  doubtColour = numbers(element.dataset.doubt);
   heatStops = element.dataset.heat.split(";").map(numbers);
   element.style.setProperty("--frv-liver", `rgb(${liverColour.join(" ")})`);
+  element.style.setProperty("--frv-doubt", `rgb(${doubtColour.join(" ")})`);
   element.style.setProperty("--frv-heat", heatStops.map(([, ...rgb]) => `rgb(${rgb.join(" ")})`).join(", "));
 }
 
@@ -521,6 +595,7 @@ function takeColours(element) {
 const TRANSLUCENT_BELOW_MIN = 1;
 const HEAT_IN_SLICES = 32; // 1.6 % opaque: nobody sees less
 const HEAT_IN_3D = 64; // less is loose crumbs on the liver's surface
+const HATCH_OPACITY = 0.6; // faint: what lies under the lines can be judged
 const LIVER_IN_3D = 0.06; // a ray goes through many voxels: so the heat inside the liver shines through
 
 // The heat's colour table from the value `first` on. What is hidden has the liver's colour, since NiiVue mixes the
@@ -532,11 +607,11 @@ function heatColours(first) {
   return { R, G, B, A, I };
 }
 
-// A colour table that shows only the given codes, 0-7, in the liver's colour.
-function labels(shown) {
+// A colour table that shows only the given codes, 0-7, in one colour.
+function labels(shown, [red, green, blue]) {
   const codes = [0, 1, 2, 3, 4, 5, 6, 7];
   return {
-    R: codes.map(() => liverColour[0]), G: codes.map(() => liverColour[1]), B: codes.map(() => liverColour[2]),
+    R: codes.map(() => red), G: codes.map(() => green), B: codes.map(() => blue),
     A: codes.map((code) => (shown.includes(code) ? 255 : 0)), I: codes, labels: codes.map(String),
   };
 }

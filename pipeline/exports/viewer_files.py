@@ -11,17 +11,15 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from pipeline.case import Analysis, Volume, view
+from pipeline.case import LIVER_MAY_BE_MISSING, MAY_BE_NO_LIVER, Analysis, OrganMask, Volume, view
+from pipeline.exports.planes import PLANE_AXES, hatch_bits, largest_area_xyz, outline_bits, slice_runs
+from pipeline.exports.wording import doubt_words
 
 VOLUME_FILE = "volume.nii.gz"
 LIVER_FILE = "liver.nii.gz"
 OUTLINE_FILE = "outline.nii.gz"
 HEAT_FILE = "heat.nii.gz"
-
-PLANE_BITS = {"axial": 1, "coronal": 2, "sagittal": 4}
-"""Bits of the outline volume: whether a voxel lies on the liver's border as seen in that plane."""
-PLANE_AXES = {"axial": 0, "coronal": 1, "sagittal": 2}
-"""Array axis (z, y, x) that each plane steps through."""
+DOUBT_FILE = "doubt.nii.gz"
 
 
 def write_viewer_volume(volume: Volume, folder: Path) -> dict[str, object]:
@@ -40,11 +38,12 @@ def write_viewer_volume(volume: Volume, folder: Path) -> dict[str, object]:
 
 
 def write_viewer_overlays(analysis: Analysis, folder: Path) -> dict[str, object]:
-    """Write liver mask, liver outline and heat map for the viewer and describe them.
+    """Write liver mask, liver outline, heat map and, where there is one, the hatch of doubt, and describe them.
 
     Returns:
-        ``files`` by overlay, ``liver_window`` (from the middle of the liver's intensities), and ``start_xyz``: the
-        voxel to open on, in the slices with the largest liver area of each plane.
+        ``files`` by overlay, ``liver_window`` (from the middle of the liver's intensities), ``start_xyz``: the voxel to
+        open on, in the slices with the largest liver area of each plane, ``heat_empty``, and ``doubts`` and
+        ``doubt_slices`` as ``described_doubts`` returns them.
     """
     liver = analysis.organs.liver
     like = analysis.volume.image
@@ -52,12 +51,50 @@ def write_viewer_overlays(analysis: Analysis, folder: Path) -> dict[str, object]
     _write(_on_grid(outline_bits(liver), like), folder / OUTLINE_FILE)
     heat = view(analysis.heatmap.image)
     _write(_on_grid(np.rint(np.clip(heat, 0, 1) * 255).astype(np.uint8), like), folder / HEAT_FILE)
+    files = {"outline": OUTLINE_FILE, "liver": LIVER_FILE, "heat": HEAT_FILE}
+    region = _region(analysis.organs)
+    (folder / DOUBT_FILE).unlink(missing_ok=True)  # of an earlier analysis
+    if region is not None:
+        x, y, z = analysis.volume.spacing_mm_xyz
+        _write(_on_grid(hatch_bits(region > 0, (z, y, x)), like), folder / DOUBT_FILE)
+        files["doubt"] = DOUBT_FILE
     return {
-        "files": {"outline": OUTLINE_FILE, "liver": LIVER_FILE, "heat": HEAT_FILE},
+        "files": files,
         "liver_window": liver_window(analysis.volume.voxels, liver),
         "start_xyz": largest_area_xyz(liver),
         "heat_empty": analysis.heatmap.empty,
+        **described_doubts(analysis.organs),
     }
+
+
+def described_doubts(organs: OrganMask) -> dict[str, object]:
+    """Where the mask is in doubt, for the viewer; slices count from 0.
+
+    Returns:
+        ``doubts``: ``words``, ``slices`` (first and last axial slice) and ``at_xyz``, the voxel to look at, of each;
+        ``doubt_slices``: first and last slice of each run in the other planes.
+    """
+    region = _region(organs)
+    doubts = []
+    for doubt in organs.doubts:
+        code = LIVER_MAY_BE_MISSING if doubt.kind == "missing" else MAY_BE_NO_LIVER
+        part = (organs.liver if region is None else region == code).copy()
+        part[: doubt.first_slice] = part[doubt.last_slice + 1 :] = False
+        at_xyz = largest_area_xyz(part)
+        if not part.any():
+            at_xyz[2] = (doubt.first_slice + doubt.last_slice) // 2
+        doubts.append({"words": doubt_words(doubt), "slices": [doubt.first_slice, doubt.last_slice], "at_xyz": at_xyz})
+    held = np.zeros((0, 0, 0)) if region is None else region
+    others = {plane: slice_runs(held > 0, plane) for plane in PLANE_AXES if plane != "axial"}
+    return {"doubts": doubts, "doubt_slices": others}
+
+
+def _region(organs: OrganMask) -> np.ndarray | None:
+    """The values of the doubt map, (z, y, x); None without a doubt."""
+    if organs.doubt_map is None or not organs.doubts:
+        return None
+    values = view(organs.doubt_map)
+    return values if values.any() else None
 
 
 def percentile_window(voxels: np.ndarray) -> list[float]:
@@ -81,40 +118,9 @@ def liver_window(voxels: np.ndarray, liver: np.ndarray) -> list[float]:
     return [middle - half, middle + half]
 
 
-def largest_area_xyz(liver: np.ndarray) -> list[int]:
-    """Voxel (x, y, z) whose sagittal, coronal and axial slices hold the most liver; the centre without a liver.
-
-    Args:
-        liver: (z, y, x) bool.
-    """
-    if not liver.any():
-        return [n // 2 for n in liver.shape[::-1]]
-    return [int(liver.sum(axis=other).argmax()) for other in ((0, 1), (0, 2), (1, 2))]
-
-
-def outline_bits(mask: np.ndarray) -> np.ndarray:
-    """(z, y, x) uint8: the bits of ``PLANE_BITS`` where a voxel of ``mask`` touches the outside within that plane.
-
-    Voxels that touch it at a corner count, so that oblique outlines stay connected when they are drawn smooth.
-    """
-    bits = np.zeros(mask.shape, np.uint8)
-    for plane, axis in PLANE_AXES.items():
-        across, down = (other for other in PLANE_AXES.values() if other != axis)
-        bits[mask & ~_eroded(_eroded(mask, across), down)] |= PLANE_BITS[plane]
-    return bits
-
-
-def _eroded(mask: np.ndarray, axis: int) -> np.ndarray:
-    """``mask`` where both neighbours along ``axis`` are in it; beyond the volume nothing is."""
-    lines = np.moveaxis(mask, axis, 0)
-    eroded = np.zeros_like(lines)
-    eroded[1:-1] = lines[:-2] & lines[1:-1] & lines[2:]
-    return np.moveaxis(eroded, 0, axis)
-
-
 def overlay_files(folder: Path) -> Mapping[str, Path]:
     """The overlays that exist in ``folder``, by name; empty while the result is withheld from the reader."""
-    files = {"liver": LIVER_FILE, "outline": OUTLINE_FILE, "heat": HEAT_FILE}
+    files = {"liver": LIVER_FILE, "outline": OUTLINE_FILE, "heat": HEAT_FILE, "doubt": DOUBT_FILE}
     return {name: folder / file for name, file in files.items() if (folder / file).exists()}
 
 

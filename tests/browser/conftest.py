@@ -32,7 +32,7 @@ FLAGS = [
     "--no-first-run",
 ]
 PATIENCE_MS = 60_000
-HOLD, FAULT = "hold", "fault"
+HOLD, FAULT, MISS = "hold", "fault", "miss"
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,12 @@ class Server:
     def fault(self) -> Iterator[None]:
         """Every analysis ends by a fault within this block."""
         with self._file(FAULT):
+            yield
+
+    @contextmanager
+    def miss(self) -> Iterator[None]:
+        """Every mask lacks a part of the liver within this block, and says so."""
+        with self._file(MISS):
             yield
 
     @contextmanager
@@ -159,7 +165,7 @@ def start_server(folder: Path, *arguments: str) -> Iterator[Server]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The page with the stand-in models."""
     folder = tmp_path_factory.mktemp("server")
-    yield from start_server(folder, "--hold", str(folder / HOLD), "--fault", str(folder / FAULT))
+    yield from start_server(folder, *(f"--{name}={folder / name}" for name in (HOLD, FAULT, MISS)))
 
 
 @pytest.fixture(scope="session")

@@ -25,9 +25,10 @@ def main() -> None:
     parser.add_argument("--shipped", action="store_true", help="the shipped models instead of the stand-in")
     parser.add_argument("--hold", type=Path, help="while this file exists the stand-in waits")
     parser.add_argument("--fault", type=Path, help="while this file exists the stand-in fails")
+    parser.add_argument("--miss", type=Path, help="while this file exists the stand-in misses a part of the liver")
     given = parser.parse_args()
     settings = PageSettings(reviews=given.reviews, examples=given.examples, public=given.public, server_port=given.port)
-    load = load_chosen if given.shipped else load_fake(hold=given.hold, fault=given.fault)
+    load = load_chosen if given.shipped else load_fake(hold=given.hold, fault=given.fault, miss=given.miss)
     serve_page(settings, load=load)
     print("ready", flush=True)  # noqa: T201 - the tests wait for it
     sys.stdin.read()

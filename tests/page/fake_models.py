@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,19 @@ import SimpleITK as sitk
 from models.registry import ModelInfo
 from pipeline.case import (
     LIVER,
+    LIVER_MAY_BE_MISSING,
     SPLEEN,
     Analysis,
     CaseWarning,
     Fibrosis,
     HeatMap,
+    MaskDoubt,
     OrganMask,
     SliceWeight,
     Step,
     Study,
     Volume,
+    view,
 )
 from pipeline.errors import Cancelled, SegmentationError
 from pipeline.intake import read_series
@@ -41,6 +45,32 @@ def fake_organs(volume: Volume) -> OrganMask:
     return OrganMask(image, liver_ml, spleen_ml, 2, 0.99, False, 0.957)
 
 
+def faulty_organs(organs: OrganMask) -> OrganMask:
+    """The same, without the patient's left quarter of the liver in its upper half, and with the doubt about that."""
+    labels = view(organs.labels).copy()
+    z, _, x = np.nonzero(labels == LIVER)
+    missing = labels == LIVER
+    missing[: int(np.median(z)) + 1] = False
+    missing[:, :, : int(np.percentile(x, 75))] = False
+    labels[missing] = 0
+    images = [sitk.GetImageFromArray(array) for array in (labels, missing.astype(np.uint8) * LIVER_MAY_BE_MISSING)]
+    for image in images:
+        image.CopyInformation(organs.labels)
+    ml = float(np.prod(organs.labels.GetSpacing())) / 1000
+    held = np.flatnonzero(missing.any(axis=(1, 2)))
+    doubt = MaskDoubt("missing", int(held[0]), int(held[-1]), "left", float(missing.sum()) * ml)
+    return replace(
+        organs,
+        labels=images[0],
+        liver_ml=organs.liver_ml - doubt.volume_ml,
+        predicted_dice=0.78,
+        predicted_hd95_mm=38.0,
+        score=3,
+        doubts=(doubt,),
+        doubt_map=images[1],
+    )
+
+
 def fake_heat(organs: OrganMask) -> HeatMap:
     """A warm spot in the middle of the liver, warm enough to be seen one slice beyond the largest section."""
     liver = organs.liver
@@ -54,11 +84,17 @@ def fake_heat(organs: OrganMask) -> HeatMap:
 
 
 def load_fake(
-    *, probability: float = 0.62, steps: int = 4, hold: Path | None = None, fault: Path | None = None
+    *,
+    probability: float = 0.62,
+    steps: int = 4,
+    hold: Path | None = None,
+    fault: Path | None = None,
+    miss: Path | None = None,
 ) -> Callable[[Choice], Analyse]:
     """For ``build_page(load=...)``.
 
-    While the file ``hold`` exists no analysis gets beyond its first step; while ``fault`` exists it ends there.
+    While the file ``hold`` exists no analysis gets beyond its first step; while ``fault`` exists it ends there; while
+    ``miss`` exists the mask lacks a part of the liver.
     """
 
     def steps_of(study: Study, key: str, cancelled: Callable[[], bool]) -> Iterator[Step]:
@@ -74,6 +110,8 @@ def load_fake(
         if volume.voxels.max() <= 0:
             raise SegmentationError("No liver was found: upload a T2-weighted series that shows the whole liver.")
         organs = fake_organs(volume)
+        if miss and miss.exists():
+            organs = faulty_organs(organs)
         weights = organs.liver.sum(axis=(1, 2)) / organs.liver.sum()
         slices = tuple(SliceWeight(int(z), float(weights[z])) for z in np.flatnonzero(weights))
         fibrosis = Fibrosis(

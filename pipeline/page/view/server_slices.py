@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.exports.colours import DOUBT_COLOUR, LIVER_COLOUR, heat_table, rgb
-from pipeline.exports.viewer_files import PLANE_AXES, PLANE_BITS
+from pipeline.exports.planes import PLANE_AXES, PLANE_BITS
 
 OPACITY = {"liver": "fill", "doubt": "doubt", "heat": "heat", "outline": "outline"}
 """Overlays from the lowest to the uppermost, with the name of their opacity in ``SliceView``."""

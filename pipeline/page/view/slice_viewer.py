@@ -91,6 +91,8 @@ def with_overlays(value: Mapping[str, Any], overlays: Mapping[str, Any]) -> dict
         **value,
         "overlays": overlays["files"],
         "heat_empty": overlays["heat_empty"],
+        "doubts": overlays["doubts"],
+        "doubt_slices": overlays["doubt_slices"],
         "windows": {**value["windows"], "liver": overlays["liver_window"]},
         "start_xyz": overlays["start_xyz"],
     }

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from pipeline.analysis import mask_warnings, probability_warnings
-from pipeline.case import CaseWarning
-from pipeline.exports.colours import LIVER_COLOUR
+from pipeline.case import CaseWarning, MaskDoubt
+from pipeline.exports.colours import DOUBT_COLOUR, LIVER_COLOUR, rgb
 from pipeline.exports.pictures import HEAT_COLOURS
 from pipeline.page.server import niivue
 from pipeline.page.server.engine import WaitingLine
@@ -21,6 +25,7 @@ from pipeline.page.server.routes import app_kwargs
 from pipeline.page.server.settings import settings_from
 from pipeline.page.view import slice_viewer
 from pipeline.page.view.result_card import result_html
+from pipeline.page.view.server_slices import SliceView, draw_slice
 from pipeline.page.view.status import progress_html
 from tests.builders import NOTE, make_analysis
 
@@ -173,3 +178,22 @@ def test_the_browser_draws_in_the_colours_of_the_report():
     assert f'data-liver="{",".join(str(int(LIVER_COLOUR[i : i + 2], 16)) for i in (1, 3, 5))}"' in element
     red, green, blue, _ = HEAT_COLOURS(1.0, bytes=True)
     assert element.endswith(f';255,{red},{green},{blue}"></div>')
+
+
+def test_where_to_check_is_said_beside_the_quality_of_the_mask():
+    analysis = make_analysis()
+    doubt = MaskDoubt("missing", first_slice=23, last_slice=28, side="left", volume_ml=131.0)
+    html = result_html(replace(analysis, organs=replace(analysis.organs, score=3, doubts=(doubt,))), {})
+    button = '<button type="button" data-doubt="0">Check slices 24–29, left side: liver may be missing.</button>'
+    assert button in html
+    assert "data-doubt" not in result_html(analysis, {})
+
+
+def test_the_server_draws_doubt_in_its_own_colour():
+    voxels, doubt = np.zeros((1, 8, 8), np.float32), np.zeros((1, 8, 8), np.uint8)
+    doubt[0, 2:6, 2:6] = 1 | 4
+    view = SliceView("axial", 0, (0, 1), inverted=False, outline=0, fill=0, heat=0, doubt=1)
+    png = base64.b64decode(draw_slice(voxels, (1, 1, 5), {"doubt": doubt}, view).split(",")[1])
+    picture = np.asarray(Image.open(io.BytesIO(png)))
+    assert tuple(picture[3, 3]) == rgb(DOUBT_COLOUR)
+    assert not picture[0, 0].any()

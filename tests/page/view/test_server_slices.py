@@ -12,10 +12,9 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
+from pipeline.exports.planes import largest_area_xyz, outline_bits
 from pipeline.exports.viewer_files import (
-    largest_area_xyz,
     liver_window,
-    outline_bits,
     overlay_files,
     percentile_window,
     write_viewer_overlays,
