@@ -33,7 +33,7 @@ def measure() -> Table:
         rows.append((words, spread(seconds, "s"), ratio, f"{one.memory_gb:.2f} GB", f"{one.dice:.3f}"))
     note = (
         f"{' x '.join(map(str, SIZE_XYZ))} voxels, three members, warm but for the mirrored one. Memory is the most "
-        "that the process held. nnU-Net computes in float32 on a CPU, and its liver is not cleaned. Members have seen the "
-        "case: the Dice compares the ways, and is no measure of the model."
+        "that the process held. nnU-Net computes in float32 on a CPU, and its liver is not cleaned. Members have seen "
+        "the case: the Dice compares the ways, and is no measure of the model."
     )
     return Table("Against nnU-Net", ("", "time", "times `analyze`", "memory", "liver Dice"), rows, note)

@@ -126,8 +126,12 @@ def heat_map(scaled: sitk.Image, liver: np.ndarray) -> HeatMap:
         raise AssertionError(f"The heat map is {heat.shape}, the volume {liver.shape}.")
     visible = float(heat.max()) >= VISIBLE
     outside = 1 - float(heat[liver].sum(dtype=float) / heat.sum(dtype=float)) if visible else None
-    cut = np.where(dilated(liver, scaled.GetSpacing()), np.clip(heat, 0, 1), 0) if visible else np.zeros_like(heat)
-    image = sitk.GetImageFromArray(cut.astype(np.float32))
+    if visible:
+        np.clip(heat, 0, 1, out=heat)
+        heat[~dilated(liver, scaled.GetSpacing())] = 0
+    else:
+        heat[:] = 0
+    image = sitk.GetImageFromArray(heat)
     image.CopyInformation(scaled)
     return HeatMap(image, outside)
 

@@ -111,13 +111,16 @@ def take_slices(volume: Volume, liver: np.ndarray, spec: InputSpec) -> CaseSlice
     grid = crop_grid(volume.image, liver, spec)
     low, unit = brightness(volume.voxels, liver)
     box = box_around(grid, volume.image)
-    part = cropped(volume.image, box)
-    image = sitk.Resample(smoothed(part, spec), grid, sitk.Transform(), sitk.sitkLinear, low, sitk.sitkFloat32)
-    mask = sitk.GetImageFromArray(liver[box].astype(np.float32))
-    mask.CopyInformation(part)
-    mask = sitk.Resample(mask, grid, sitk.Transform(), sitk.sitkLinear, 0.0)
-    images = np.clip((view(image)[list(z)] - low) / unit - 1.0, *spec.clip)
-    inside = view(mask)[list(z)] >= 0.5
+    part, crop = cropped(volume.image, box), sitk.Image([*grid.GetSize()[:2], len(z)], sitk.sitkUInt8)
+    place(crop, grid)
+    taken, mask = (
+        place(sitk.GetImageFromArray(np.ascontiguousarray(values[box][list(z)], np.float32)), part)
+        for values in (volume.voxels, liver)
+    )
+    image = sitk.Resample(smoothed(taken, spec), crop, sitk.Transform(), sitk.sitkLinear, low, sitk.sitkFloat32)
+    mask = sitk.Resample(mask, crop, sitk.Transform(), sitk.sitkLinear, 0.0)
+    images = np.clip((view(image) - low) / unit - 1.0, *spec.clip)
+    inside = view(mask) >= 0.5
     distance = np.stack([signed_distance(plane) for plane in inside]) * spec.spacing_mm
     return CaseSlices(images.astype(np.float32), distance.astype(np.float32), z, grid)
 
@@ -175,6 +178,15 @@ def cropped(image: sitk.Image, box: tuple[slice, slice, slice]) -> sitk.Image:
     z, y, x = box
     part: sitk.Image = image[x, y, z]
     return part
+
+
+def place(image: sitk.Image, like: sitk.Image) -> sitk.Image:
+    """Give an image the first voxel's position, the spacing and the direction of another; its slices are then taken for
+    the first ones of the other, which is no matter to what is done in plane."""
+    image.SetOrigin(like.GetOrigin())
+    image.SetSpacing(like.GetSpacing())
+    image.SetDirection(like.GetDirection())
+    return image
 
 
 def brightness(voxels: np.ndarray, liver: np.ndarray) -> tuple[float, float]:
