@@ -478,49 +478,50 @@ class NiivueDrawing {
   }
 
   async loadNow(value) {
-    const overtaken = () => this.owner.value !== value;
-    if (overtaken()) return;
+    if (this.owner.value !== value) return;
+    // NiiVue prepares every layer anew for each file that it adds: we have it do so once, when all are there.
+    this.nv.updateGLVolume = () => {};
+    try {
+      await this.addFiles(value);
+    } finally {
+      delete this.nv.updateGLVolume;
+      this.fresh = true;
+    }
+  }
+
+  async addFiles(value) {
     const address = (file) => new URL(value.base + file, document.baseURI).href;
     if (this.loaded !== value.case) {
       this.loaded = null;
       this.overlays = {};
       await this.nv.loadVolumes([{ url: address(value.volume), name: value.volume, colormap: "gray" }]);
       this.loaded = value.case;
-      this.look = null;
     }
     if (!value.overlays || Object.keys(this.overlays).length) return;
     // From the lowest to the uppermost.
     for (const name of ["liver", "heat", "doubt", "outline"].filter((known) => value.overlays[known])) {
-      if (overtaken()) return;
+      if (this.owner.value !== value) return;
       const file = value.overlays[name];
       const overlay = await this.nv.addVolumeFromUrl({ url: address(file), name: file, opacity: 0, colormap: "gray" });
       if (name !== "heat") overlay.setColormapLabel(labels(name === "liver" ? [1] : [], liverColour));
       this.overlays[name] = overlay;
     }
     this.bit = null;
-    this.look = null;
   }
 
   draw(state) {
     const { nv } = this;
-    const volume = nv.volumes[0];
     const type = { axial: nv.sliceTypeAxial, coronal: nv.sliceTypeCoronal, sagittal: nv.sliceTypeSagittal, render: nv.sliceTypeRender };
-    const look = JSON.stringify([state.window, state.inverted, state.plane, state.mask, state.heat, state.doubt, Object.keys(this.overlays)]);
-    if (look !== this.look) {
-      volume.colormap = state.inverted ? "fr-inverted" : "gray"; // sets a window of its own, so ours comes after
-      [volume.cal_min, volume.cal_max] = state.window;
-      const bit = OUTLINE_BITS[state.plane];
-      if (this.overlays.outline && bit && bit !== this.bit) {
-        const shown = [1, 2, 3, 4, 5, 6, 7].filter((code) => code & bit);
-        this.overlays.outline.setColormapLabel(labels(shown, liverColour));
-        this.overlays.doubt?.setColormapLabel(labels(shown, doubtColour));
-        this.bit = bit;
-      }
-      if (this.overlays.heat) this.showHeat(state.plane === "render" ? "fr-heat-3d" : "fr-heat");
-      for (const [name, overlay] of Object.entries(this.overlays)) overlay.opacity = this.owner.opacity(name);
-      nv.updateGLVolume();
-      this.look = look;
-    }
+    const below = JSON.stringify([state.window, state.inverted]);
+    const above = JSON.stringify([state.plane, state.mask, state.heat, state.doubt]);
+    const newBelow = this.fresh || below !== this.below, newAbove = this.fresh || above !== this.above;
+    if (newBelow) this.prepareVolume(state);
+    if (newAbove) this.prepareOverlays(state);
+    // A layer is computed for all slices at once, so only the layers that change are.
+    if (this.fresh) nv.updateGLVolume();
+    else if (newBelow) nv.refreshLayers(nv.volumes[0], 0);
+    if (newAbove && !this.fresh) nv.volumes.slice(1).forEach((overlay, at) => nv.refreshLayers(overlay, at + 1));
+    Object.assign(this, { below, above, fresh: false });
     if (nv.opts.sliceType !== type[state.plane]) nv.setSliceType(type[state.plane]);
     // NiiVue counts from the patient's left, back and feet; we count from the right, front and feet.
     const [x, y, z] = state.xyz.map((index, axis) => (index + 0.5) / this.owner.value.size_xyz[axis]);
@@ -528,11 +529,31 @@ class NiivueDrawing {
     nv.drawScene();
   }
 
-  // A colour table sets a window of its own, so ours comes after.
-  showHeat(table) {
-    this.overlays.heat.colormap = table;
-    Object.assign(this.overlays.heat, { cal_min: 255, cal_max: 255, colormapType: TRANSLUCENT_BELOW_MIN });
+  prepareVolume(state) {
+    const volume = this.nv.volumes[0];
+    useColours(volume, state.inverted ? "fr-inverted" : "gray");
+    [volume.cal_min, volume.cal_max] = state.window;
   }
+
+  prepareOverlays(state) {
+    const bit = OUTLINE_BITS[state.plane];
+    if (this.overlays.outline && bit && bit !== this.bit) {
+      const shown = [1, 2, 3, 4, 5, 6, 7].filter((code) => code & bit);
+      this.overlays.outline.setColormapLabel(labels(shown, liverColour));
+      this.overlays.doubt?.setColormapLabel(labels(shown, doubtColour));
+      this.bit = bit;
+    }
+    if (this.overlays.heat) {
+      useColours(this.overlays.heat, state.plane === "render" ? "fr-heat-3d" : "fr-heat");
+      Object.assign(this.overlays.heat, { cal_min: 255, cal_max: 255, colormapType: TRANSLUCENT_BELOW_MIN });
+    }
+    for (const [name, overlay] of Object.entries(this.overlays)) overlay.opacity = this.owner.opacity(name);
+  }
+}
+
+// A new colour table makes NiiVue read all voxels and set a window of its own, so ours comes after.
+function useColours(image, table) {
+  if (image.colormap !== table) image.colormap = table;
 }
 
 // Asks the server for each slice; while one is on its way only the latest wish is kept.
