@@ -23,7 +23,14 @@ from models.registry import ModelFolder
 TryOut = Callable[[ModelFolder], None]
 """Loads one member of a model and runs it once; raises an error if that fails. ``pipeline.trial_run.try_out``."""
 
-FILES = (*registry.DESCRIPTIONS, "MODEL_CARD.md", "evaluation.csv", "corruptions.csv", "corruptions_before.csv")
+FILES = (
+    *registry.DESCRIPTIONS,
+    "quality.safetensors",  # its hash is in quality.json
+    "MODEL_CARD.md",
+    "evaluation.csv",
+    "corruptions.csv",
+    "corruptions_before.csv",
+)
 INDEX = "model.safetensors.index.json"
 ALLOWED = re.compile("|".join([*map(re.escape, FILES), WEIGHTS, MEMBER + "/" + re.escape(INDEX)]), re.ASCII)
 FETCHED = [*FILES, "fold*/model*.safetensors", f"fold*/{INDEX}"]
@@ -90,7 +97,7 @@ def check(folder: Path, try_out: TryOut) -> ModelFolder:
     check_files(folder)
     model = registry.read(folder)
     stated = set(model.description.weights)
-    present = {file.relative_to(folder).as_posix() for file in folder.rglob("*.safetensors")}
+    present = {file.relative_to(folder).as_posix() for file in folder.glob("*/*.safetensors")}
     for name in sorted(stated ^ present):
         wrong = "is missing" if name in stated else "is not named in model.json"
         raise ModelError(f"The weight file {name} {wrong}.")

@@ -15,9 +15,11 @@ from torch import Tensor
 from pipeline.case import LIVER, SPLEEN, OrganMask, Step, Volume, run_to_end, view
 from pipeline.errors import SegmentationError
 from pipeline.segmentation.body import body_box
+from pipeline.segmentation.coarse_grid import CoarseGrid
+from pipeline.segmentation.error_regions import locate_doubts
 from pipeline.segmentation.hard_labels import hard_labels
 from pipeline.segmentation.quality import clean
-from pipeline.segmentation.quality_features import Features
+from pipeline.segmentation.quality_features import Observation
 from pipeline.segmentation.resampling import labels_on_input_grid, preprocess
 from pipeline.segmentation.segmenter import Segmenter
 from pipeline.segmentation.tiles import TilePredictor
@@ -39,12 +41,17 @@ def segment_steps(volume: Volume, segmenter: Segmenter) -> Generator[Step, None,
         SegmentationError: no liver, or too little of it.
     """
     if segmenter.quality is None:
-        organs, _ = yield from _ensemble_steps(volume, segmenter, lambda data, logits: None)
+        organs, _, _ = yield from _ensemble_steps(volume, segmenter, lambda data, logits: None)
         return organs
-    organs, members = yield from _ensemble_steps(volume, segmenter, segmenter.observe)
-    estimate = segmenter.quality.estimate(members)
+    organs, observed, grid = yield from _ensemble_steps(volume, segmenter, segmenter.observe)
+    seen = zip(segmenter.model.members, observed, strict=True)
+    judged = [segmenter.quality.judge(member, one, grid.spacing_mm_zyx) for member, one in seen]
+    estimate = segmenter.quality.estimate([None if one is None else one.signs for one in judged])
+    doubts, doubt_map = locate_doubts(organs.labels, [one.expected for one in judged if one is not None], grid)
     return replace(
         organs,
+        doubts=doubts,
+        doubt_map=doubt_map,
         predicted_dice=estimate.predicted_dice,
         predicted_hd95_mm=estimate.predicted_hd95_mm,
         score=estimate.score,
@@ -52,15 +59,18 @@ def segment_steps(volume: Volume, segmenter: Segmenter) -> Generator[Step, None,
     )
 
 
-def segment_observed(volume: Volume, segmenter: Segmenter) -> tuple[OrganMask, list[Features | None]]:
-    """The mask, and each member's features of quality, to fit a predictor on. Raises as ``segment_steps``."""
+def segment_observed(volume: Volume, segmenter: Segmenter) -> tuple[OrganMask, list[Observation | None], CoarseGrid]:
+    """The mask, and what the quality of each member's mask is judged by, to fit a predictor on.
+
+    Raises as ``segment_steps``.
+    """
     return run_to_end(_ensemble_steps(volume, segmenter, segmenter.observe))
 
 
 def _ensemble_steps(
-    volume: Volume, segmenter: Segmenter, observe: Callable[[Tensor, Tensor], Features | None]
-) -> Generator[Step, None, tuple[OrganMask, list[Features | None]]]:
-    """The ensemble's mask, and the value of ``observe`` for each member's input and logits."""
+    volume: Volume, segmenter: Segmenter, observe: Callable[[Tensor, Tensor], Observation | None]
+) -> Generator[Step, None, tuple[OrganMask, list[Observation | None], CoarseGrid]]:
+    """The ensemble's mask, the value of ``observe`` for each member's input and logits, and the input's coarse grid."""
     predictor, count = segmenter.predictor, len(segmenter.states)
     _check_extent(volume)
     yield Step("Preparing the volume for the segmenter", 0.0)
@@ -83,7 +93,18 @@ def _ensemble_steps(
     organs = sitk.DICOMOrient(organs, "LPS")
     organs.CopyInformation(volume.image)  # equal but for rounding in the two turns
     agreement = mean_pairwise_dice(livers) if count > 1 else None
-    return clean(organs, ensemble_dice=agreement, knows_spleen=SPLEEN in segmenter.labels), observed
+    cleaned = clean(organs, ensemble_dice=agreement, knows_spleen=SPLEEN in segmenter.labels)
+    return (
+        cleaned,
+        observed,
+        CoarseGrid.of(
+            properties,
+            fine=tuple(data.shape[1:]),
+            fine_spacing_mm_zyx=segmenter.spacing_mm_zyx,
+            axes=tuple(predictor.plans_manager.transpose_forward),
+            orientation=segmenter.orientation,
+        ),
+    )
 
 
 def segment(volume: Volume, segmenter: Segmenter) -> OrganMask:

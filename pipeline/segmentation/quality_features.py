@@ -7,7 +7,6 @@ these features mean the same for a held-out case and for a new one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,14 +14,13 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from pipeline.case import LEFT_KIDNEY, LIVER, RIGHT_KIDNEY, SPLEEN
+from pipeline.segmentation.coarse_grid import averaged, block_of
 from pipeline.segmentation.hard_labels import hard_labels
 from pipeline.segmentation.quality import largest_component
-from pipeline.statistics.overlap import dice
 
 Features = dict[str, float]
-"""Value by name, the keys of ``SIGNS``."""
-Box = tuple[slice, ...]
-"""Slices along (z, y, x)."""
+"""Value by name, the keys of ``SIGNS`` or of ``MASK_SIGNS``."""
 RING_MM = 12.0
 """Width of the surroundings that the liver is compared with."""
 
@@ -36,8 +34,7 @@ class Sign:
     words: str
 
 
-SIGNS = {
-    "second_look": Sign("up", "the network outlines a slightly altered image differently"),
+MASK_SIGNS = {
     "expected_dice": Sign("up", "the network is unsure what belongs to the liver"),
     "edges": Sign("up", "the outline does not follow edges in the image"),
     "largest_component": Sign("up", "parts of what was taken for liver lie apart"),
@@ -49,71 +46,48 @@ SIGNS = {
     "texture": Sign("near", "the tissue inside the outline varies otherwise than in the training data"),
     "roughness": Sign("down", "the liver's area jumps from slice to slice"),
 }
+"""Signs of a mask and the image under it."""
 
 
-def features(
-    data: Tensor,
-    logits: Tensor,
-    liver: int,
-    patch: tuple[int, int, int],
-    spacing_mm_zyx: tuple[float, ...],
-    predict_tile: Callable[[Tensor], Tensor],
-) -> Features | None:
-    """The features of the liver that one member found; None where it found none.
+@dataclass(frozen=True)
+class Observation:
+    """What the quality of one member's mask is judged by."""
+
+    signs: Features
+    """The keys of ``MASK_SIGNS``."""
+    channels: Tensor
+    """``error_network.CHANNELS``, (5, z, y, x) float on the coarse grid."""
+
+
+def observe(
+    data: Tensor, logits: Tensor, labels: dict[int, int], spacing_mm_zyx: tuple[float, ...]
+) -> Observation | None:
+    """Observe the liver that one member found; None where it found none.
 
     Args:
         data: (1, z, y, x) float, the network's preprocessed input.
-        logits: (label, z, y, x) float, its output; ``liver`` is the index of the liver.
-        patch: (z, y, x) size in voxels of the tile for the second prediction.
+        logits: (label, z, y, x) float, its output.
+        labels: the member's label value by ours; the liver's is needed.
         spacing_mm_zyx: voxel size of ``data``.
-        predict_tile: the same network on one tile (1, z, y, x), returning logits (label, z, y, x). It is called once,
-            which adds one tile to the many that a volume of an abdomen takes (one in eight for the shipped plan).
     """
-    found = (hard_labels(logits) == liver).numpy()
-    if not found.any():
+    found = hard_labels(logits)
+    liver = (found == labels[LIVER]).numpy()
+    if not liver.any():
         return None
-    probability = logits.softmax(0)[liver].numpy()
-    mask, sizes = largest_component(found)
-    tile = tile_around(mask, patch)
-    second = (hard_labels(second_look(data, tile, patch, predict_tile)) == liver).numpy()
-    return {
-        "second_look": dice(found[tile], second),
-        "expected_dice": float(2 * probability[found].sum() / (probability.sum() + found.sum())),
+    share = logits.softmax(0)[labels[LIVER]]
+    probability = share.numpy()
+    mask, sizes = largest_component(liver)
+    kidneys = torch.stack([found == labels.get(kidney, -1) for kidney in (RIGHT_KIDNEY, LEFT_KIDNEY)]).any(0)
+    organs = [torch.from_numpy(mask), found == labels.get(SPLEEN, -1), kidneys]
+    signs = {
+        "expected_dice": float(2 * probability[liver].sum() / (probability.sum() + liver.sum())),
         "largest_component": float(sizes.max() / sizes.sum()),
         "dropped_components": float(np.log1p(len(sizes) - 1)),
         "edge_contact": edge_contact(mask),
         **_local(data[0].numpy(), mask, np.array(spacing_mm_zyx)),
     }
-
-
-def tile_around(mask: np.ndarray, patch: tuple[int, int, int]) -> Box:
-    """The box (z, y, x) of the patch's size, or the volume's where that is less, centred on the mask's own box."""
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
-    starts = [
-        int(np.clip((own.start + own.stop - size) // 2, 0, max(n - size, 0)))
-        for own, size, n in zip(box, patch, mask.shape, strict=True)
-    ]
-    return tuple(slice(start, min(start + size, n)) for start, size, n in zip(starts, patch, mask.shape, strict=True))
-
-
-def second_look(
-    data: Tensor, tile: Box, patch: tuple[int, int, int], predict_tile: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """Predict a tile again with other surroundings, another gamma and a little noise: logits (label, z, y, x).
-
-    A reliable outline hardly moves. Test-time augmentation as a measure of uncertainty: Wang et al., Neurocomputing 338
-    (2019) 34. The noise is the same for every case.
-    """
-    part = data[(slice(None), *tile)]
-    low, span = part.min(), part.max() - part.min() + 1e-6
-    bent = ((part - low) / span) ** 1.3
-    bent = (bent - bent.mean()) / (bent.std() + 1e-6) * part.std() + part.mean()  # nnU-Net would normalise it so
-    noise = torch.randn(part.shape, generator=torch.Generator().manual_seed(0))
-    altered = bent + 0.1 * part.std() * noise
-    padded = torch.zeros(1, *patch)
-    inside = tuple(slice(0, n) for n in part.shape[1:])
-    padded[(slice(None), *inside)] = altered
-    return predict_tile(padded)[(slice(None), *inside)]
+    channels = torch.stack([data[0], share, *(organ.float() for organ in organs)])
+    return Observation(signs, averaged(channels, block_of(spacing_mm_zyx)))
 
 
 def edge_contact(mask: np.ndarray) -> float:

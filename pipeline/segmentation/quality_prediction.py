@@ -11,22 +11,31 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from scipy.special import expit
+from torch import Tensor
 
+from models.files import atomic_path, file_sha256
+from models.weights import load_into
 from pipeline.errors import ModelError
-from pipeline.segmentation.quality_features import SIGNS, Features
+from pipeline.segmentation.error_network import CHANNELS, ERROR_SIGNS, ErrorNetwork, error_signs, predict_errors
+from pipeline.segmentation.quality_features import MASK_SIGNS, Features, Observation
 from pipeline.thresholds import segmentation_score
 
 log = logging.getLogger(__name__)
 
-FILE = "quality.json"
-SCHEMA = 2
-"""Version of that file and of the features' formulas; raised whenever either changes. Version 1 had no distances."""
+FILE, WEIGHTS = "quality.json", "quality.safetensors"
+"""The predictors, and the parameters of the error networks, each named ``MEMBER.PARAMETER``."""
+SCHEMA = 3
+"""Version of these files and of the features' formulas; raised whenever one changes. Version 2 had no error networks.
+"""
+SIGNS = MASK_SIGNS | ERROR_SIGNS
 REASON_BELOW = -0.25
 """Largest contribution, to the logit of the Dice or to the negative log HD95, that is named as a reason."""
 
@@ -78,6 +87,16 @@ class QualityEstimate:
 
 
 @dataclass(frozen=True)
+class JudgedMask:
+    """One member's mask as its error network sees it."""
+
+    signs: Features
+    """The keys of ``SIGNS``."""
+    expected: Tensor
+    """Share of each coarse voxel, (z, y, x) 0-1, that is expected to be liver."""
+
+
+@dataclass(frozen=True)
 class QualityModel:
     """Fitted predictors of one member's liver Dice and HD95."""
 
@@ -89,6 +108,20 @@ class QualityModel:
     """Negative natural logarithm of the HD95 in mm."""
     flag_above_mm: float
     """Predicted HD95, mm, above which the score is 3: ``POOR_HD95_ABOVE_MM`` less a safety margin."""
+    networks: Mapping[str, ErrorNetwork] = field(default_factory=dict)
+    """The error network of each member."""
+
+    def judge(self, member: str, seen: Observation | None, spacing_mm_zyx: tuple[float, ...]) -> JudgedMask | None:
+        """The signs of one member's mask and the liver that its error network expects; None where it found no liver.
+
+        Args:
+            spacing_mm_zyx: of the coarse grid.
+        """
+        if seen is None:
+            return None
+        liver = seen.channels[CHANNELS.index("liver")]
+        errors = predict_errors(self.networks[member], seen.channels, spacing_mm_zyx)
+        return JudgedMask(seen.signs | error_signs(liver, errors, spacing_mm_zyx), liver + errors[0] - errors[1])
 
     def predict(self, found: Features | None) -> float:
         """Predicted Dice, 0-1, of one member's mask; 0 for a member that found no liver."""
@@ -153,7 +186,7 @@ def load(folder: Path, weights: Mapping[str, str]) -> QualityModel | None:
             _additive_model(distance),
             float(distance["flag_above_mm"]),
         )
-        fitted_for = dict(content["weights"])
+        fitted_for, digest = dict(content["weights"]), str(content["error_networks"]["sha256"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError("The segmenter's quality.json is damaged; fit it again or remove it.") from error
     if {term.sign for term in (*model.overlap.terms, *model.closeness.terms)} - set(SIGNS):
@@ -162,7 +195,43 @@ def load(folder: Path, weights: Mapping[str, str]) -> QualityModel | None:
     if fitted_for != dict(weights):
         log.warning("quality.json was fitted for other weights and is left out; fit it again with train-quality")
         return None
-    return model
+    members = sorted({name.split("/")[0] for name in weights})
+    return replace(model, networks=load_networks(folder / WEIGHTS, digest, members))
+
+
+def save_networks(file: Path, networks: Mapping[str, ErrorNetwork]) -> None:
+    """Write the error network of each member as float16; atomic."""
+    state = {
+        f"{member}.{name}": value.half()
+        for member, network in networks.items()
+        for name, value in network.state_dict().items()
+    }
+    with atomic_path(file) as partial:
+        save_file(state, partial)
+
+
+def load_networks(file: Path, digest: str, members: Sequence[str]) -> dict[str, ErrorNetwork]:
+    """The error network of each member.
+
+    Args:
+        digest: sha256 of the file, as ``quality.json`` states it.
+
+    Raises:
+        ModelError: the file is missing, was changed, or does not hold these networks.
+    """
+    if not file.is_file() or file_sha256(file) != digest:
+        raise ModelError(f"The segmenter's {WEIGHTS} is missing or damaged; install the model or fit it again.")
+    try:
+        state = load_file(file)
+    except SafetensorError as error:
+        raise ModelError(f"The segmenter's {WEIGHTS} is no safetensors file.") from error
+    networks = {}
+    for member in members:
+        networks[member] = ErrorNetwork().eval()
+        start = f"{member}."
+        own = {name.removeprefix(start): value.float() for name, value in state.items() if name.startswith(start)}
+        load_into(networks[member], own)
+    return networks
 
 
 def _additive_model(content: dict[str, Any]) -> AdditiveModel:

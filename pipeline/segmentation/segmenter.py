@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,15 +20,12 @@ from pipeline.errors import ModelError
 from pipeline.segmentation import quality_prediction
 from pipeline.segmentation.any_size import any_size
 from pipeline.segmentation.channels_last import channels_last
-from pipeline.segmentation.hard_labels import hard_labels
 from pipeline.segmentation.plan_allowlist import check_names
-from pipeline.segmentation.quality_features import Features, features
+from pipeline.segmentation.quality_features import Observation, observe
 from pipeline.segmentation.tiles import TilePredictor
 
 MOST_VALUES = 64_000_000
 """Values of the first stage's feature map above which a volume is predicted by tiles."""
-MARGIN_MM = 10.0
-"""Width of the liver's surroundings in the tile that is predicted again to judge a mask."""
 
 
 @dataclass
@@ -77,6 +73,7 @@ class Segmenter:
             network.to(self.device), manager, settings, self.states, dataset, "nnUNetTrainer", None
         )
         self.patch_size = tuple(settings.patch_size)
+        self.spacing_mm_zyx: tuple[float, ...] = tuple(settings.spacing)
         self.quality = quality_prediction.load(self.model.folder, self.model.info["sha256"])
 
     def fits_one_pass(self, size: tuple[int, ...]) -> bool:
@@ -87,31 +84,19 @@ class Segmenter:
         features = self.predictor.configuration_manager.network_arch_init_kwargs["features_per_stage"]
         return len(self.patch_size) == 3 and features[0] * math.prod(size) <= MOST_VALUES
 
-    def observe(self, data: Tensor, logits: Tensor) -> Features | None:
-        """Features of quality of the last member's mask; None where it found no liver.
+    def observe(self, data: Tensor, logits: Tensor) -> Observation | None:
+        """What the quality of a member's mask is judged by; None where it found no liver.
 
         Args:
             data: (1, z, y, x) float, the preprocessed volume.
             logits: (label, z, y, x) float, the member's output.
 
         Raises:
-            ModelError: the plan is 2-D, for which these features are not defined.
+            ModelError: the plan is 2-D, for which quality is not predicted.
         """
-        if len(self.patch_size) != 3:
+        if len(self.spacing_mm_zyx) != 3:
             raise ModelError("Quality can be predicted for a 3-D segmenter only.")
-        spacing = self.predictor.configuration_manager.spacing
-        tile = self._tile_for(hard_labels(logits) == self.labels[LIVER], spacing)
-        return features(data, logits, self.labels[LIVER], tile, spacing, self.predictor.predict_at_once)
-
-    def _tile_for(self, found: Tensor, spacing_mm_zyx: Sequence[float]) -> tuple[int, int, int]:
-        """Size in voxels of the tile to predict again: the liver's box and a margin, at most the plan's patch."""
-        places = found.nonzero()
-        if not len(places):
-            return self.patch_size
-        sides = (places.amax(0) - places.amin(0) + 1).tolist()
-        wider = (side + math.ceil(2 * MARGIN_MM / mm) for side, mm in zip(sides, spacing_mm_zyx, strict=True))
-        z, y, x = (min(side, most) for side, most in zip(wider, self.patch_size, strict=True))
-        return z, y, x
+        return observe(data, logits, self.labels, self.spacing_mm_zyx)
 
 
 def _organ_labels(dataset: dict[str, Any]) -> dict[int, int]:

@@ -14,6 +14,20 @@ from pipeline.case import LIVER
 from pipeline.simulation.fields import Array, smooth_field
 from pipeline.thresholds import EXCELLENT_DICE_FROM
 
+ENDS = np.array(
+    [
+        (0.0, -0.3, 1.0),  # left lateral segment
+        (0.5, 0.0, 1.0),
+        (1.0, 0.0, 0.0),  # dome
+        (-1.0, 0.0, 0.0),  # tip
+        (-0.6, 0.6, -0.6),
+        (0.0, 0.8, -0.6),  # posterior right lobe
+        (0.6, 0.7, 0.0),
+        (0.0, -1.0, 0.0),
+    ]
+)
+"""Directions (z, y, x) of the parts of a liver that segmenters miss."""
+
 
 def degrade(labels: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> tuple[Array, str]:
     """Put faults into the liver mask until its Dice is no longer excellent.
@@ -44,20 +58,45 @@ def degrade(labels: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.G
 def missing_lobe(liver: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
     """Cut the left lobe, the dome, the tip or the posterior right lobe off along a wavy plane."""
     towards = np.array([(0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (-1.0, 0.0, 0.0), (0.0, 0.8, -0.6)])[rng.integers(4)]
-    towards = towards + rng.normal(0, 0.25, 3)
+    return _cut(liver, towards + rng.normal(0, 0.25, 3), (0.08, 0.45), spacing_mm_zyx, rng)
+
+
+def missing_part(liver: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
+    """Cut a ball of 18 to 50 mm radius out of the liver's edge, or up to 8, 20 or 40 % of it off along a wavy plane."""
+    if rng.uniform() < 0.3:
+        return liver & ~_ball(liver, (18, 50), spacing_mm_zyx, rng)
+    towards = ENDS[rng.integers(len(ENDS))] if rng.uniform() < 0.7 else rng.normal(0, 1, 3)
+    towards = towards / np.linalg.norm(towards) + rng.normal(0, 0.2, 3)
+    return _cut(liver, towards, (0.02, float(rng.choice([0.08, 0.2, 0.4]))), spacing_mm_zyx, rng)
+
+
+def _cut(
+    liver: Array, towards: Array, shares: tuple[float, float], spacing_mm_zyx: Array, rng: np.random.Generator
+) -> Array:
+    """The liver without the outermost share of it in a direction (z, y, x), along a wavy plane."""
     z, y, x = (np.arange(n) * s * t for n, s, t in zip(liver.shape, spacing_mm_zyx, towards, strict=True))
     along = z[:, None, None] + y[:, None] + x + 6 * smooth_field(rng, liver.shape, spacing_mm_zyx, 35)
-    return liver & (along < np.quantile(along[liver], 1 - rng.uniform(0.08, 0.45)))
+    return liver & (along < np.quantile(along[liver], 1 - rng.uniform(*shares)))
 
 
 def leak(liver: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
     """Add a blob of neighbouring tissue of 15 to 45 mm radius."""
-    surface = np.argwhere(liver & ~ndimage.binary_erosion(liver))
-    centre = surface[rng.integers(len(surface))] * spacing_mm_zyx
-    z, y, x = (np.arange(n) * s - c for n, s, c in zip(liver.shape, spacing_mm_zyx, centre, strict=True))
-    away = np.sqrt(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2)
-    blob = away + 6 * smooth_field(rng, liver.shape, spacing_mm_zyx, 20) < rng.uniform(15, 45)
+    blob = _ball(liver, (15, 45), spacing_mm_zyx, rng)
     return liver | (blob & (image > 0.35 * np.median(image[liver])))
+
+
+def included_organ(liver: Array, organ: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
+    """Add what lies of another organ (z, y, x) bool within 20 to 120 mm of one of its surface's voxels."""
+    return liver | (organ & _ball(organ, (20, 120), spacing_mm_zyx, rng))
+
+
+def _ball(mask: Array, radii_mm: tuple[float, float], spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:
+    """An uneven ball (z, y, x) around a voxel of the mask's surface."""
+    surface = np.argwhere(mask & ~ndimage.binary_erosion(mask))
+    centre = surface[rng.integers(len(surface))] * spacing_mm_zyx
+    z, y, x = (np.arange(n) * s - c for n, s, c in zip(mask.shape, spacing_mm_zyx, centre, strict=True))
+    away = np.sqrt(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2)
+    return away + 6 * smooth_field(rng, mask.shape, spacing_mm_zyx, 20) < rng.uniform(*radii_mm)
 
 
 def under_segmented(liver: Array, image: Array, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:

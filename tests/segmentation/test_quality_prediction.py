@@ -11,11 +11,14 @@ import pytest
 import torch
 
 from models import registry
+from models.files import file_sha256
 from pipeline.analysis import mask_warnings
+from pipeline.case import LIVER, SPLEEN
 from pipeline.errors import ModelError
-from pipeline.segmentation import Segmenter, quality_features, quality_prediction, segment, segment_observed
-from pipeline.segmentation.quality_features import SIGNS, edge_contact, features, tile_around
-from pipeline.segmentation.quality_prediction import AdditiveModel, PiecewiseTerm, QualityModel
+from pipeline.segmentation import Segmenter, quality_features, quality_prediction, segment
+from pipeline.segmentation.error_network import CHANNELS, ErrorNetwork
+from pipeline.segmentation.quality_features import MASK_SIGNS, edge_contact, observe
+from pipeline.segmentation.quality_prediction import SIGNS, AdditiveModel, PiecewiseTerm, QualityModel
 from tests.segmentation.conftest import LABELS, BrightIsLiver, make_volume, write_model
 
 BOX = (slice(3, 9), slice(8, 24), slice(8, 28))
@@ -27,21 +30,18 @@ def ball(shape=(20, 60, 60), centre=(10, 30, 30), radius=(7, 20, 20)) -> np.ndar
     return sum(((g - c) / r) ** 2 for g, c, r in zip(grids, centre, radius, strict=True)) < 1
 
 
-def seen(mask: np.ndarray, *, sure: float = 20.0, look=None, **options) -> dict[str, float]:
+def seen(mask: np.ndarray, *, sure: float = 20.0) -> dict[str, float]:
     """Signs of a mask whose liver is 2 brighter than the rest; ``sure`` is the size of the logits."""
     data = torch.from_numpy(2.0 * mask.astype(np.float32))[None]
     inside = torch.from_numpy(np.where(mask, sure, -sure).astype(np.float32))
-    logits = torch.stack([-inside / 2, inside / 2])
-    steady = look or (lambda tile: torch.stack([1 - tile[0], tile[0] - 1]))  # bright is liver
-    found = features(data, logits, 1, (16, 48, 48), SPACING, steady, **options)
+    found = observe(data, torch.stack([-inside / 2, inside / 2]), {LIVER: 1}, SPACING)
     assert found is not None
-    return found
+    return found.signs
 
 
-def test_a_sure_and_steady_network_on_a_smooth_shape():
+def test_a_sure_network_on_a_smooth_shape():
     found = seen(ball())
-    assert set(found) == set(SIGNS)
-    assert found["second_look"] > 0.98
+    assert set(found) == set(MASK_SIGNS)
     assert found["expected_dice"] == pytest.approx(1, abs=1e-3)
     assert (found["largest_component"], found["dropped_components"], found["edge_contact"]) == (1, 0, 0)
     assert found["roughness"] == 0
@@ -49,11 +49,21 @@ def test_a_sure_and_steady_network_on_a_smooth_shape():
     assert np.exp(found["log_volume"]) == pytest.approx(ball().sum() * 32 / 1000)
 
 
-def test_doubt_lowers_the_expected_dice_and_a_changed_mind_the_second_look():
-    sure, unsure = seen(ball()), seen(ball(), sure=1.0)
-    assert unsure["expected_dice"] < sure["expected_dice"] - 0.1
-    half = seen(ball(), look=lambda tile: torch.stack([1 - tile[0], tile[0] - 1 - 9 * (torch.arange(48) < 24)]))
-    assert half["second_look"] == pytest.approx(2 / 3, abs=0.1)
+def test_doubt_lowers_the_expected_dice():
+    assert seen(ball(), sure=1.0)["expected_dice"] < seen(ball())["expected_dice"] - 0.1
+
+
+def test_what_is_seen_on_the_coarse_grid_covers_the_same_volume():
+    liver, spleen = ball(), ball(centre=(10, 30, 55), radius=(3, 5, 4))
+    labels = torch.from_numpy(np.where(liver, 1, np.where(spleen, 2, 0)))
+    logits = 9.0 * torch.nn.functional.one_hot(labels, 3).movedim(-1, 0).float()
+    found = observe(torch.zeros(1, *liver.shape), logits, {LIVER: 1, SPLEEN: 2}, SPACING)
+    assert found is not None
+    volumes = dict(zip(CHANNELS, 4 * 4 * found.channels.sum((1, 2, 3)).numpy(), strict=True))
+    assert volumes["liver"] == pytest.approx(liver.sum(), rel=1e-4)
+    assert volumes["spleen"] == pytest.approx((spleen & ~liver).sum(), rel=1e-4)
+    assert volumes["kidneys"] == 0
+    assert found.channels.shape == (len(CHANNELS), 20, 15, 15)
 
 
 def test_an_outline_beside_the_edges_is_seen():
@@ -78,21 +88,16 @@ def test_contact_is_the_share_of_the_largest_section():
     assert edge_contact(cut) == pytest.approx(1, abs=0.05)
 
 
-def test_the_tile_holds_the_liver_and_stays_within_the_volume():
-    assert tile_around(ball(centre=(10, 30, 50)), (16, 48, 48)) == (slice(2, 18), slice(6, 54), slice(12, 60))
-    assert tile_around(ball(), (32, 48, 48))[0] == slice(0, 20)
-
-
-def test_no_liver_gives_no_signs():
+def test_no_liver_gives_no_observation():
     data, logits = torch.zeros(1, 4, 8, 8), torch.stack([torch.ones(4, 8, 8), torch.zeros(4, 8, 8)])
-    assert features(data, logits, 1, (4, 8, 8), SPACING, lambda tile: logits) is None
+    assert observe(data, logits, {LIVER: 1}, SPACING) is None
 
 
 MODEL = QualityModel(
     AdditiveModel(
         3.0,
         (
-            PiecewiseTerm("second_look", None, (0.5, 0.9), (-6.0, 0.0)),
+            PiecewiseTerm("expected_overlap", None, (0.5, 0.9), (-6.0, 0.0)),
             PiecewiseTerm("brightness", 1.0, (0.0, 2.0), (0.0, -1.0)),
         ),
     ),
@@ -103,21 +108,21 @@ MODEL = QualityModel(
 SMOOTH = {"roughness": 0.0}
 
 
-@pytest.mark.parametrize(("second_look", "score"), [(0.95, 1), (0.85, 2), (0.72, 3)])
-def test_score_follows_the_predicted_dice_and_reasons_name_the_heaviest_sign(second_look, score):
-    judged = MODEL.estimate([SMOOTH | {"second_look": second_look, "brightness": 0.6}])
+@pytest.mark.parametrize(("overlap", "score"), [(0.95, 1), (0.85, 2), (0.72, 3)])
+def test_score_follows_the_predicted_dice_and_reasons_name_the_heaviest_sign(overlap, score):
+    judged = MODEL.estimate([SMOOTH | {"expected_overlap": overlap, "brightness": 0.6}])
     assert judged.score == score
-    assert judged.reasons == (() if score == 1 else (SIGNS["second_look"].words,))
+    assert judged.reasons == (() if score == 1 else (SIGNS["expected_overlap"].words,))
 
 
 def test_a_bright_and_a_dark_liver_are_equally_far_and_beyond_the_last_value_nothing_is_added():
-    a, b, far = (MODEL.predict({"second_look": 1.0, "brightness": x}) for x in (0.0, 2.0, 50.0))
+    a, b, far = (MODEL.predict({"expected_overlap": 1.0, "brightness": x}) for x in (0.0, 2.0, 50.0))
     assert a == pytest.approx(b)
-    assert far == pytest.approx(MODEL.predict({"second_look": 1.0, "brightness": 3.0}))
+    assert far == pytest.approx(MODEL.predict({"expected_overlap": 1.0, "brightness": 3.0}))
 
 
 def test_a_surface_that_is_far_off_is_flagged_too_and_names_its_own_reason():
-    sound = SMOOTH | {"second_look": 0.95, "brightness": 1.0}
+    sound = SMOOTH | {"expected_overlap": 0.95, "brightness": 1.0}
     assert MODEL.predict_hd95_mm(sound) == pytest.approx(8.0)
     assert (MODEL.estimate([sound]).score, MODEL.estimate([sound]).predicted_hd95_mm) == (1, pytest.approx(8.0))
     far = MODEL.estimate([sound | {"roughness": 1.0}])
@@ -127,20 +132,26 @@ def test_a_surface_that_is_far_off_is_flagged_too_and_names_its_own_reason():
 
 
 def test_a_member_without_a_liver_counts_as_dice_0():
-    good = SMOOTH | {"second_look": 1.0, "brightness": 1.0}
+    good = SMOOTH | {"expected_overlap": 1.0, "brightness": 1.0}
     assert MODEL.estimate([good, None]).predicted_dice == pytest.approx(MODEL.predict(good) / 2)
     assert MODEL.estimate([None]).score == 3
 
 
 def write_quality(folder, **changes) -> None:
+    """Predictors, and error networks that expect no error."""
     weights = json.loads((folder / "model.json").read_text())["sha256"]
+    network = ErrorNetwork()
+    torch.nn.init.zeros_(network.layers[-1].weight)
+    torch.nn.init.constant_(network.layers[-1].bias, -20.0)
+    quality_prediction.save_networks(folder / quality_prediction.WEIGHTS, {"fold0": network, "fold1": network})
     content = {
         "schema": quality_prediction.SCHEMA,
         "weights": weights,
+        "error_networks": {"sha256": file_sha256(folder / quality_prediction.WEIGHTS)},
         "intercept": 3.0,
         "flag_below": 0.83,
         "hd95": {"intercept": -2.0, "flag_above_mm": 18.0, "terms": []},
-        "terms": [{"sign": "second_look", "reference": None, "at": [0.5, 0.95], "adds": [-6.0, 0.0]}],
+        "terms": [{"sign": "expected_overlap", "reference": None, "at": [0.5, 0.95], "adds": [-6.0, 0.0]}],
     }
     (folder / quality_prediction.FILE).write_text(json.dumps(content | changes))
 
@@ -164,20 +175,6 @@ def test_a_segmenter_judges_its_mask_only_with_a_quality_file(model_folder):
     assert (judged.liver == plain.liver).all()
 
 
-@pytest.mark.parametrize("exact", [True, False])
-def test_the_second_look_costs_a_member_one_tile_around_the_liver(model_folder, monkeypatch, exact):
-    calls = []
-    segmenter = bright(model_folder)
-    segmenter.exact = exact
-    forward = segmenter.predictor.network.forward
-    monkeypatch.setattr(segmenter.predictor.network, "forward", lambda x: calls.append(x[0, 0].shape) or forward(x))
-    _, members = segment_observed(make_volume(BOX), segmenter)
-    assert len(calls) == 2 * ((segmenter.predictor.tiles if exact else 1) + 1)
-    sides = zip(calls[-1], segmenter.patch_size, strict=True)
-    assert all(side <= most for side, most in sides)
-    assert members[0] == members[1]
-
-
 def test_other_weights_leave_the_prediction_out_and_say_so(model_folder, caplog):
     write_quality(model_folder, weights={"fold0/model.safetensors": "0"})
     assert bright(model_folder).quality is None
@@ -191,7 +188,7 @@ def test_signs_of_another_version_leave_the_prediction_out_and_say_so(model_fold
 
 
 def test_a_file_of_an_earlier_version_is_left_out_and_says_so(model_folder, caplog):
-    write_quality(model_folder, schema=1)
+    write_quality(model_folder, schema=2)
     assert bright(model_folder).quality is None
     assert "another version" in caplog.text
 
@@ -202,14 +199,26 @@ def test_a_file_of_an_earlier_version_is_left_out_and_says_so(model_folder, capl
         {"terms": None},
         {"terms": [{"sign": "x"}]},
         {"intercept": "much"},
-        {"terms": [{"sign": "second_look", "reference": None, "at": [0.5, 0.9], "adds": [0.0]}]},
+        {"terms": [{"sign": "expected_overlap", "reference": None, "at": [0.5, 0.9], "adds": [0.0]}]},
         {"hd95": {"intercept": -2.0, "terms": []}},
         {"hd95": None},
+        {"error_networks": None},
     ],
 )
 def test_a_damaged_quality_file_is_refused(model_folder, changes):
     write_quality(model_folder, **changes)
     with pytest.raises(ModelError, match=r"quality\.json"):
+        bright(model_folder)
+
+
+def test_error_networks_that_were_changed_are_refused(model_folder):
+    write_quality(model_folder)
+    file = model_folder / quality_prediction.WEIGHTS
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(ModelError, match=r"quality\.safetensors"):
+        bright(model_folder)
+    file.unlink()
+    with pytest.raises(ModelError, match=r"quality\.safetensors"):
         bright(model_folder)
 
 

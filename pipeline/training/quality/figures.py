@@ -13,8 +13,11 @@ from pipeline.simulation.corruptions import AND
 from pipeline.statistics.bootstrap import bootstrap_interval
 from pipeline.statistics.estimate import NOT_ESTIMABLE, Estimate
 from pipeline.statistics.proportions import proportion
-from pipeline.thresholds import POOR_DICE_BELOW, POOR_HD95_ABOVE_MM
+from pipeline.thresholds import EXCELLENT_DICE_FROM, POOR_DICE_BELOW, POOR_HD95_ABOVE_MM
 from pipeline.training.quality.fit import GOOD_FROM, anatomy_folds, fit_with_flags, predict
+
+USABLE_BELOW_MM = 15.0
+"""HD95 below which a mask with an excellent Dice needs no second look."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,13 @@ class QualityFigures:
     """Number of masks with an HD95 above ``POOR_HD95_ABOVE_MM``, whatever their Dice."""
     far_flagged: Estimate
     """Share of these that were flagged."""
+    usable: int
+    """Number of masks with a Dice from ``EXCELLENT_DICE_FROM`` and an HD95 below ``USABLE_BELOW_MM``."""
+    usable_flagged: Estimate
+    """Share of these that were flagged."""
+    flagged: int
+    located: Estimate
+    """Share of the flagged masks whose largest named region overlaps a true error of its kind."""
     single: QualityFigures | None = None
     """Figures without the pairs of corruptions; None where there are no pairs."""
 
@@ -70,8 +80,25 @@ class QualityFigures:
                 "at most 0.10",
                 self.good_flagged.value <= 0.10,
             ),
-            f"Share of {self.far} masks with an HD95 above {POOR_HD95_ABOVE_MM:.0f} mm flagged: "
-            f"{_with_interval(self.far_flagged)}",
+            _with_aim(
+                f"Share of {self.far} masks with an HD95 above {POOR_HD95_ABOVE_MM:.0f} mm flagged",
+                _with_interval(self.far_flagged),
+                "at least 0.90",
+                self.far_flagged.value >= 0.90,
+            ),
+            _with_aim(
+                f"Share of {self.usable} masks with Dice from {EXCELLENT_DICE_FROM} and HD95 below "
+                f"{USABLE_BELOW_MM:.0f} mm flagged",
+                _with_interval(self.usable_flagged),
+                "at most 0.10",
+                self.usable_flagged.value <= 0.10,
+            ),
+            _with_aim(
+                f"Share of {self.flagged} flagged masks whose largest named region overlaps a true error",
+                _with_interval(self.located),
+                "at least 0.80",
+                self.located.value >= 0.80,
+            ),
         ]
         if self.single is not None:
             lines.append(self.single._line_without_pairs())
@@ -138,6 +165,8 @@ def figures_of(judged: pd.DataFrame, refused: int) -> QualityFigures:
     flagged = judged["flagged"].to_numpy(bool)
     far = (judged["hd95_mm"] > POOR_HD95_ABOVE_MM).to_numpy()
     poor, good = truth < POOR_DICE_BELOW, truth >= GOOD_FROM
+    usable = (truth >= EXCELLENT_DICE_FROM) & (judged["hd95_mm"] < USABLE_BELOW_MM).to_numpy()
+    located = judged["located"].to_numpy(bool)
     return QualityFigures(
         masks=len(judged),
         anatomies=len(set(groups)),
@@ -154,4 +183,8 @@ def figures_of(judged: pd.DataFrame, refused: int) -> QualityFigures:
         good_flagged=proportion(flagged[good], groups[good]),
         far=int(far.sum()),
         far_flagged=proportion(flagged[far], groups[far]),
+        usable=int(usable.sum()),
+        usable_flagged=proportion(flagged[usable], groups[usable]),
+        flagged=int(flagged.sum()),
+        located=proportion(located[flagged], groups[flagged]),
     )

@@ -16,8 +16,8 @@ from scipy.special import logit
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold
 
-from pipeline.segmentation.quality_features import SIGNS, Features
-from pipeline.segmentation.quality_prediction import AdditiveModel, PiecewiseTerm, QualityModel
+from pipeline.segmentation.quality_features import Features
+from pipeline.segmentation.quality_prediction import SIGNS, AdditiveModel, PiecewiseTerm, QualityModel
 from pipeline.thresholds import POOR_DICE_BELOW, POOR_HD95_ABOVE_MM
 from pipeline.training.quality.corruption_plan import UNCORRUPTED
 

@@ -10,7 +10,7 @@ import logging
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,20 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 import torch
+from safetensors.torch import load_file, save_file
 
 from models import registry
 from models.device import choose_device
 from models.files import atomic_path, file_sha256
 from models.measured import CORRUPTIONS, write_measured
-from pipeline.case import LIVER, Source, Volume, view
+from pipeline.case import LEFT_KIDNEY, LIVER, RIGHT_KIDNEY, SPLEEN, Source, Volume, view
 from pipeline.cohort.images import read_labelled
 from pipeline.cohort.labelled_cases import anatomies_of, find_cases
 from pipeline.cohort.out_of_fold import out_of_fold_members
 from pipeline.cohort.result_cache import digest
 from pipeline.errors import ManifestError, ModelError, SegmentationError
 from pipeline.segmentation import Segmenter, segment_observed
-from pipeline.segmentation.quality_features import SIGNS
+from pipeline.segmentation.quality_features import MASK_SIGNS
 from pipeline.segmentation.quality_prediction import SCHEMA
 from pipeline.simulation import corruptions
 from pipeline.statistics.overlap import compare
@@ -43,14 +44,17 @@ from pipeline.training.quality.corruption_plan import (
     PlannedPrediction,
     plan_predictions,
 )
+from pipeline.training.quality.error_training import CoarseMask
 from pipeline.training.segmenter.tables import interval_of_mean
 
 log = logging.getLogger(__name__)
 
 ALL, PAIRS = "all corruptions", "two at once"
 ROWS = "corrupted_cases.csv"
+COARSE = "coarse"
+"""Folder of the coarse masks, beside ``ROWS``: a file per prediction, named by its key."""
 KEY = ["case", "member", "weights", "corruption", "severity"]
-COLUMNS = [*KEY, "anatomy", "content", "refused", "dice", "hd95_mm", *SIGNS]
+COLUMNS = [*KEY, "anatomy", "content", "refused", "dice", "hd95_mm", *MASK_SIGNS]
 """``content``: a digest of the case's image and labels, the versions of corruptions and signs, and the prediction."""
 
 
@@ -74,7 +78,8 @@ def measure_corruptions(
     ``resume`` its rows are reused, unless weights, files, corruptions or signs have changed.
 
     Returns:
-        A row per prediction, ``COLUMNS``: where refused there was no mask, Dice is 0 and ``SIGNS`` are empty.
+        A row per prediction, ``COLUMNS``: where refused there was no mask, Dice is 0 and ``MASK_SIGNS`` are empty.
+        ``read_coarse`` gives the mask of a row that was not refused.
 
     Raises:
         ManifestError: the data are not as ``find_cases`` wants them, or every member has seen every case.
@@ -89,8 +94,8 @@ def measure_corruptions(
     left = [one for key, one in planned.items() if key not in done]
     report(f"{len(planned)} predictions, {len(left)} of them to make")
     started = time.monotonic()
-    for number, row in enumerate(_predict(left, files, folder, choose_device(device)), start=1):
-        store.add(row)
+    for number, (row, mask) in enumerate(_predict(left, files, folder, choose_device(device)), start=1):
+        store.add(row, mask)
         pace = (time.monotonic() - started) / number
         result = "no mask" if row["refused"] else f"Dice {row['dice']:.3f}"
         report(
@@ -134,7 +139,7 @@ class PredictionStore:
         cls, folder: registry.ModelFolder, files: Mapping[str, tuple[Path, Path]], *, resume: bool
     ) -> PredictionStore:
         """Open the store beside the model, with its valid rows if they are to be reused, else empty."""
-        file = folder.folder.with_name(f"{folder.folder.name}.work") / ROWS
+        file = work_folder(folder.folder) / ROWS
         file.parent.mkdir(exist_ok=True)
         weights = {member: registry.find(folder.folder / member, "segmenter").sha256[:12] for member in folder.members}
         content = {
@@ -143,9 +148,12 @@ class PredictionStore:
         }
         return cls(file, weights, content, _valid_rows(file, weights, content) if resume else [])
 
-    def add(self, row: Row) -> None:
-        """Append a row and write all of them."""
+    def add(self, row: Row, mask: CoarseMask | None) -> None:
+        """Write the mask of a row, append the row and write all of them."""
         self.rows.append(row | {"weights": self.weights[row["member"]], "content": self.content[row["case"]]})
+        if mask is not None:
+            with atomic_path(coarse_file(self.file.parent, self.rows[-1])) as partial:
+                save_file(mask.tensors(), partial)
         with atomic_path(self.file) as partial:
             pd.DataFrame(self.rows)[COLUMNS].round(5).to_csv(partial, index=False)
 
@@ -161,8 +169,30 @@ def _valid_rows(file: Path, weights: Mapping[str, str], content: Mapping[str, st
     return [
         row
         for row in rows
-        if weights.get(row["member"]) == row["weights"] and content.get(row["case"], row["content"]) == row["content"]
+        if weights.get(row["member"]) == row["weights"]
+        and content.get(row["case"], row["content"]) == row["content"]
+        and (row["refused"] or coarse_file(file.parent, row).is_file())
     ]
+
+
+def coarse_file(work: Path, row: Mapping[str, Any]) -> Path:
+    """File of a prediction's coarse mask in the work folder."""
+    key = [str(row[name]) for name in (*KEY, "content")]
+    return work / COARSE / f"{digest(key)}.safetensors"
+
+
+def read_coarse(folder: Path, row: Mapping[str, Any]) -> CoarseMask:
+    """The coarse mask of a row of ``measure_corruptions``.
+
+    Args:
+        folder: the model's.
+    """
+    return CoarseMask.of(str(row["anatomy"]), str(row["member"]), load_file(coarse_file(work_folder(folder), row)))
+
+
+def work_folder(folder: Path) -> Path:
+    """The folder beside a model's for what names its cases."""
+    return folder.with_name(f"{folder.name}.work")
 
 
 def _predict(
@@ -170,7 +200,7 @@ def _predict(
     files: Mapping[str, tuple[Path, Path]],
     folder: registry.ModelFolder,
     device: torch.device,
-) -> Iterator[Row]:
+) -> Iterator[tuple[Row, CoarseMask | None]]:
     """Make the predictions in turn; members and cases that follow each other are loaded once."""
     member = case = ""
     for one in planned:
@@ -184,7 +214,8 @@ def _predict(
         if one.corruption != UNCORRUPTED:
             seed = zlib.crc32(case.encode())
             corrupted = corruptions.corrupt(image, labels, one.corruption, one.severity, seed)
-        yield vars(one) | measure(*corrupted, segmenter)
+        measured, mask = measure(*corrupted, segmenter)
+        yield vars(one) | measured, mask and replace(mask, anatomy=one.anatomy, member=one.member)
 
 
 def read_from_zero(case: str, image: Path, label: Path) -> tuple[sitk.Image, sitk.Image]:
@@ -193,15 +224,22 @@ def read_from_zero(case: str, image: Path, label: Path) -> tuple[sitk.Image, sit
     return volume.image - min(float(volume.voxels.min()), 0.0), labels
 
 
-def measure(image: sitk.Image, labels: sitk.Image, segmenter: Segmenter) -> dict[str, float | bool]:
-    """Liver Dice, HD95 in mm and signs of quality of a one-member segmenter's mask; Dice 0 where it gives none."""
+def measure(
+    image: sitk.Image, labels: sitk.Image, segmenter: Segmenter
+) -> tuple[dict[str, float | bool], CoarseMask | None]:
+    """Liver Dice, HD95 in mm and signs of quality of a one-member segmenter's mask, and the mask on the coarse grid.
+
+    Where it gives none, Dice is 0 and there is no mask.
+    """
     try:
-        organs, (signs,) = segment_observed(Volume(image, Source("nifti", "evaluation")), segmenter)
+        organs, (seen,), grid = segment_observed(Volume(image, Source("nifti", "evaluation")), segmenter)
     except SegmentationError:
-        return {"refused": True, "dice": 0.0, "hd95_mm": float("inf")} | dict.fromkeys(SIGNS, float("nan"))
-    assert signs is not None  # no liver is a refusal
+        return {"refused": True, "dice": 0.0, "hd95_mm": float("inf")} | dict.fromkeys(MASK_SIGNS, float("nan")), None
+    assert seen is not None  # no liver is a refusal
     measures = compare(organs.liver, view(labels) == LIVER, image.GetSpacing()[::-1])
-    return {"refused": False, "dice": measures["dice"], "hd95_mm": measures["hd95_mm"]} | signs
+    truth = [labels == LIVER, labels == SPLEEN, (labels == RIGHT_KIDNEY) | (labels == LEFT_KIDNEY)]
+    mask = CoarseMask("", "", seen.channels, torch.stack([grid.down(organ) for organ in truth]), grid.spacing_mm_zyx)
+    return {"refused": False, "dice": measures["dice"], "hd95_mm": measures["hd95_mm"]} | seen.signs, mask
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:

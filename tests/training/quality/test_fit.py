@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from unittest.mock import create_autospec
@@ -18,7 +19,9 @@ from models.weights import save_member
 from pipeline import __main__ as cli
 from pipeline.errors import ManifestError
 from pipeline.segmentation import Segmenter, quality_prediction
-from pipeline.segmentation.quality_features import SIGNS
+from pipeline.segmentation.error_network import ErrorNetwork
+from pipeline.segmentation.quality_features import MASK_SIGNS
+from pipeline.segmentation.quality_prediction import SIGNS
 from pipeline.simulation import corruptions
 from pipeline.simulation.corruptions import AND, NAMES
 from pipeline.training.quality import fit as quality_fit
@@ -112,7 +115,12 @@ def test_corruptions_are_measured_once_by_members_that_have_not_seen_the_case(mo
     assert clean.dice.min() > 0.85
     assert inverted[inverted.severity == 1].dice.max() < 0.5
     assert rows[rows.refused].dice.eq(0).all()
-    assert rows[~rows.refused][list(SIGNS)].notna().all(axis=None)
+    assert rows[~rows.refused][list(MASK_SIGNS)].notna().all(axis=None)
+    for row in rows[~rows.refused].to_dict("records"):
+        mask = robustness.read_coarse(model, row)
+        assert (mask.member, mask.anatomy) == (row["member"], row["anatomy"])
+        overlap = 2 * torch.minimum(mask.channels[2], mask.truth[0]).sum() / (mask.channels[2] + mask.truth[0]).sum()
+        assert float(overlap) == pytest.approx(row["dice"], abs=0.1)
 
     table = pd.read_csv(model / "corruptions.csv").set_index("corruption")
     assert table.loc["inverted", "mean Dice"] == pytest.approx(inverted.dice.mean(), abs=1e-4)
@@ -141,10 +149,10 @@ def made_up_rows(*, informative: bool, anatomies: int = 15, seed: int = 0) -> pd
             dice = rng.uniform(0.9, 0.96) if rng.uniform() < 0.5 or name == "none" else rng.uniform(0.3, 0.93)
             shown = dice if informative else rng.uniform(0.3, 0.96)
             signs = {sign: rng.normal() for sign in SIGNS}
-            signs["second_look"] = np.clip(shown + rng.normal(0, 0.012), 0, 1)
+            signs["expected_overlap"] = np.clip(shown + rng.normal(0, 0.012), 0, 1)
             signs["expected_dice"] = np.clip(0.5 + shown / 2 + rng.normal(0, 0.01), 0, 1)
             signs["brightness"] = 2.0 + rng.choice([-1, 1]) * 4 * (0.96 - shown) + rng.normal(0, 0.05)
-            place = {"case": f"c{number}", "anatomy": f"a{number}", "corruption": name}
+            place = {"case": f"c{number}", "anatomy": f"a{number}", "corruption": name, "located": informative}
             rows.append(place | {"dice": dice, "hd95_mm": 4 + 60 * (0.97 - dice) * rng.lognormal(0, 0.1)} | signs)
     return pd.DataFrame(rows)
 
@@ -159,7 +167,9 @@ def test_telling_signs_meet_the_aims_on_anatomies_left_out():
     assert not any("NOT met" in line for line in figures.lines())
     assert figures.far > 10
     assert figures.far_flagged.value > 0.9
-    assert figures.lines()[-1].startswith(f"Share of {figures.far} masks with an HD95 above 20 mm flagged: ")
+    assert figures.usable > 10
+    assert figures.usable_flagged.value < 0.1
+    assert (figures.flagged > figures.poor, figures.located.value) == (True, 1.0)
     assert figures.rank_correlation.low < figures.rank_correlation.value < figures.rank_correlation.high
 
 
@@ -172,7 +182,7 @@ def test_signs_that_tell_nothing_do_not_meet_them():
 def test_lines_go_only_their_signs_way_and_take_nothing_from_a_faultless_mask():
     model = quality_fit.fit(made_up_rows(informative=True))
     for part in (model.overlap, model.closeness):
-        assert {"second_look", "expected_dice"} <= {term.sign for term in part.terms}
+        assert {"expected_overlap", "expected_dice"} <= {term.sign for term in part.terms}
     for term in (*model.overlap.terms, *model.closeness.terms):
         slopes = np.diff(term.adds)
         assert (slopes >= 0).all() if SIGNS[term.sign].goes == "up" else (slopes <= 0).all()
@@ -189,12 +199,16 @@ def test_the_margin_catches_poor_masks_and_never_lowers_the_flag():
 
 def test_what_is_written_is_what_the_app_reads_and_the_card_tells(model):
     rows = made_up_rows(informative=True)
-    fitted, figures = quality_fit.fit_with_flags(rows), cross_validate(rows, refused=2)
+    networks = {"fold0": ErrorNetwork(), "fold1": ErrorNetwork()}
+    fitted = replace(quality_fit.fit_with_flags(rows), networks=networks)
+    figures = cross_validate(rows, refused=2)
     weights = json.loads((model / "model.json").read_text())["sha256"]
     quality_training.write(model, fitted, weights, figures, 2)
     read = quality_prediction.load(model, weights)
     assert read is not None
     assert np.allclose(quality_fit.predict(read, rows), quality_fit.predict(fitted, rows), atol=1e-3)
+    for member, network in read.networks.items():
+        assert torch.equal(network.layers[0].weight, networks[member].layers[0].weight.half().float())
     segmenter_card.write(model)
     card = (model / "MODEL_CARD.md").read_text()
     assert figures.lines()[2] in card
