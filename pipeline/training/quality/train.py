@@ -58,7 +58,8 @@ def train_quality(
         raise ManifestError(f"At least {FEWEST_ANATOMIES} anatomies are needed whose uncorrupted image gives a mask.")
     if masks["member"].nunique() < 2:
         raise ManifestError("Masks by at least two members are needed: each error network learns from the others'.")
-    coarse = [read_coarse(folder.folder, dict(zip(masks, row, strict=True))) for row in masks.itertuples(index=False)]
+    predictions: list[dict[str, Any]] = masks.to_dict("records")  # type: ignore[assignment]
+    coarse = [read_coarse(folder.folder, row) for row in predictions]
     networks = train_error_networks(coarse, folder.members, report=report)
     masks = masks.join(pd.DataFrame([judge_coarse(mask, networks[mask.member]) for mask in coarse]))
     figures = cross_validate(masks, refused=len(rows) - len(masks))
