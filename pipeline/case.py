@@ -211,7 +211,7 @@ class OrganMask:
     reasons: tuple[str, ...] = ()
     """Clauses on what lowers the predicted quality, the heaviest first."""
     doubts: tuple[MaskDoubt, ...] = ()
-    """Where the mask is probably wrong, the largest region first."""
+    """Where the mask is probably wrong, the largest region first; empty at score 1."""
     doubt_map: sitk.Image | None = None
     """The regions of ``doubts`` on the volume's grid, uint8: 0, ``LIVER_MAY_BE_MISSING`` or ``MAY_BE_NO_LIVER``; None
     where they were not looked for."""

@@ -54,14 +54,14 @@ def locate_doubts(
 
     Args:
         labels: the mask, values as in ``pipeline.case``.
-        expected: for each member the share of each coarse voxel (z, y, x), 0-1, that is expected to be liver; at least
-            one.
+        expected: for each member the share of each coarse voxel (z, y, x), 0-1, that is expected to be liver; without
+            any there is no doubt.
 
     Returns:
         The doubts, and their map as ``OrganMask.doubt_map``.
     """
     mask = grid.down(sitk.Cast(labels == LIVER, sitk.sitkUInt8))
-    wrong = (torch.stack(list(expected)).mean(0) - mask).numpy()
+    wrong = (torch.stack([share - mask for share in expected] or [0 * mask]).mean(0)).numpy()
     regions = likely_regions(wrong.clip(0, 1), (-wrong).clip(0, 1), float(np.prod(grid.spacing_mm_zyx)) / 1000)
     numbered = np.zeros(mask.shape, np.uint8)
     for number, region in enumerate(regions[:255], start=1):

@@ -47,7 +47,8 @@ def segment_steps(volume: Volume, segmenter: Segmenter) -> Generator[Step, None,
     seen = zip(segmenter.model.members, observed, strict=True)
     judged = [segmenter.quality.judge(member, one, grid.spacing_mm_zyx) for member, one in seen]
     estimate = segmenter.quality.estimate([None if one is None else one.signs for one in judged])
-    doubts, doubt_map = locate_doubts(organs.labels, [one.expected for one in judged if one is not None], grid)
+    expected = [one.expected for one in judged if one is not None]
+    doubts, doubt_map = locate_doubts(organs.labels, [] if estimate.score == 1 else expected, grid)
     return replace(
         organs,
         doubts=doubts,

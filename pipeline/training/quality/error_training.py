@@ -20,7 +20,7 @@ from pipeline.segmentation.error_regions import likely_regions
 from pipeline.simulation.mask_faults import included_organ, leak, missing_part
 
 IMAGE, PROBABILITY, LIVER, SPLEEN, KIDNEYS = range(len(CHANNELS))
-SAMPLES = 700
+SAMPLES = 1500
 """Masks that voxels are drawn from; each is varied anew."""
 FAULTY, CLEAN = 0.5, 0.15
 """Share of the samples with a fault put in, and of those that start from the true mask."""
@@ -29,7 +29,7 @@ STRATA = (300, 300, 300, 500, 150)
 NEAR_VOXELS = 5
 HEAVIEST = 30.0
 """Most voxels that a drawn one may stand for."""
-EPOCHS, BATCH, RATE = 6, 4096, 4e-3
+EPOCHS, BATCH, RATE = 5, 4096, 4e-3
 RARE = -4.0
 """Logit that an untrained network answers everywhere: errors are rare."""
 SMALLEST_VOXELS = 20
