@@ -19,6 +19,9 @@ LIKELY = 0.5
 """Share of a coarse voxel from which it counts as an error."""
 SMALLEST_ML = 10.0
 """Volume below which a region is not named."""
+LARGE_SHARE = 0.08
+"""Volume of a region as a share of the mask's, from which the mask is poor whatever else is predicted: that a part of
+the liver is missing, or other tissue is included, is what score 3 means."""
 ONE_SIDE = 0.8
 """Share of a region from which it lies on one side."""
 

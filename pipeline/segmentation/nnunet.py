@@ -16,7 +16,7 @@ from pipeline.case import LIVER, SPLEEN, OrganMask, Step, Volume, run_to_end, vi
 from pipeline.errors import SegmentationError
 from pipeline.segmentation.body import body_box
 from pipeline.segmentation.coarse_grid import CoarseGrid
-from pipeline.segmentation.error_regions import locate_doubts
+from pipeline.segmentation.error_regions import LARGE_SHARE, locate_doubts
 from pipeline.segmentation.hard_labels import hard_labels
 from pipeline.segmentation.quality import clean
 from pipeline.segmentation.quality_features import Observation
@@ -48,14 +48,18 @@ def segment_steps(volume: Volume, segmenter: Segmenter) -> Generator[Step, None,
     judged = [segmenter.quality.judge(member, one, grid.spacing_mm_zyx) for member, one in seen]
     estimate = segmenter.quality.estimate([None if one is None else one.signs for one in judged])
     expected = [one.expected for one in judged if one is not None]
-    doubts, doubt_map = locate_doubts(organs.labels, [] if estimate.score == 1 else expected, grid)
+    doubts, doubt_map = locate_doubts(organs.labels, expected, grid)
+    large = any(doubt.volume_ml >= LARGE_SHARE * organs.liver_ml for doubt in doubts)
+    score = 3 if large else estimate.score
+    if score == 1:
+        doubts, doubt_map = locate_doubts(organs.labels, [], grid)
     return replace(
         organs,
         doubts=doubts,
         doubt_map=doubt_map,
         predicted_dice=estimate.predicted_dice,
         predicted_hd95_mm=estimate.predicted_hd95_mm,
-        score=estimate.score,
+        score=score,
         reasons=estimate.reasons,
     )
 

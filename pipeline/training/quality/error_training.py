@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.segmentation.error_network import CHANNELS, ErrorNetwork, error_signs, predict_errors, voxel_features
-from pipeline.segmentation.error_regions import likely_regions
+from pipeline.segmentation.error_regions import LARGE_SHARE, likely_regions
 from pipeline.simulation.mask_faults import included_organ, leak, missing_part
 
 IMAGE, PROBABILITY, LIVER, SPLEEN, KIDNEYS = range(len(CHANNELS))
@@ -94,14 +94,16 @@ def train_error_networks(
 
 
 def judge_coarse(mask: CoarseMask, network: ErrorNetwork) -> dict[str, float | bool]:
-    """``ERROR_SIGNS`` of a mask, and ``located``: whether the largest region that is named overlaps a true error."""
+    """``ERROR_SIGNS`` of a mask; ``located``: whether the largest region that is named overlaps a true error; and
+    ``large_region``: whether it is large enough for score 3."""
     liver = mask.channels[LIVER]
     errors = predict_errors(network, mask.channels, mask.spacing_mm_zyx)
     missing, extra = errors.numpy()
     named = likely_regions(missing, extra, float(np.prod(mask.spacing_mm_zyx)) / 1000)
     wrong = dict(zip(("missing", "extra"), true_errors(liver, mask.truth[0]).numpy(), strict=True))
     located = bool(named) and bool((named[0].inside & wrong[named[0].kind]).any())
-    return error_signs(liver, errors, mask.spacing_mm_zyx) | {"located": located}
+    large = bool(named) and bool(named[0].inside.sum() >= LARGE_SHARE * float(liver.sum()))
+    return error_signs(liver, errors, mask.spacing_mm_zyx) | {"located": located, "large_region": large}
 
 
 def true_errors(liver: Tensor, truth: Tensor) -> Tensor:

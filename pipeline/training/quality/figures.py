@@ -144,7 +144,7 @@ def judge_left_out(rows: pd.DataFrame) -> pd.DataFrame:
         model = fit_with_flags(rows.iloc[train])
         predicted[test], distance = predict(model, rows.iloc[test])
         flagged[test] = (predicted[test] < model.flag_below) | (distance > model.flag_above_mm)
-    return rows.assign(predicted=predicted, flagged=flagged)
+    return rows.assign(predicted=predicted, flagged=flagged | rows["large_region"].to_numpy(bool))
 
 
 def cross_validate(rows: pd.DataFrame, refused: int) -> QualityFigures:

@@ -152,7 +152,13 @@ def made_up_rows(*, informative: bool, anatomies: int = 15, seed: int = 0) -> pd
             signs["expected_overlap"] = np.clip(shown + rng.normal(0, 0.012), 0, 1)
             signs["expected_dice"] = np.clip(0.5 + shown / 2 + rng.normal(0, 0.01), 0, 1)
             signs["brightness"] = 2.0 + rng.choice([-1, 1]) * 4 * (0.96 - shown) + rng.normal(0, 0.05)
-            place = {"case": f"c{number}", "anatomy": f"a{number}", "corruption": name, "located": informative}
+            place = {
+                "case": f"c{number}",
+                "anatomy": f"a{number}",
+                "corruption": name,
+                "located": informative,
+                "large_region": False,
+            }
             rows.append(place | {"dice": dice, "hd95_mm": 4 + 60 * (0.97 - dice) * rng.lognormal(0, 0.1)} | signs)
     return pd.DataFrame(rows)
 
