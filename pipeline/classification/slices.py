@@ -241,9 +241,9 @@ def to_volume(maps: np.ndarray, case: CaseSlices, volume: Volume) -> sitk.Image:
     image = sitk.GetImageFromArray(stack)
     image.CopyInformation(case.grid)
     box = box_around(case.grid, volume.image)
-    part = cropped(volume.image, box)
-    whole = np.zeros(volume.voxels.shape, np.float32)
-    whole[box] = view(sitk.Resample(image, part, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32))
-    result = sitk.GetImageFromArray(whole)
+    part = sitk.Resample(image, cropped(volume.image, box), sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
+    before = [side.start for side in box[::-1]]
+    after = [n - side.stop for n, side in zip(volume.image.GetSize(), box[::-1], strict=True)]
+    result = sitk.ConstantPad(part, before, after, 0.0)
     result.CopyInformation(volume.image)
     return result
