@@ -27,7 +27,7 @@ export function mount(element, server) {
   if (waiting) viewer.show(waiting);
   // The sentences on a doubtful outline are on the result card, which comes and goes.
   document.addEventListener("click", (event) => {
-    const sentence = event.target.closest("[data-doubt]");
+    const sentence = event.target.closest("button[data-doubt]");
     if (sentence) viewer.goToDoubt(Number(sentence.dataset.doubt));
   });
 }
