@@ -64,7 +64,7 @@ examples: $(VENV)/.app
 screenshots: setup-dev
 	$(BIN)/python -m tests.browser.screenshots
 
-bench: setup
+bench: setup-dev
 	$(BIN)/python -m benchmarks
 
 # The paper's study on simulated cases: real anatomies where this folder has some, else phantoms alone.

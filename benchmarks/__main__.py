@@ -14,7 +14,7 @@ import typer
 
 from benchmarks.machine import ROOT, commit, describe
 
-PARTS = ("nnunet", "stages", "growth", "start")
+PARTS = ("nnunet", "stages", "growth", "start", "page", "visitors")
 README = ROOT / "benchmarks" / "README.md"
 HEAD = """# Speed
 
