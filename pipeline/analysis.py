@@ -85,17 +85,9 @@ def analyze_steps(
         with _timed(timings, "explain"):
             heat = explain_steps(volume, organs, models.classifier, encoded)
             heatmap = yield from _part(heat, CLASSIFY_UNTIL, 1.0, cancelled)
-    doubts = mask_doubts(volume.warnings)
-    if doubts:  # what is predicted of a mask holds for images like the training data only
-        organs = replace(
-            organs,
-            predicted_dice=None,
-            predicted_hd95_mm=None,
-            score=3,
-            reasons=doubts,
-            doubts=(),
-            doubt_map=None,
-        )
+    distrust = distrust_reasons(volume.warnings)
+    if distrust:
+        organs = _unjudged(organs, distrust)
     analysis = Analysis(
         volume=volume,
         organs=organs,
@@ -106,7 +98,7 @@ def analyze_steps(
         warnings=(
             *volume.warnings,
             *check_contrast(volume, organs),
-            *mask_warnings(organs, doubts),
+            *mask_warnings(organs, distrust),
             *probability_warnings(fibrosis),
         ),
         timings_s={**timings, "total": sum(timings.values())},
@@ -121,21 +113,34 @@ def analyze(study: Study, key: str, models: Models) -> Analysis:
     return last.analysis
 
 
-def mask_doubts(warnings: Sequence[CaseWarning]) -> tuple[str, ...]:
+def _unjudged(organs: OrganMask, reasons: tuple[str, ...]) -> OrganMask:
+    """A mask without what is predicted of it, which holds for images like the training data only."""
+    return replace(
+        organs,
+        predicted_dice=None,
+        predicted_hd95_mm=None,
+        score=3,
+        reasons=reasons,
+        doubts=(),
+        doubt_map=None,
+    )
+
+
+def distrust_reasons(warnings: Sequence[CaseWarning]) -> tuple[str, ...]:
     """Reasons, as phrases, to distrust any mask of a series with these warnings of intake; mostly none."""
     messages = (warning.message for warning in warnings if warning.code in MASK_DOUBT_CODES)
     return tuple(message[0].lower() + message[1:].rstrip(".") for message in messages)
 
 
-def mask_warnings(organs: OrganMask, doubts: Sequence[str] = ()) -> tuple[CaseWarning, ...]:
+def mask_warnings(organs: OrganMask, distrust: Sequence[str] = ()) -> tuple[CaseWarning, ...]:
     """Warnings about a liver mask, for the reader and for everything computed inside it.
 
     Args:
-        doubts: as ``mask_doubts`` returns them. They replace the predicted figures, which do not hold then.
+        distrust: as ``distrust_reasons`` returns it; replaces the predicted figures, which do not hold then.
     """
     found = []
     if organs.score == 3:
-        why = "; ".join(doubts) if doubts else _predicted_figures(organs)
+        why = "; ".join(distrust) if distrust else _predicted_figures(organs)
         found.append(CaseWarning("poor_segmentation", f"The liver outline is probably poor: {why}."))
     if organs.ensemble_dice is not None and organs.ensemble_dice < 0.9:
         found.append(

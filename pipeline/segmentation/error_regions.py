@@ -22,12 +22,17 @@ SMALLEST_ML = 10.0
 LARGE_SHARE = 0.08
 """Volume of a region as a share of the mask's, from which the mask is poor whatever else is predicted: that a part of
 the liver is missing, or other tissue is included, is what score 3 means."""
+WORDS_LARGE = {
+    "missing": "a large part of the liver may be missing",
+    "extra": "a large region inside the outline may not be liver",
+}
+"""Reason for score 3, by kind of region."""
 ONE_SIDE = 0.8
 """Share of a region from which it lies on one side."""
 
 
 @dataclass(frozen=True)
-class Region:
+class ErrorRegion:
     """A connected region of errors of one kind."""
 
     kind: Literal["missing", "extra"]
@@ -35,18 +40,18 @@ class Region:
     """(z, y, x) bool on the coarse grid."""
 
 
-def likely_regions(missing: np.ndarray, extra: np.ndarray, voxel_ml: float) -> list[Region]:
+def likely_regions(missing: np.ndarray, extra: np.ndarray, voxel_ml: float) -> list[ErrorRegion]:
     """Regions of at least ``SMALLEST_ML``, the largest first.
 
     Args:
         missing, extra: share of each coarse voxel (z, y, x), 0-1, that is expected to be wrong in this way.
     """
-    found: list[Region] = []
+    found: list[ErrorRegion] = []
     kinds: tuple[tuple[Literal["missing", "extra"], np.ndarray], ...] = (("missing", missing), ("extra", extra))
     for kind, share in kinds:
         parts, _ = ndimage.label(share > LIKELY, structure=np.ones((3, 3, 3)))
         volumes = np.bincount(parts.ravel(), weights=share.ravel())[1:] * voxel_ml
-        found += [Region(kind, parts == number + 1) for number in np.flatnonzero(volumes >= SMALLEST_ML)]
+        found += [ErrorRegion(kind, parts == number + 1) for number in np.flatnonzero(volumes >= SMALLEST_ML)]
     return sorted(found, key=lambda region: -int(region.inside.sum()))
 
 

@@ -124,7 +124,9 @@ def what_is_as_bright_is_liver() -> ErrorNetwork:
     return network
 
 
-def test_a_member_that_misses_the_left_part_is_found_out(model_folder):
+@pytest.mark.parametrize("judged_by_signs", [True, False])
+def test_a_member_that_misses_the_left_part_is_found_out(model_folder, judged_by_signs):
+    """By the predicted Dice, or by the size of the region alone where the prediction sees nothing."""
     file = model_folder / quality_prediction.WEIGHTS
     quality_prediction.save_networks(file, dict.fromkeys(("fold0", "fold1"), what_is_as_bright_is_liver()))
     overlap = {"sign": "expected_overlap", "reference": None, "at": [0.5, 1.0], "adds": [-6.0, 0.0]}
@@ -135,7 +137,7 @@ def test_a_member_that_misses_the_left_part_is_found_out(model_folder):
         "intercept": 3.0,
         "flag_below": 0.83,
         "hd95": {"intercept": -2.0, "flag_above_mm": 18.0, "terms": []},
-        "terms": [overlap],
+        "terms": [overlap] if judged_by_signs else [],
     }
     (model_folder / quality_prediction.FILE).write_text(json.dumps(content))
     segmenter = Segmenter(registry.find(model_folder, "segmenter"), torch.device("cpu"))
@@ -148,6 +150,7 @@ def test_a_member_that_misses_the_left_part_is_found_out(model_folder):
         assert tuple(doubt.side for doubt in organs.doubts) == expected
         assert organs.doubt_map is not None
         assert organs.score == (3 if expected else 1)
+        assert ("a large part of the liver may be missing" in organs.reasons) == bool(expected)
     (doubt,) = organs.doubts
     assert (doubt.kind, doubt.first_slice, doubt.last_slice) == ("missing", 3, 8)
     assert (view(organs.doubt_map) == LIVER_MAY_BE_MISSING).any()
