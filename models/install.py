@@ -27,6 +27,7 @@ FILES = (
     *registry.DESCRIPTIONS,
     "quality.safetensors",  # its hash is in quality.json
     "MODEL_CARD.md",
+    "learning_curve.png",
     "evaluation.csv",
     "corruptions.csv",
     "corruptions_before.csv",

@@ -20,7 +20,7 @@ from pipeline.segmentation import Segmenter, segment_steps
 SEGMENT_UNTIL, CLASSIFY_UNTIL = 0.85, 0.95
 """Share of the progress bar, 0-1, at the end of each stage; from measured timings."""
 
-MASK_DOUBT_CODES = NOT_MR_CODES | {"not_t2", "contrast", "mostly_empty"}
+DISTRUST_CODES = NOT_MR_CODES | {"not_t2", "contrast", "mostly_empty"}
 """Codes of intake's warnings that the images are unlike the segmenter's training data, so that its predicted quality
 does not hold. ``not_t2_contrast`` is not among them: it is measured inside the mask and presumes a good one."""
 
@@ -128,7 +128,7 @@ def _unjudged(organs: OrganMask, reasons: tuple[str, ...]) -> OrganMask:
 
 def distrust_reasons(warnings: Sequence[CaseWarning]) -> tuple[str, ...]:
     """Reasons, as phrases, to distrust any mask of a series with these warnings of intake; mostly none."""
-    messages = (warning.message for warning in warnings if warning.code in MASK_DOUBT_CODES)
+    messages = (warning.message for warning in warnings if warning.code in DISTRUST_CODES)
     return tuple(message[0].lower() + message[1:].rstrip(".") for message in messages)
 
 

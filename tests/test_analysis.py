@@ -148,7 +148,7 @@ def test_nifti_and_dicom_of_one_volume_give_one_answer(tmp_path):
     assert nifti.fibrosis.probability == pytest.approx(dicom.fibrosis.probability, abs=1e-4)
 
 
-@pytest.mark.parametrize("code", sorted(analysis_module.MASK_DOUBT_CODES))
+@pytest.mark.parametrize("code", sorted(analysis_module.DISTRUST_CODES))
 def test_images_unlike_the_training_data_give_a_poor_mask_with_their_words(models, study, monkeypatch, code):
     warned = replace(make_volume(BOX), warnings=(CaseWarning(code, "Values far below zero, as in CT."),))
     monkeypatch.setattr(analysis_module, "read_series", lambda study, key: warned)

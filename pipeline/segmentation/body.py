@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from torch import Tensor
 
 from pipeline.segmentation.quality import bounding_box, largest_component
 
@@ -21,3 +22,9 @@ def body_box(image: np.ndarray) -> tuple[slice, slice, slice]:
         return z, y, x
     _, y, x = (slice(max(side.start - MARGIN, 0), side.stop + MARGIN) for side in bounding_box(body))
     return slice(0, image.shape[0]), y, x
+
+
+def touches_side(logits: Tensor) -> bool:
+    """Whether anything but background is found on an in-plane side of a box; logits (label, z, y, x)."""
+    sides = (logits[:, :, 0], logits[:, :, -1], logits[..., 0], logits[..., -1])
+    return any(bool((side[1:] > side[0]).any()) for side in sides)

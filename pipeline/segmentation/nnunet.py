@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pipeline.case import LIVER, SPLEEN, OrganMask, Step, Volume, run_to_end, view
 from pipeline.errors import SegmentationError
-from pipeline.segmentation.body import body_box
+from pipeline.segmentation.body import body_box, touches_side
 from pipeline.segmentation.coarse_grid import CoarseGrid
 from pipeline.segmentation.error_regions import LARGE_SHARE, WORDS_LARGE, locate_doubts
 from pipeline.segmentation.hard_labels import hard_labels
@@ -124,6 +124,8 @@ def _one_pass_steps(
 ) -> Generator[Step, None, Tensor]:
     """Predict the body's box with one member at once, a step before and after; the rest is background.
 
+    Where an organ reaches a side of the box, which may have cut it, the whole volume is predicted.
+
     Returns:
         Its logits (label, z, y, x), float32.
     """
@@ -131,6 +133,11 @@ def _one_pass_steps(
     predictor.use(state)
     box = (slice(None), *body_box(data[0].numpy()))
     inside = predictor.predict_at_once(data[box])
+    if inside.shape[1:] != data.shape[1:] and touches_side(inside):
+        yield Step(name, (number + 0.5) / count)
+        logits = predictor.predict_at_once(data)
+        yield Step(name, (number + 1) / count)
+        return logits
     logits = torch.full((len(inside), *data.shape[1:]), -CERTAIN)
     logits[0] = CERTAIN
     logits[box] = inside

@@ -72,7 +72,6 @@ class Segmenter:
         self.predictor.manual_initialization(
             network.to(self.device), manager, settings, self.states, dataset, "nnUNetTrainer", None
         )
-        self.patch_size = tuple(settings.patch_size)
         self.spacing_mm_zyx: tuple[float, ...] = tuple(settings.spacing)
         self.quality = quality_prediction.load(self.model.folder, self.model.info["sha256"])
 
@@ -82,7 +81,7 @@ class Segmenter:
         By tiles are predicted a volume with too large feature maps and one for a 2-D network.
         """
         features = self.predictor.configuration_manager.network_arch_init_kwargs["features_per_stage"]
-        return len(self.patch_size) == 3 and features[0] * math.prod(size) <= MOST_VALUES
+        return len(self.spacing_mm_zyx) == 3 and features[0] * math.prod(size) <= MOST_VALUES
 
     def observe(self, data: Tensor, logits: Tensor) -> Observation | None:
         """What the quality of a member's mask is judged by; None where it found no liver.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 from collections.abc import Callable
 
 import torch
@@ -49,12 +48,12 @@ class TilePredictor(nnUNetPredictor):
     def predict_at_once(self, data: Tensor) -> Tensor:
         """Predict (1, z, y, x) with the weights last used, not by tiles; returns logits (label, z, y, x), float32.
 
-        A side that the deepest stage would reduce to one voxel, which no instance norm can take, is padded with 0.
+        A side shorter than the plan's patch is padded with 0 on both ends, as in training.
         """
-        kernels = self.configuration_manager.network_arch_init_kwargs["strides"]
-        strides = [math.prod(stage[axis] for stage in kernels) for axis in range(data.ndim - 1)]
-        missing = [max(stride + 1 - size, 0) for stride, size in zip(strides, data.shape[1:], strict=True)]
-        padded = F.pad(data, [width for side in reversed(missing) for width in (0, side)])
+        patch, sides = self.configuration_manager.patch_size, data.shape[1:]
+        missing = [max(most - size, 0) for most, size in zip(patch, sides, strict=True)]
+        padded = F.pad(data, [width for side in reversed(missing) for width in (side // 2, side - side // 2)])
         with autocast(self.device):
             logits = self.network(padded[None].to(self.device))[0].float().cpu()
-        return logits[(slice(None), *(slice(0, size) for size in data.shape[1:]))]
+        inside = (slice(side // 2, side // 2 + size) for side, size in zip(missing, sides, strict=True))
+        return logits[(slice(None), *inside)]

@@ -26,6 +26,8 @@ TABLE = "anatomies.csv"
 GALLBLADDER, OESOPHAGUS, STOMACH, AORTA, CAVA, PORTAL, PANCREAS, RIGHT_ADRENAL, LEFT_ADRENAL = range(5, 14)
 DUODENUM, SMALL_BOWEL, COLON = 14, 15, 16
 LUNGS, VERTEBRAE, BONES, MUSCLES, HEART, SPINAL_CORD, OTHER = range(20, 27)
+KNOWN = (*range(1, 17), *range(20, 27))
+"""Values that have a meaning here."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,17 @@ class LabelMap:
         labels, ct = read_label_map(self.case, self.labels, self.ct)
         if not (view(labels) == LIVER).any():
             raise ManifestError(f"{self.case}: the label map holds no liver (value {LIVER}).")
-        return labels, ct
+        known = sitk.GetImageFromArray(np.where(np.isin(view(labels), KNOWN), view(labels), 0).astype(np.uint8))
+        known.CopyInformation(labels)
+        return known, ct
 
     def is_whole_abdomen(self) -> bool:
-        """Whether there is enough to paint an image from: a CT, or labels of muscle as well as of organs."""
-        return self.ct is not None or bool((view(self.read()[0]) == MUSCLES).any())
+        """Whether there is enough to paint an image from: every organ that is learned, and a CT or labels of muscle.
+
+        An organ without a label would be learned as background.
+        """
+        found = set(np.unique(view(self.read()[0])).tolist())
+        return set(ORGANS.values()) <= found and (self.ct is not None or MUSCLES in found)
 
 
 def find_label_maps(folder: Path) -> list[LabelMap]:

@@ -20,7 +20,7 @@ REACH_MM = 30.0
 """Distances beyond this carry no information for the registration."""
 ITERATIONS, FIELD_SD_VOXELS = 150, 1.6
 JACOBIAN = (0.2, 5.0)
-"""Bounds of the local change of volume, 1st to 99th percentile within the body."""
+"""Bounds of the local change of volume, 1st to 99th percentile within the two livers."""
 CLOSE_ENOUGH = 0.8
 """Smallest Dice between the warped liver and the donor's."""
 
@@ -50,8 +50,9 @@ def warp(image: sitk.Image, labels: sitk.Image, donor: sitk.Image, rng: np.rando
     transform = sitk.DisplacementFieldTransform(
         sitk.Compose([sitk.VectorIndexSelectionCast(field, k) * part for k in range(3)])
     )
-    warped = sitk.Resample(sitk.Cast(image, sitk.sitkFloat32), image, transform, sitk.sitkBSpline)
-    warped = sitk.Maximum(warped, 0.0)
+    darkest = float(view(image).min())
+    warped = sitk.Resample(sitk.Cast(image, sitk.sitkFloat32), image, transform, sitk.sitkBSpline, darkest)
+    warped = sitk.Maximum(warped, darkest)  # the spline overshoots
     return PaintedCase(warped, sitk.Resample(labels, labels, transform, sitk.sitkNearestNeighbor))
 
 
@@ -101,6 +102,8 @@ def _plausible(field: sitk.Image, target: sitk.Image, moving: sitk.Image) -> boo
     warped = view(sitk.Resample(moving, target, transform, sitk.sitkLinear)) < 0
     wanted = view(target) < 0
     reached = 2 * (warped & wanted).sum() / max(warped.sum() + wanted.sum(), 1)
+    if not (warped | wanted).any():
+        return False
     change = view(sitk.DisplacementFieldJacobianDeterminant(field))
     low, high = np.percentile(change[warped | wanted], [1, 99])
     return bool(reached >= CLOSE_ENOUGH and low >= JACOBIAN[0] and high <= JACOBIAN[1])

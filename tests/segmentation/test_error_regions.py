@@ -142,7 +142,6 @@ def test_a_member_that_misses_the_left_part_is_found_out(model_folder, judged_by
     (model_folder / quality_prediction.FILE).write_text(json.dumps(content))
     segmenter = Segmenter(registry.find(model_folder, "segmenter"), torch.device("cpu"))
     segmenter.states = [{}, {}]
-    segmenter.patch_size = (15, 50, 55)  # the whole volume, so that its left is the tile's
     liver = (slice(3, 9), slice(8, 24), slice(8, 36))
     for network, expected in ((BrightIsLiver, ()), (LeftPartMissed, ("left",))):
         segmenter.predictor.network = network(len(LABELS))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from pipeline.case import LIVER, SPLEEN
+from pipeline.case import LEFT_KIDNEY, LIVER, RIGHT_KIDNEY, SPLEEN
 from pipeline.simulation import label_maps as names
 
 SIZE_ZYX, SPACING_MM_XYZ = (30, 60, 72), (4.0, 4.0, 5.0)
@@ -27,11 +27,13 @@ def image_of(array: np.ndarray) -> sitk.Image:
 
 
 def labels_of(liver_half_mm_zyx: tuple[float, ...] = (45, 50, 45), *, dense: bool = False) -> np.ndarray:
-    """(z, y, x) uint8: liver, gallbladder, spleen, aorta; a dense map has muscle and spinal cord as well."""
+    """(z, y, x) uint8: liver, kidneys, gallbladder, spleen, aorta; a dense map has muscle and spinal cord as well."""
     labels = np.zeros(SIZE_ZYX, np.uint8)
     if dense:
         labels[_body()] = names.MUSCLES
         labels[ellipsoid((75, 190, 144), (300, 8, 8))] = names.SPINAL_CORD
+    labels[ellipsoid((60, 180, 95), (20, 12, 12))] = RIGHT_KIDNEY
+    labels[ellipsoid((60, 180, 190), (20, 12, 12))] = LEFT_KIDNEY
     labels[ellipsoid((75, 110, 90), liver_half_mm_zyx)] = LIVER
     labels[ellipsoid((75, 70, 110), (15, 12, 12))] = names.GALLBLADDER
     labels[ellipsoid((80, 130, 215), (30, 30, 20))] = SPLEEN

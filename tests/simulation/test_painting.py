@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from pipeline.case import LIVER, SPLEEN, view
+from pipeline.case import LIVER, ORGANS, SPLEEN, view
 from pipeline.simulation.painting import PaintedCase, paint
-from tests.simulation.abdomens import SIZE_ZYX, SPACING_MM_XYZ, ct_of, ellipsoid, image_of, labels_of
+from tests.simulation.abdomens import SIZE_ZYX, SPACING_MM_XYZ, ct_of, image_of, labels_of
 
 
 def painted(seed: int, *, dense: bool = False) -> PaintedCase:
@@ -26,7 +26,7 @@ def place_of(case: PaintedCase, mask: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("dense", [False, True])
 def test_the_liver_keeps_its_place_and_volume(dense):
     case = painted(0, dense=dense)
-    assert set(np.unique(view(case.labels))) == {0, LIVER, SPLEEN}
+    assert set(np.unique(view(case.labels))) == {0, *ORGANS.values()}
     ml = (view(case.labels) == LIVER).sum() * np.prod(case.labels.GetSpacing())
     true_ml = (labels_of() == LIVER).sum() * np.prod(SPACING_MM_XYZ)
     assert ml == pytest.approx(true_ml, rel=0.1)
@@ -36,12 +36,10 @@ def test_the_liver_keeps_its_place_and_volume(dense):
 
 
 def test_slices_keep_their_place_in_the_body():
-    low = ellipsoid((40, 110, 90), (20, 40, 40))
     case = painted(1)
     first, second = (np.argwhere(view(case.labels) == value)[:, 0].mean() for value in (LIVER, SPLEEN))
     z_of = [case.labels.TransformContinuousIndexToPhysicalPoint((0.0, 0.0, float(k)))[2] for k in (first, second)]
     assert z_of == pytest.approx([75, 80], abs=5)
-    assert place_of(case, low).any()
 
 
 def test_fluid_is_brighter_than_the_liver_and_flowing_blood_mostly_darker():
@@ -68,9 +66,8 @@ def test_every_painting_has_a_contrast_of_its_own():
 def test_a_dense_map_gets_fat_around_its_muscle():
     case = painted(0, dense=True)
     rim = place_of(case, ct_of(labels_of()) > 0) & ~place_of(case, labels_of(dense=True) > 0)
-    air = ~place_of(case, ct_of(labels_of()) > 0)
     array = view(case.image).astype(float)
-    assert np.median(array[rim]) > 2 * np.median(array[:, :3, :3]) or air.sum() == 0
+    assert np.median(array[rim]) > 2 * np.median(array[:, :3, :3])
 
 
 def test_equal_seeds_give_equal_images_and_others_do_not():

@@ -55,3 +55,16 @@ def test_a_shape_that_is_not_reached_is_refused(case, monkeypatch):
     monkeypatch.setattr(warping, "ITERATIONS", 0)
     monkeypatch.setattr(warping, "CLOSE_ENOUGH", 0.99)
     assert warp(*case, image_of(DONOR), np.random.default_rng(0)) is None
+
+
+def test_an_image_with_negative_values_keeps_them(case):
+    image = sitk.Cast(case[0], sitk.sitkFloat32) - 100.0
+    warped = view(warp(image, case[1], image_of(DONOR), np.random.default_rng(0)).image)
+    assert warped.min() == pytest.approx(view(image).min())
+    assert (warped < 0).mean() == pytest.approx((view(image) < 0).mean(), abs=0.05)
+
+
+def test_a_liver_below_the_registrations_grid_is_refused(case):
+    tiny = np.zeros_like(view(case[1]))
+    tiny[10, 30, 30] = LIVER
+    assert warp(case[0], image_of(tiny), image_of(tiny), np.random.default_rng(0)) is None

@@ -112,10 +112,11 @@ def true_errors(liver: Tensor, truth: Tensor) -> Tensor:
 
 
 def draw_voxels(masks: Sequence[CoarseMask], rng: np.random.Generator) -> Voxels:
-    """Vary masks in turn, and draw voxels of each by ``STRATA``."""
+    """Vary masks in turn, in a random order, and draw voxels of each by ``STRATA``."""
     features, errors, weights, anatomies = [], [], [], []
+    order = rng.permutation(len(masks))
     for number in range(SAMPLES):
-        mask = masks[number] if number < len(masks) else masks[int(rng.integers(len(masks)))]
+        mask = masks[order[number % len(masks)]]
         channels, wrong = vary(mask, rng)
         if channels[LIVER].sum() < SMALLEST_VOXELS:
             continue

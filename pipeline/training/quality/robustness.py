@@ -143,7 +143,7 @@ class PredictionStore:
         file.parent.mkdir(exist_ok=True)
         weights = {member: registry.find(folder.folder / member, "segmenter").sha256[:12] for member in folder.members}
         content = {
-            case: digest([corruptions.VERSION, SCHEMA, "one pass", *map(file_sha256, pair)])
+            case: digest([corruptions.VERSION, SCHEMA, "one pass, padded to the patch", *map(file_sha256, pair)])
             for case, pair in files.items()
         }
         return cls(file, weights, content, _valid_rows(file, weights, content) if resume else [])

@@ -78,6 +78,7 @@ def write(
     Args:
         weights: SHA-256 by weight file.
     """
+    (folder / FILE).unlink(missing_ok=True)  # it names the networks by their hash: none rather than one of others
     save_networks(folder / WEIGHTS, model.networks)
     content: dict[str, Any] = {
         "schema": SCHEMA,

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -62,55 +63,57 @@ def prepare(anatomies: Path, cases: nnunet_plan.Cases, work: Path, seed: int, re
         ManifestError: a label map is faulty, or the work folder holds cases made of other files.
     """
     maps = find_label_maps(anatomies)
-    content = digest(
-        [
-            VERSION,
-            PAINTINGS,
-            DONORS,
-            seed,
-            *(file_sha256(file) for one in maps for file in (one.labels, one.ct) if file),
-        ]
-    )
-    preprocessed = work / "preprocessed" / nnunet_plan.DATASET
+    if both := sorted({one.case for one in maps} & set(cases)):
+        raise ManifestError(f"These are label maps and real cases at once: {', '.join(both)}; leave them out of one.")
+    files = [file_sha256(file) for one in maps for file in (one.labels, one.ct) if file]
+    content = digest([VERSION, PAINTINGS, DONORS, seed, *files, *(one.source for one in maps)])
+    file = work / "preprocessed" / nnunet_plan.DATASET / FILE
     with FileLock(work / "preparing.lock"):
-        if (done := _read(preprocessed)) is not None:
-            if done["content"] != content:
-                raise ManifestError(f"{work.name} was prepared for other anatomies; remove it, or choose another -o.")
+        if (begun := _read(work)) is None:
+            if any(work.glob("fold*.pt")):
+                raise ManifestError(f"{work.name} was trained without anatomies; remove it, or choose another -o.")
+            begun = {"content": content, "sources": sorted({one.source for one in maps} - {""}), "cases": None}
+            write_json(file, begun)  # an interrupted preparation resumes for the same files and seed only
+        if begun["content"] != content:
+            raise ManifestError(f"{work.name} was prepared for other anatomies; remove it, or choose another -o.")
+        if begun["cases"] is not None:
             return
         report(f"{len(maps)} label maps to paint and to warp real cases to")
-        by_name, writer = {one.case: one for one in maps}, _Writer(work)
-        made = []
-        for added in plan_added(maps, cases, seed):
-            if not writer.done(added):
-                case = make_added(added, by_name[added.shape], cases, seed)
-                if case is None:
-                    continue
-                writer.write(added, case)
-            made.append(added)
+        made = _make_all(maps, cases, work, seed)
         report(f"{len(made)} cases added")
-        sources = sorted({one.source for one in maps} - {""})
-        write_json(
-            preprocessed / FILE, {"content": content, "sources": sources, "cases": [asdict(added) for added in made]}
-        )
+        write_json(file, begun | {"cases": [asdict(added) for added in made]})
+
+
+def _make_all(maps: Sequence[LabelMap], cases: nnunet_plan.Cases, work: Path, seed: int) -> list[AddedCase]:
+    """Make the cases that are not there yet; returns all but those whose warp was refused."""
+    by_name, writer = {one.case: one for one in maps}, _Writer(work)
+    made = []
+    for added in plan_added(maps, cases, seed):
+        if not writer.done(added):
+            case = make_added(added, by_name[added.shape], cases, seed)
+            if case is None:
+                continue
+            writer.write(added, case)
+        made.append(added)
+    return made
 
 
 def read_added(work: Path) -> list[AddedCase]:
     """The added cases of a work folder; empty where there are none."""
-    done = _read(work / "preprocessed" / nnunet_plan.DATASET)
-    return [] if done is None else [AddedCase(**case) for case in done["cases"]]
+    found = _read(work)
+    return [] if found is None else [AddedCase(**case) for case in found["cases"] or ()]
 
 
 def record(work: Path) -> AddedRecord | None:
     """Numbers and sources of the added cases; None where there are none."""
-    done = _read(work / "preprocessed" / nnunet_plan.DATASET)
-    if done is None:
-        return None
     added = read_added(work)
+    if not added:
+        return None
     return AddedRecord(
         painted=sum(case.subject is None for case in added),
         warped=sum(case.subject is not None for case in added),
         shapes=len({case.shape for case in added}),
-        sources=done["sources"],
+        sources=(_read(work) or {})["sources"],
     )
 
 
@@ -127,8 +130,9 @@ def sampling(identifiers: Sequence[str], added: Sequence[AddedCase]) -> np.ndarr
     return weight / weight.sum()
 
 
-def _read(preprocessed: Path) -> dict | None:
-    file = preprocessed / FILE
+def _read(work: Path) -> dict[str, Any] | None:
+    """``content``, ``sources`` and ``cases``, which is None until all are made; None before the first call."""
+    file = work / "preprocessed" / nnunet_plan.DATASET / FILE
     return json.loads(file.read_text()) if file.is_file() else None
 
 
@@ -177,8 +181,8 @@ class _Writer:
         return (self.folder / f"{added.name}.pkl").is_file()  # written last
 
     def write(self, added: AddedCase, case: PaintedCase) -> None:
-        for left in self.folder.glob(f"{added.name}[._]*"):  # of an interruption; blosc2 replaces no file
-            left.unlink()
+        for end in (".b2nd", "_seg.b2nd"):  # of an interruption; blosc2 replaces no file
+            (self.folder / f"{added.name}{end}").unlink(missing_ok=True)
         image, labels = (self.raw / f"added{end}.nii.gz" for end in ("_0000", ""))
         numbered = sitk.GetImageFromArray(self.table[sitk.GetArrayFromImage(case.labels)])
         numbered.CopyInformation(case.image)

@@ -14,7 +14,7 @@ from models import registry
 from models.cards import licence_tag, render_card
 from models.files import write_text
 from models.measured import BEFORE, CORRUPTIONS, EVALUATION, read_measured
-from pipeline.segmentation.quality_prediction import FILE
+from pipeline.segmentation.quality_prediction import FILE, SCHEMA
 from pipeline.training.segmenter.curve import PICTURE
 from pipeline.training.segmenter.tables import markdown, summarise
 
@@ -143,7 +143,7 @@ def predicted_quality(folder: Path) -> PredictedQuality | None:
     if not file.is_file():
         return None
     content = json.loads(file.read_text(encoding="utf-8"))
-    if content["weights"] != registry.read(folder).info["sha256"]:
+    if content["schema"] != SCHEMA or content["weights"] != registry.read(folder).info["sha256"]:
         return None
     return PredictedQuality(
         content["flag_below"],

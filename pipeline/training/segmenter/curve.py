@@ -39,6 +39,11 @@ class LearningCurve:
                 self.events.add_scalar(name if name == LOSS else f"Dice/{name}", value, step)
             self.events.flush()
 
+    def close(self) -> None:
+        """Close TensorBoard's file."""
+        if self.events is not None:
+            self.events.close()
+
 
 def _event_writer(folder: Path, step: int) -> SummaryWriter | None:
     """TensorBoard's writer, where that package is installed; it comes with ``requirements-dev.txt``."""
@@ -62,16 +67,16 @@ def draw_curves(work: Path, members: int, out: Path) -> None:
     """Draw the members' curves into ``out`` (PNG): the loss, and the Dice of each organ on held-out cases."""
     from matplotlib.figure import Figure
 
-    curves = [curve for fold in range(members) if len(curve := read_curve(curve_file(work, fold)))]
+    curves = {fold: curve for fold in range(members) if len(curve := read_curve(curve_file(work, fold)))}
     if not curves:
         return
-    organs = [name for name in dict.fromkeys(curves[0]["name"]) if name != LOSS]
+    organs = [name for name in dict.fromkeys(pd.concat(curves.values())["name"]) if name != LOSS]
     figure = Figure(figsize=(9, 3), layout="constrained")
     loss, *panels = figure.subplots(1, 1 + len(organs), sharex=True)
     for axes, name in zip([loss, *panels], [LOSS, *organs], strict=True):
-        for number, curve in enumerate(curves):
+        for fold, curve in curves.items():
             part = curve[curve["name"] == name]
-            axes.plot(part["step"], part["value"], linewidth=1, label=f"fold{number}")
+            axes.plot(part["step"], part["value"], linewidth=1, label=f"fold{fold}")
         axes.set_title(LOSS if name == LOSS else f"{name.replace('_', ' ')}, Dice", fontsize=8)
         axes.tick_params(labelsize=7)
         axes.set_xlabel("step", fontsize=7)

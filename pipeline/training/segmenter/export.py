@@ -78,7 +78,7 @@ def unseen_anatomies(
     for member, held_out in folds.items():
         learnt = {anatomy_of[case] for cases in folds.values() for case in cases if case not in held_out}
         if member != SEEN_BY_ALL:
-            found[member] = sorted({anatomy_of[case] for case in held_out} - learnt)
+            found[member] = sorted({anatomy_of[case] for case in held_out} - learnt - set(shapes))
     named = {anatomy for names in found.values() for anatomy in names}
     rest = sorted({anatomy_of[case] for cases in folds.values() for case in cases} - named | set(shapes))
     return found | ({SEEN_BY_ALL: rest} if rest else {})

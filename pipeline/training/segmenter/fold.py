@@ -126,6 +126,7 @@ def train_fold(
         report_fold(f"resuming at step {state.step}")
     curve = LearningCurve(work, fold, state.step)
     _optimise(trainer, state, training.steps, curve, pretrained=start_from is not None, report=report_fold)
+    curve.close()
     weights = blended(origin, state.average) if origin else state.average
     trainer.network.load_state_dict(weights)
     parameters = sum(parameter.numel() for parameter in trainer.network.parameters())

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from models import registry
 from pipeline.errors import ManifestError
@@ -16,6 +17,7 @@ from pipeline.training.segmenter import plan as nnunet_plan
 from pipeline.training.segmenter import train as segmenter
 from pipeline.training.segmenter.added_cases import AddedCase, may_learn, plan_added, read_added, sampling
 from pipeline.training.segmenter.options import SegmenterTraining
+from pipeline.training.segmenter.trainer import make_trainer
 from tests.simulation.abdomens import labels_of, write_label_map
 
 PAINTED, WARPED_0, WARPED_1 = (
@@ -96,7 +98,8 @@ def test_a_second_call_makes_nothing_and_other_anatomies_are_refused(added, anat
 def test_an_interrupted_preparation_makes_only_what_is_missing(added, anatomies, data, tmp_path, monkeypatch):
     work = shutil.copytree(added, tmp_path / "mini.work")
     folder = work / "preprocessed" / nnunet_plan.DATASET
-    (folder / added_cases.FILE).unlink()
+    file = folder / added_cases.FILE
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"cases": None}))
     (folder / "nnUNetPlans_3d_fullres" / "case1-as-liver.pkl").unlink()
     made = []
     make = added_cases.make_added
@@ -108,6 +111,42 @@ def test_an_interrupted_preparation_makes_only_what_is_missing(added, anatomies,
     nnunet_plan.set_folders(work)
     added_cases.prepare(anatomies, cases, work, 0, lambda line: None)
     assert made == ["case1-as-liver"]
+
+
+def test_no_member_trains_on_a_warped_image_of_a_case_that_it_holds_out(added):
+    for fold in (0, 1):
+        train, held_out = make_trainer(added, fold, torch.device("cpu")).do_split()
+        subjects = {name.split("-as-")[0] for name in train if "-as-" in name}
+        assert subjects == {"case0", "case1", "case2", "case3"} - set(held_out)
+        assert "abdomen-painted0" in train
+
+
+def test_anatomies_are_named_again_at_every_call(added, anatomies, data, prepared, tmp_path):
+    """A training must not add them, or leave them out, because of what the work folder held before."""
+    cases, _ = nnunet_plan.divide(data)
+    with pytest.raises(ManifestError, match="was prepared with anatomies"):
+        segmenter.train_segmenter(data, tmp_path / "out", SegmenterTraining(steps=1, device="cpu", work=added))
+    work = shutil.copytree(prepared, tmp_path / "mini.work")
+    (work / "fold0.pt").touch()
+    with pytest.raises(ManifestError, match="was trained without anatomies"):
+        added_cases.prepare(anatomies, cases, work, 0, lambda line: None)
+
+
+def test_an_interrupted_preparation_resumes_for_the_same_seed_only(added, anatomies, data, tmp_path, monkeypatch):
+    work = shutil.copytree(added, tmp_path / "mini.work")
+    file = work / "preprocessed" / nnunet_plan.DATASET / added_cases.FILE
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"cases": None}))
+    monkeypatch.setattr(added_cases, "PAINTINGS", 1)
+    cases, _ = nnunet_plan.divide(data)
+    with pytest.raises(ManifestError, match="other anatomies"):
+        added_cases.prepare(anatomies, cases, work, 1, lambda line: None)
+
+
+def test_a_label_map_with_the_name_of_a_real_case_is_refused(data, prepared, tmp_path):
+    write_label_map(tmp_path / "maps", "case1", labels_of(), ct=True)
+    cases, _ = nnunet_plan.divide(data)
+    with pytest.raises(ManifestError, match="label maps and real cases at once: case1"):
+        added_cases.prepare(tmp_path / "maps", cases, shutil.copytree(prepared, tmp_path / "mini.work"), 0, print)
 
 
 def test_a_training_on_added_cases_says_so_in_its_record(added, anatomies, data, monkeypatch):
@@ -122,6 +161,7 @@ def test_a_training_on_added_cases_says_so_in_its_record(added, anatomies, data,
         "shapes": 2,
         "sources": ["Atlas, CC BY 4.0", "Livers, CC0"],
     }
-    assert set(info["unseen_anatomies"]["seen by all"]) >= {"abdomen", "liver"}
+    unseen = info["unseen_anatomies"]
+    assert unseen == {"fold0": ["case1"], "fold1": ["case3"], "seen by all": ["abdomen", "case0", "case2", "liver"]}
     assert json.loads((out / "folds.json").read_text())["fold0"] == ["case1"]
     assert "Atlas, CC BY 4.0" in (out / "MODEL_CARD.md").read_text()

@@ -13,6 +13,7 @@ import torch
 
 from models import registry
 from models.files import file_sha256
+from models.install import check_files
 from pipeline.case import Source, Volume
 from pipeline.cohort.out_of_fold import out_of_fold_members
 from pipeline.errors import ManifestError, ModelError
@@ -48,6 +49,11 @@ def test_training_leaves_a_model_that_the_app_loads(trained, data):
     organs = segment(Volume(image, Source("nifti", "x")), loaded)
     assert organs.labels.GetSize() == image.GetSize()
     assert organs.liver.all()
+
+
+def test_a_trained_model_holds_nothing_that_an_installation_refuses(trained, tmp_path):
+    assert (trained / "learning_curve.png").is_file()
+    check_files(trained)
 
 
 def test_model_json_records_the_training(trained):
