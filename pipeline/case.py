@@ -181,6 +181,8 @@ class MaskDoubt:
     ``both`` where neither side holds that much."""
     volume_ml: float
     """Volume of the region, mL."""
+    at_xyz: tuple[int, int, int]
+    """Voxel to look at: the sagittal, coronal and axial slice with most of the region."""
 
 
 @dataclass(frozen=True)

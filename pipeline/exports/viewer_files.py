@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from pipeline.case import LIVER_MAY_BE_MISSING, MAY_BE_NO_LIVER, Analysis, OrganMask, Volume, view
+from pipeline.case import Analysis, OrganMask, Volume, view
 from pipeline.exports.planes import PLANE_AXES, hatch_bits, largest_area_xyz, outline_bits, slice_runs
 from pipeline.exports.wording import doubt_words
 
@@ -75,15 +75,14 @@ def described_doubts(organs: OrganMask) -> dict[str, object]:
         ``doubt_slices``: first and last slice of each run in the other planes.
     """
     region = _region(organs)
-    doubts = []
-    for doubt in organs.doubts:
-        code = LIVER_MAY_BE_MISSING if doubt.kind == "missing" else MAY_BE_NO_LIVER
-        part = (organs.liver if region is None else region == code).copy()
-        part[: doubt.first_slice] = part[doubt.last_slice + 1 :] = False
-        at_xyz = largest_area_xyz(part)
-        if not part.any():
-            at_xyz[2] = (doubt.first_slice + doubt.last_slice) // 2
-        doubts.append({"words": doubt_words(doubt), "slices": [doubt.first_slice, doubt.last_slice], "at_xyz": at_xyz})
+    doubts = [
+        {
+            "words": doubt_words(doubt),
+            "slices": [doubt.first_slice, doubt.last_slice],
+            "at_xyz": list(doubt.at_xyz),
+        }
+        for doubt in organs.doubts
+    ]
     held = np.zeros((0, 0, 0)) if region is None else region
     others = {plane: slice_runs(held > 0, plane) for plane in PLANE_AXES if plane != "axial"}
     return {"doubts": doubts, "doubt_slices": others}

@@ -90,7 +90,8 @@ def locate_doubts(
 
 def _in_words(kind: Literal["missing", "extra"], inside: np.ndarray, x_middle: float, voxel_ml: float) -> MaskDoubt:
     """Describe a region (z, y, x) of the volume's grid; ``x_middle`` is the index x of the liver's middle."""
-    z, _, x = np.nonzero(inside)
+    z, y, x = np.nonzero(inside)
+    most = (int(np.bincount(x).argmax()), int(np.bincount(y).argmax()), int(np.bincount(z).argmax()))
     left = float((x > x_middle).mean())  # x runs to the patient's left
     side: Literal["right", "left", "both"] = "left" if left >= ONE_SIDE else "right" if left <= 1 - ONE_SIDE else "both"
-    return MaskDoubt(kind, int(z.min()), int(z.max()), side, len(z) * voxel_ml)
+    return MaskDoubt(kind, int(z.min()), int(z.max()), side, len(z) * voxel_ml, most)

@@ -127,7 +127,7 @@ def test_the_predicted_quality_of_the_mask_is_written_where_there_is_one():
 
 def test_a_region_in_doubt_is_written_with_the_slices_that_a_reader_sees():
     analysis = make_analysis()
-    doubt = MaskDoubt("missing", first_slice=23, last_slice=28, side="left", volume_ml=131.26)
+    doubt = MaskDoubt("missing", first_slice=23, last_slice=28, side="left", volume_ml=131.26, at_xyz=(9, 9, 25))
     organs = replace(analysis.organs, predicted_dice=0.71, score=3, reasons=("it is blurred",), doubts=(doubt,))
     found = analysis_json(replace(analysis, organs=organs))["segmentation_quality"]
     assert found["reasons"] == ["Check slices 24–29, left side: liver may be missing.", "it is blurred"]

@@ -19,7 +19,7 @@ from tests.builders import NOTE, make_analysis
 WHEN = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 
 
-DOUBT = MaskDoubt("extra", first_slice=4, last_slice=4, side="both", volume_ml=30.0)
+DOUBT = MaskDoubt("extra", first_slice=4, last_slice=4, side="both", volume_ml=30.0, at_xyz=(9, 9, 4))
 
 
 def words(figure: Figure) -> str:

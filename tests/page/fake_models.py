@@ -28,6 +28,7 @@ from pipeline.case import (
     view,
 )
 from pipeline.errors import Cancelled, SegmentationError
+from pipeline.exports.planes import largest_area_xyz
 from pipeline.intake import read_series
 from pipeline.page.server.engine import Analyse, Choice
 from tests.abdomen import organ_labels
@@ -58,7 +59,8 @@ def faulty_organs(organs: OrganMask) -> OrganMask:
         image.CopyInformation(organs.labels)
     ml = float(np.prod(organs.labels.GetSpacing())) / 1000
     held = np.flatnonzero(missing.any(axis=(1, 2)))
-    doubt = MaskDoubt("missing", int(held[0]), int(held[-1]), "left", float(missing.sum()) * ml)
+    x, y, z = largest_area_xyz(missing)
+    doubt = MaskDoubt("missing", int(held[0]), int(held[-1]), "left", float(missing.sum()) * ml, (x, y, z))
     return replace(
         organs,
         labels=images[0],

@@ -69,6 +69,7 @@ def test_a_missing_part_is_named_by_its_slices_and_side(whole):
     (doubt,), shown = locate_doubts(as_labels(mask), [grid_of().down(as_labels(whole))], grid_of())
     assert (doubt.kind, doubt.first_slice, doubt.last_slice, doubt.side) == ("missing", FIRST, LAST, "left")
     assert doubt.volume_ml == pytest.approx((whole & ~mask).sum() * 0.128)
+    assert (whole & ~mask)[doubt.at_xyz[::-1]]
     np.testing.assert_array_equal(view(shown), (whole & ~mask) * LIVER_MAY_BE_MISSING)
 
 
@@ -90,6 +91,13 @@ def test_a_mask_as_expected_is_in_no_doubt_nor_is_one_that_half_of_the_members_d
         doubts, shown = locate_doubts(as_labels(mask), expected, grid_of())
         assert doubts == ()
         assert not view(shown).any()
+
+
+def test_two_regions_of_one_kind_in_the_same_slices_have_places_of_their_own(whole):
+    mask = whole.copy()
+    mask[..., :24] = mask[..., 44:] = False
+    doubts, _ = locate_doubts(as_labels(mask), [grid_of().down(as_labels(whole))], grid_of())
+    assert {doubt.side: bool(doubt.at_xyz[0] < 24) for doubt in doubts} == {"right": True, "left": False}
 
 
 def test_small_regions_are_not_named():

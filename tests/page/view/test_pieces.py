@@ -182,7 +182,7 @@ def test_the_browser_draws_in_the_colours_of_the_report():
 
 def test_where_to_check_is_said_beside_the_quality_of_the_mask():
     analysis = make_analysis()
-    doubt = MaskDoubt("missing", first_slice=23, last_slice=28, side="left", volume_ml=131.0)
+    doubt = MaskDoubt("missing", first_slice=23, last_slice=28, side="left", volume_ml=131.0, at_xyz=(9, 9, 25))
     html = result_html(replace(analysis, organs=replace(analysis.organs, score=3, doubts=(doubt,))), {})
     button = '<button type="button" data-doubt="0">Check slices 24–29, left side: liver may be missing.</button>'
     assert button in html
