@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.special import expit
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
 
 from models.device import autocast
 from models.masked_attention import MaskedAttentionNet
@@ -79,22 +77,7 @@ def build_network(network: Mapping[str, Any], state: dict[str, torch.Tensor]) ->
     except TypeError as error:
         raise ModelError("The classifier's model.json describes a network that this version does not know.") from error
     load_into(net, state)
-    return fold_norms(for_prediction(net))
-
-
-def fold_norms(net: MaskedAttentionNet) -> MaskedAttentionNet:
-    """Put each batch norm that follows a convolution into its weights, in place: the same answers to rounding.
-
-    Pairs are known by their names (``conv1``, ``bn1``) or by being a sequence of the two. DenseNet's norms, of another
-    class and before their convolutions, stay.
-    """
-    for module in list(net.modules()):
-        for (name, conv), (next_name, norm) in pairwise(list(module.named_children())):
-            follows = isinstance(module, nn.Sequential) or next_name == name.replace("conv", "bn")
-            if follows and type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d:
-                setattr(module, name, fuse_conv_bn_eval(conv, norm).requires_grad_(False))
-                setattr(module, next_name, nn.Identity())
-    return net
+    return for_prediction(net)
 
 
 def for_prediction(net: MaskedAttentionNet) -> MaskedAttentionNet:

@@ -10,9 +10,8 @@ import SimpleITK as sitk
 import torch
 from scipy.special import expit
 
-from models.masked_attention import MaskedAttentionNet
 from pipeline.classification import Classifier, classify, classify_steps
-from pipeline.classification.predict import fold_norms, predict_member
+from pipeline.classification.predict import predict_member
 from pipeline.classification.slices import InputSpec, take_slices
 from pipeline.errors import ModelError, SegmentationError
 
@@ -47,24 +46,6 @@ def test_slice_weights_name_the_volume_s_slices_and_sum_to_one(case, make_classi
 def test_one_step_for_each_member_and_mask(case, make_classifier):
     steps = list(classify_steps(*case, make_classifier(members=2)))
     assert [step.share for step in steps] == pytest.approx(np.arange(1, 7) / 6)
-
-
-@pytest.mark.parametrize("backbone", ["resnet18", "densenet121"])
-def test_folded_norms_leave_the_answer_as_it_is(backbone):
-    torch.manual_seed(0)
-    net = MaskedAttentionNet(backbone)
-    x = torch.rand(4, 2, 64, 64)
-    net.train()
-    for _ in range(3):  # statistics other than 0 and 1
-        net(x)
-    net.eval()
-    norms = sum(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
-    with torch.no_grad():
-        before = net(x)
-        fold_norms(net)
-        assert torch.allclose(net(x), before, atol=1e-4)
-    left = sum(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
-    assert left == (norms if backbone == "densenet121" else 0)
 
 
 def test_mask_sensitivity_spans_the_answers_of_the_moved_masks(case, make_classifier):
