@@ -95,3 +95,14 @@ def _in_words(kind: Literal["missing", "extra"], inside: np.ndarray, x_middle: f
     left = float((x > x_middle).mean())  # x runs to the patient's left
     side: Literal["right", "left", "both"] = "left" if left >= ONE_SIDE else "right" if left <= 1 - ONE_SIDE else "both"
     return MaskDoubt(kind, int(z.min()), int(z.max()), side, len(z) * voxel_ml, most)
+
+
+def dice_with(doubt: MaskDoubt, mask_ml: float) -> float:
+    """Dice of a mask that is wrong in this region alone: the most that it can have if the region is an error.
+
+    Args:
+        mask_ml: volume of the mask, mL.
+    """
+    if doubt.kind == "missing":
+        return 2 * mask_ml / (2 * mask_ml + doubt.volume_ml)
+    return 2 * (mask_ml - doubt.volume_ml) / (2 * mask_ml - doubt.volume_ml)

@@ -16,7 +16,7 @@ from pipeline.case import LIVER, SPLEEN, OrganMask, Step, Volume, run_to_end, vi
 from pipeline.errors import SegmentationError
 from pipeline.segmentation.body import body_box, touches_side
 from pipeline.segmentation.coarse_grid import CoarseGrid
-from pipeline.segmentation.error_regions import LARGE_SHARE, WORDS_LARGE, locate_doubts
+from pipeline.segmentation.error_regions import LARGE_SHARE, WORDS_LARGE, dice_with, locate_doubts
 from pipeline.segmentation.hard_labels import hard_labels
 from pipeline.segmentation.quality import clean
 from pipeline.segmentation.quality_features import Observation
@@ -49,9 +49,7 @@ def segment_steps(volume: Volume, segmenter: Segmenter) -> Generator[Step, None,
     estimate = segmenter.quality.estimate([None if one is None else one.signs for one in judged])
     expected = [one.expected for one in judged if one is not None]
     doubts, doubt_map = locate_doubts(organs.labels, expected, grid)
-    large = {
-        doubt.kind: WORDS_LARGE[doubt.kind] for doubt in doubts if doubt.volume_ml >= LARGE_SHARE * organs.liver_ml
-    }
+    large = [doubt for doubt in doubts if doubt.volume_ml >= LARGE_SHARE * organs.liver_ml]
     score = 3 if large else estimate.score
     if score == 1:
         doubts, doubt_map = locate_doubts(organs.labels, [], grid)
@@ -59,10 +57,10 @@ def segment_steps(volume: Volume, segmenter: Segmenter) -> Generator[Step, None,
         organs,
         doubts=doubts,
         doubt_map=doubt_map,
-        predicted_dice=estimate.predicted_dice,
+        predicted_dice=min([estimate.predicted_dice, *(dice_with(doubt, organs.liver_ml) for doubt in large)]),
         predicted_hd95_mm=estimate.predicted_hd95_mm,
         score=score,
-        reasons=(*(WORDS_LARGE[kind] for kind in sorted(large)), *estimate.reasons),
+        reasons=(*dict.fromkeys(WORDS_LARGE[doubt.kind] for doubt in large), *estimate.reasons),
     )
 
 

@@ -15,7 +15,8 @@ from pipeline.case import LIVER, LIVER_MAY_BE_MISSING, MAY_BE_NO_LIVER, view
 from pipeline.segmentation import Segmenter, quality_prediction, segment
 from pipeline.segmentation.coarse_grid import CoarseGrid
 from pipeline.segmentation.error_network import FEATURES, HIDDEN, ErrorNetwork
-from pipeline.segmentation.error_regions import likely_regions, locate_doubts
+from pipeline.segmentation.error_regions import dice_with, likely_regions, locate_doubts
+from pipeline.statistics.overlap import dice
 from tests.segmentation.conftest import LABELS, BrightIsLiver, make_volume
 
 SIZE_ZYX = (20, 48, 64)
@@ -100,6 +101,14 @@ def test_two_regions_of_one_kind_in_the_same_slices_have_places_of_their_own(who
     assert {doubt.side: bool(doubt.at_xyz[0] < 24) for doubt in doubts} == {"right": True, "left": False}
 
 
+def test_a_region_bounds_the_dice_of_its_mask(whole):
+    mask = whole.copy()
+    mask[..., 40:] = False
+    for found, truth in ((mask, whole), (whole, mask)):
+        (doubt,), _ = locate_doubts(as_labels(found), [grid_of().down(as_labels(truth))], grid_of())
+        assert dice_with(doubt, found.sum() * 0.128) == pytest.approx(dice(found, truth), abs=1e-6)
+
+
 def test_small_regions_are_not_named():
     missing = np.zeros((4, 10, 10))
     missing[1, 2:4, 2:4] = 0.9
@@ -158,6 +167,8 @@ def test_a_member_that_misses_the_left_part_is_found_out(model_folder, judged_by
         assert organs.doubt_map is not None
         assert organs.score == (3 if expected else 1)
         assert ("a large part of the liver may be missing" in organs.reasons) == bool(expected)
+        if expected and not judged_by_signs:
+            assert organs.predicted_dice < 0.8, "nearly half of the liver is missing"
     (doubt,) = organs.doubts
     assert (doubt.kind, doubt.first_slice, doubt.last_slice) == ("missing", 3, 8)
     assert (view(organs.doubt_map) == LIVER_MAY_BE_MISSING).any()
