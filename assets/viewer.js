@@ -25,7 +25,7 @@ export function mount(element, server) {
   viewer = new Viewer(element, server);
   window.fibroViewer = viewer; // the save button asks it what was looked at
   if (waiting) viewer.show(waiting);
-  // The sentences on a doubtful outline are on the result card, which comes and goes.
+  // The result card, which every analysis replaces, holds the sentences on a doubtful outline.
   document.addEventListener("click", (event) => {
     const sentence = event.target.closest("button[data-doubt]");
     if (sentence) viewer.goToDoubt(Number(sentence.dataset.doubt));

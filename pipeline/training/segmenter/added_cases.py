@@ -28,7 +28,7 @@ from pipeline.simulation.label_maps import LabelMap, find_label_maps
 from pipeline.simulation.painting import PaintedCase, paint
 from pipeline.simulation.warping import warp
 from pipeline.training.segmenter import plan as nnunet_plan
-from pipeline.training.segmenter.options import AddedRecord
+from pipeline.training.segmenter.options import AddedRecord, SegmenterTraining
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,20 @@ class AddedCase:
     """Case of the label map."""
     subject: str | None
     """Real case whose image was warped; None: painted."""
+
+
+def prepare_or_refuse(
+    training: SegmenterTraining, cases: nnunet_plan.Cases, work: Path, report: Callable[[str], None]
+) -> None:
+    """``prepare`` for a training with anatomies; one without must not find any in its work folder.
+
+    Raises:
+        ManifestError: as ``prepare``, or the work folder was prepared with anatomies and the training names none.
+    """
+    if training.anatomies is not None:
+        prepare(training.anatomies, cases, work, training.seed, report)
+    elif read_added(work):
+        raise ManifestError(f"{work.name} was prepared with anatomies; name them again, or choose another -o.")
 
 
 def prepare(anatomies: Path, cases: nnunet_plan.Cases, work: Path, seed: int, report: Callable[[str], None]) -> None:

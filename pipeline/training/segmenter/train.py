@@ -17,7 +17,7 @@ from models.measured import write_corruptions_before
 from models.replacement import atomic_model_folder, ensure_writable_model_folder
 from models.weights import WEIGHT_BITS, save_member
 from pipeline.cohort.labelled_cases import anatomies_of
-from pipeline.errors import ManifestError, ModelError
+from pipeline.errors import ModelError
 from pipeline.training.segmenter import added_cases
 from pipeline.training.segmenter import card as segmenter_card
 from pipeline.training.segmenter import export as segmenter_export
@@ -60,10 +60,7 @@ def train_segmenter(
     if fold is not None and not 0 <= fold < len(split):
         raise ModelError(f"The fold must be a number from 0 to {len(split) - 1}.")
     nnunet_plan.prepare(cases, split, work, planner=training.planner, processes=2)
-    if training.anatomies is not None:
-        added_cases.prepare(training.anatomies, cases, work, training.seed, report)
-    elif added_cases.read_added(work):
-        raise ManifestError(f"{work.name} was prepared with anatomies; name them again, or choose another -o.")
+    added_cases.prepare_or_refuse(training, cases, work, report)
     start = None if training.start_from is None else _same_folds(registry.find(training.start_from, "segmenter"), split)
     members = [
         train_fold(work, number, training, start_from=start, report=report)
