@@ -50,6 +50,9 @@ def simulate(
     poor_masks: Annotated[
         float, typer.Option(help="Share of the cases with a poor segmentation.")
     ] = OPTIONS.poor_masks,
+    sign_maps: Annotated[
+        bool, typer.Option("--sign-maps", help="Write where texture signs were drawn, into signs/.")
+    ] = OPTIONS.sign_maps,
     workers: Annotated[int, typer.Option(help="Worker processes; voxels do not depend on it.")] = OPTIONS.workers,
     contact_sheet: Annotated[Path | None, typer.Option(help="Draw some cases of every stage into this PNG.")] = None,
 ) -> None:
@@ -62,6 +65,7 @@ def simulate(
         sites=sites,
         confounding=confounding,
         poor_masks=poor_masks,
+        sign_maps=sign_maps,
         workers=workers,
     )
     with faults_in_one_line(), progress_bar() as progress:

@@ -33,6 +33,8 @@ class SimulationOptions:
     """Share of the cases (0-1) whose site is determined by the stage; it is independent in the others."""
     poor_masks: float = 0.0
     """Share of the cases (0-1) whose mask is degraded."""
+    sign_maps: bool = False
+    """Whether to write where texture signs were drawn (signs/ID.nii.gz)."""
     workers: int = 2
     """Number of processes; the voxels do not depend on it."""
     parameters: Parameters = DEFAULTS

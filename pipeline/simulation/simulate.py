@@ -15,12 +15,11 @@ from models.files import write_json
 from pipeline.errors import ManifestError
 from pipeline.simulation.anatomies import Anatomy, find_anatomies, make_phantoms
 from pipeline.simulation.options import SimulationOptions
-from pipeline.simulation.parameters import Parameters
 from pipeline.simulation.plan import CasePlan, CohortSeeds, plan_cohort
 from pipeline.simulation.reference_standard import manifest_row
 from pipeline.simulation.simulated_case import make_case
 from pipeline.simulation.tables import write_rows
-from pipeline.simulation.truth import TRUE_MASKS, CaseTruth
+from pipeline.simulation.truth import SIGN_MAPS, TRUE_MASKS, CaseTruth
 from pipeline.simulation.workers import worker_pool
 
 DESCRIPTION = (
@@ -37,9 +36,10 @@ def simulate(
 ) -> Path:
     """Simulate a cohort into the folder ``out`` and return its manifest.
 
-    The folder then holds images/ and masks/ (labels 0-4), true_masks/ (of cases with a poor mask), manifest.csv,
-    truth.csv (what the manifest does not contain: each case's stage, signs, true mask, and Dice and HD95 of the mask in
-    masks/) and cohort.json. The same seed gives the same voxels, whatever the number of workers.
+    The folder then holds images/ and masks/ (labels 0-4), true_masks/ (of cases with a poor mask), signs/ (where
+    texture signs were drawn, if asked for), manifest.csv, truth.csv (what the manifest does not contain: each case's
+    stage, signs, true mask, and Dice and HD95 of the mask in masks/) and cohort.json. The same seed gives the same
+    voxels, whatever the number of workers.
 
     Args:
         anatomies: folder in nnU-Net's raw layout (imagesTr and labelsTr, or images and labels), or a manifest, as
@@ -60,9 +60,10 @@ def simulate(
         seeds = CohortSeeds.of(options.seed).phantoms.spawn(options.phantoms or 0)
         phantoms = make_phantoms(pool, Path(scratch), seeds, options)
         plans = plan_cohort([real, phantoms], options)
-        for name in ("images", "masks", TRUE_MASKS)[: 3 if options.poor_masks else 2]:
+        wanted = {"images": True, "masks": True, TRUE_MASKS: options.poor_masks > 0, SIGN_MAPS: options.sign_maps}
+        for name in (name for name, needed in wanted.items() if needed):
             (out / name).mkdir(parents=True, exist_ok=True)
-        truths = _make_cases(pool, plans, out, options.parameters, progress)
+        truths = _make_cases(pool, plans, out, options, progress)
     write_rows(out / "truth.csv", [truth.to_row() for truth in truths])
     write_json(out / "cohort.json", _description(options, [*real, *phantoms]))
     # Last, so that a manifest exists only beside a complete cohort.
@@ -74,11 +75,11 @@ def _make_cases(
     pool: Executor,
     plans: Sequence[CasePlan],
     out: Path,
-    parameters: Parameters,
+    options: SimulationOptions,
     progress: Callable[[int, int], None],
 ) -> list[CaseTruth]:
     """Write the images and masks of all cases in parallel; their truths in the order of ``plans``."""
-    jobs = [pool.submit(make_case, plan, out, parameters) for plan in plans]
+    jobs = [pool.submit(make_case, plan, out, options.parameters, sign_map=options.sign_maps) for plan in plans]
     for done, job in enumerate(as_completed(jobs), 1):
         job.result()
         progress(done, len(plans))

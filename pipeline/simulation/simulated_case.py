@@ -17,7 +17,7 @@ from pipeline.simulation.parameters import Parameters
 from pipeline.simulation.plan import CasePlan
 from pipeline.simulation.scanner import Background, Scan, acquire, apply_background
 from pipeline.simulation.texture_signs import add_ascites, add_texture
-from pipeline.simulation.truth import TRUE_MASKS, CaseTruth
+from pipeline.simulation.truth import SIGN_MAPS, TRUE_MASKS, CaseTruth
 from pipeline.statistics.overlap import compare
 
 
@@ -58,8 +58,12 @@ def draw_background(rng: np.random.Generator, p: Parameters) -> Background:
     )
 
 
-def make_case(plan: CasePlan, out: Path, p: Parameters) -> CaseTruth:
-    """Write image and mask of one case (and the true mask if that one is degraded) into ``out``."""
+def make_case(plan: CasePlan, out: Path, p: Parameters, *, sign_map: bool = False) -> CaseTruth:
+    """Write image and mask of one case into ``out``; the true mask as well if that one is degraded.
+
+    Args:
+        sign_map: whether to write ``sign_map_voxels`` too.
+    """
     severity, signs = draw_signs(plan.stage, plan.stream("signs"), p)
     scan_rng = plan.stream("scan")
     scan, background = Scan.draw(p.sites[plan.site], scan_rng), draw_background(scan_rng, p)
@@ -67,11 +71,12 @@ def make_case(plan: CasePlan, out: Path, p: Parameters) -> CaseTruth:
     voxels, labels, spacing_mm_zyx = deform_anatomy(volume.image, source_labels, signs, scan, plan.stream("shape"), p)
     texture_rng = plan.stream("texture")
     apply_background(voxels, labels, background)
-    add_texture(voxels, labels, signs, spacing_mm_zyx, texture_rng)
+    change = add_texture(voxels, labels, signs, spacing_mm_zyx, texture_rng)
     add_ascites(voxels, labels, signs, spacing_mm_zyx, texture_rng)
     measured = acquire(voxels, scan, spacing_mm_zyx, scan_rng)
     mask, fault = degrade(labels, voxels, spacing_mm_zyx, plan.stream("mask")) if plan.poor_mask else (labels, "")
     files = {"images": measured, "masks": mask} | ({TRUE_MASKS: labels} if plan.poor_mask else {})
+    files |= {SIGN_MAPS: sign_map_voxels(change, labels)} if sign_map else {}
     for folder, array in files.items():
         image = image_on_grid(array, spacing_mm_zyx, volume.image.GetOrigin())
         sitk.WriteImage(image, str(out / folder / f"{plan.patient_id}.nii.gz"), useCompression=True, compressionLevel=2)
@@ -88,6 +93,16 @@ def make_case(plan: CasePlan, out: Path, p: Parameters) -> CaseTruth:
         liver_hd95_mm=overlap["hd95_mm"],
         poor_mask=plan.poor_mask,
     )
+
+
+def sign_map_voxels(change: Array, labels: Array) -> Array:
+    """Where texture signs were drawn: 200 times the relative change's magnitude, (z, y, x) uint8; 0 outside the liver.
+
+    Args:
+        change: change of signal (z, y, x), as a share of the parenchyma's signal.
+        labels: (z, y, x) organ labels, after every sign was drawn.
+    """
+    return np.clip(np.rint(200 * np.abs(change) * (labels == LIVER)), 0, 255).astype(np.uint8)
 
 
 def image_on_grid(array: Array, spacing_mm_zyx: Array, origin_xyz: tuple[float, ...]) -> sitk.Image:

@@ -16,11 +16,16 @@ SUBSLICES = 3
 
 def add_texture(
     image: Array, labels: Array, signs: FibrosisSigns, spacing_mm_zyx: Array, rng: np.random.Generator
-) -> None:
-    """Add septa, nodules and a confluent wedge to the liver of ``image`` (z, y, x), in place."""
+) -> Array:
+    """Add septa, nodules and a confluent wedge to the liver of ``image`` (z, y, x), in place.
+
+    Returns:
+        Change of signal (z, y, x) float32, as a share of the parenchyma's signal.
+    """
+    relative = np.zeros(image.shape, np.float32)
     liver = labels == LIVER
     if not liver.any():
-        return
+        return relative
     box = padded_box(liver, spacing_mm_zyx, 4)
     inside = liver[box]
     change = np.zeros(inside.shape, np.float32)
@@ -32,7 +37,9 @@ def add_texture(
     # Vessels and bile ducts keep their brightness: only tissue near the parenchyma's own signal changes.
     tissue = np.clip(1.6 - np.abs(image[box] / normal - 1) / 0.3, 0, 1)
     soft = np.minimum(ndimage.gaussian_filter(inside.astype(np.float32), (0, 0.7, 0.7)), inside)
-    image[box] += normal * change * tissue * soft
+    relative[box] = change * tissue * soft
+    image[box] += normal * relative[box]
+    return relative
 
 
 def _lace(inside: Array, signs: FibrosisSigns, spacing_mm_zyx: Array, rng: np.random.Generator) -> Array:

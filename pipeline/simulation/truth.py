@@ -12,6 +12,9 @@ from pipeline.thresholds import segmentation_score
 TRUE_MASKS = "true_masks"
 """Folder of the true masks of the cases whose mask is degraded."""
 
+SIGN_MAPS = "signs"
+"""Folder of the maps of texture signs, one file per case, named as its image."""
+
 
 @dataclass(frozen=True)
 class CaseTruth:

@@ -14,7 +14,7 @@ from pipeline.simulation.fibrosis_signs import FibrosisSigns
 from pipeline.simulation.parameters import DEFAULTS
 from pipeline.simulation.scanner import Background, Scan, apply_background
 from pipeline.simulation.shape_signs import displacement
-from pipeline.simulation.simulated_case import draw_signs, image_on_grid
+from pipeline.simulation.simulated_case import draw_signs, image_on_grid, sign_map_voxels
 from pipeline.simulation.texture_signs import add_ascites, add_texture
 
 SPACING_ZYX = np.array([10.0, 2.5, 2.5])
@@ -52,11 +52,18 @@ def test_texture_stays_inside_the_liver_and_needs_a_sign(organs):
     image = before.copy()
     add_texture(image, organs, FibrosisSigns(), SPACING_ZYX, np.random.default_rng(0))
     assert np.array_equal(image, before)
-    add_texture(image, organs, FibrosisSigns(septa=0.3, nodules=0.15), SPACING_ZYX, np.random.default_rng(0))
+    change = add_texture(image, organs, FibrosisSigns(septa=0.3, nodules=0.15), SPACING_ZYX, np.random.default_rng(0))
+    np.testing.assert_allclose(image, before * (1 + change), rtol=1e-4)
     assert np.array_equal(image[organs != LIVER], before[organs != LIVER])
     assert image[organs == LIVER].std() > 5
     assert (image > 404).any(), "bright septa"
     assert (image < 396).any(), "dark nodules"
+
+
+def test_a_sign_map_is_200_times_the_magnitude_inside_the_liver():
+    labels = np.array([[[LIVER, LIVER, LIVER, 0, SPLEEN]]], np.uint8)
+    change = np.array([[[-0.1, 2.0, 0.0, 0.5, 0.5]]], np.float32)
+    assert sign_map_voxels(change, labels).tolist() == [[[20, 255, 0, 0, 0]]]
 
 
 def test_lobar_change_shrinks_the_right_and_grows_the_left(organs):

@@ -29,6 +29,7 @@ OPTIONS = SimulationOptions(
     phantom_spacing_mm_xyz=(6.7, 6.7, 20.0),
     sites=3,
     poor_masks=0.5,
+    sign_maps=True,
 )
 
 
@@ -121,6 +122,20 @@ def test_poor_masks_keep_the_true_one_and_its_figures(cohort):
         measured = compare(*livers, given.GetSpacing()[::-1])
         assert measured["dice"] == pytest.approx(float(case["liver_dice"]), abs=1e-4)
         assert (measured["dice"] < 1) == bool(case["mask_fault"])
+
+
+def test_sign_maps_lie_on_the_images_grid_inside_the_liver_and_grow_with_severity(cohort):
+    truth = rows(cohort.parent / "truth.csv")
+    means = {}
+    for case in truth:
+        signs = sitk.ReadImage(str(cohort.parent / "signs" / f"{case['patient_id']}.nii.gz"))
+        mask = sitk.ReadImage(str(cohort.parent / case["true_mask"]))
+        assert signs.GetPixelID() == sitk.sitkUInt8
+        assert (signs.GetSize(), signs.GetOrigin()) == (mask.GetSize(), mask.GetOrigin())
+        drawn, liver = sitk.GetArrayFromImage(signs), sitk.GetArrayFromImage(mask) == LIVER
+        assert not drawn[~liver].any()
+        means[float(case["severity"])] = drawn[liver].mean()
+    assert means[max(means)] > 2 * means[min(means)]
 
 
 def test_contact_sheet_is_drawn_and_refuses_what_it_cannot_draw(cohort, tmp_path):
