@@ -15,7 +15,7 @@ from models.cards import licence_tag, render_card
 from models.files import write_text
 from models.measured import BEFORE, CORRUPTIONS, EVALUATION, read_measured
 from pipeline.segmentation.quality_prediction import FILE, SCHEMA
-from pipeline.training.segmenter.curve import PICTURE
+from pipeline.training.curve import PICTURE
 from pipeline.training.segmenter.tables import markdown, summarise
 
 UNRECORDED = {"steps": 0, "hours": 0.0, "device": "an unknown device", "seed": 0, "parameters": 0}

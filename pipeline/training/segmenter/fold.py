@@ -16,7 +16,7 @@ from models.device import choose_device
 from models.files import atomic_path
 from models.registry import ModelFolder
 from models.weights import load_into
-from pipeline.training.segmenter.curve import LOSS, LearningCurve
+from pipeline.training.curve import LOSS, LearningCurve
 from pipeline.training.segmenter.options import SegmenterTraining
 from pipeline.training.segmenter.trainer import (
     OrganContrastTrainer,
@@ -124,7 +124,7 @@ def train_fold(
         state.load(device)
         _seed(training.seed, fold, state.step)
         report_fold(f"resuming at step {state.step}")
-    curve = LearningCurve(work, fold, state.step)
+    curve = LearningCurve(work, fold, state.step, score="Dice")
     _optimise(trainer, state, training.steps, curve, pretrained=start_from is not None, report=report_fold)
     curve.close()
     weights = blended(origin, state.average) if origin else state.average

@@ -18,11 +18,11 @@ from models.replacement import atomic_model_folder, ensure_writable_model_folder
 from models.weights import WEIGHT_BITS, save_member
 from pipeline.cohort.labelled_cases import anatomies_of
 from pipeline.errors import ModelError
+from pipeline.training.curve import PICTURE, draw_curves
 from pipeline.training.segmenter import added_cases
 from pipeline.training.segmenter import card as segmenter_card
 from pipeline.training.segmenter import export as segmenter_export
 from pipeline.training.segmenter import plan as nnunet_plan
-from pipeline.training.segmenter.curve import PICTURE, draw_curves
 from pipeline.training.segmenter.fold import TrainedFold, train_fold
 from pipeline.training.segmenter.options import AddedRecord, SegmenterTraining, TrainingRecord
 
@@ -75,7 +75,7 @@ def train_segmenter(
             save_member(draft, f"fold{number}", member.state, bits=WEIGHT_BITS)
         segmenter_export.write_folder(work, draft, anatomy_of, training, record)
         write_corruptions_before(start, draft)
-        draw_curves(work, len(members), draft / PICTURE)
+        draw_curves(work, len(members), draft / PICTURE, score="Dice")
         segmenter_card.write(draft)
 
 
