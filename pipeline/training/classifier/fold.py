@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,18 @@ from models.masked_attention import MaskedAttentionNet
 from pipeline.classification.predict import predict_member
 from pipeline.classification.slices import InputSpec
 from pipeline.errors import ModelError
-from pipeline.training.classifier.data import CachedCase, draw_training_input
+from pipeline.statistics.auc import auc
+from pipeline.training.classifier.batches import TrainingSamples, epoch_random, steps_per_epoch, training_batches
+from pipeline.training.classifier.data import CachedCase
 from pipeline.training.classifier.settings import Settings
 from pipeline.training.classifier.split import split_inner
+from pipeline.training.curve import LOSS, LearningCurve
 
 log = logging.getLogger(__name__)
 
+CURVE_SCORE, CURVE_CASES = "AUC", 48
+"""Score of the learning curve; the number of held-out cases, each with as many slices as a training sample, that it is
+measured on after every epoch."""
 STORED_AS_IS = ("epochs", "seconds", "best_loss", "best_epoch", "best")
 """Attributes of ``MemberTraining`` that a checkpoint holds as they are."""
 
@@ -44,12 +51,16 @@ class FoldTask:
     spec: InputSpec
     device: torch.device
     checkpoint: Path
-    """File written after every epoch and resumed from where it exists."""
+    """Written after every epoch and resumed from where it exists."""
     initial_weights: Mapping[str, Tensor] | None = None
     """Weights of the backbone by parameter name; None for random ones."""
+    unseen: Sequence[CachedCase] = ()
+    """Cases that the member does not learn from, for its learning curve alone: nothing is chosen by them."""
+    workers: int = 0
+    """Processes that draw the training samples; 0 draws them between the optimiser's steps."""
 
     def belongs_to(self) -> dict[str, Any]:
-        """Settings and cases by which a checkpoint is recognised; the number of members changes none of them."""
+        """Settings and cases by which a checkpoint is recognised; how many members there are is no matter to one."""
         return asdict(replace(self.settings, members=None)) | {"cases": digest(self.cases)}
 
 
@@ -128,60 +139,92 @@ def train_fold(task: FoldTask) -> MemberTraining:
     Raises:
         ModelError: the checkpoint is of a training with other settings or cases.
     """
-    settings, spec = task.settings, task.spec
+    settings = task.settings
     torch.manual_seed(settings.seed * 1000 + task.fold)
     run = MemberTraining(task)
     run.load()
     learning, stopping = (task.cases, []) if settings.patience is None else split_inner(task.cases, settings.seed)
+    samples = TrainingSamples(learning, settings, task.spec, task.fold)
+    batches = training_batches(samples, run.epochs, task.workers, task.device)
+    curve = LearningCurve(task.checkpoint.parent, task.fold, run.epochs, CURVE_SCORE)
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         while not run.done:
             began = time.monotonic()
-            loss = train_epoch(run, learning)
+            loss = train_epoch(run, batches, learning)
             run.epochs += 1
-            inner = balanced_loss(run.average.module, stopping, spec, task.device) if stopping else math.nan
-            run.keep_if_best(inner)
+            scores = judge(run, stopping)
             run.seconds += time.monotonic() - began
             run.save()
-            inner_text = f", inner fold {inner:.3f}" if stopping else ""
-            log.info(
-                "fold %d, epoch %d: loss %.3f%s, %.0f s in all", task.fold, run.epochs, loss, inner_text, run.seconds
-            )
+            curve.add(run.epochs, {LOSS: loss, **scores})
+            text = "".join(f", {name.replace('_', ' ')} {CURVE_SCORE} {value:.3f}" for name, value in scores.items())
+            log.info("fold %d, epoch %d: loss %.3f%s, %.0f s in all", task.fold, run.epochs, loss, text, run.seconds)
+    curve.close()
     return run
 
 
-def train_epoch(run: MemberTraining, cases: Sequence[CachedCase]) -> float:
-    """Train one pass over the cases and return the mean loss of its steps."""
+def judge(run: MemberTraining, stopping: Sequence[CachedCase]) -> dict[str, float]:
+    """AUC of the averaged network by part of the cases; the inner fold's loss decides whether its weights are kept.
+
+    The held-out cases, of which ``curve_inputs`` takes a sample, are for the eye: nothing is chosen by them.
+    """
+    task, net = run.task, run.average.module
+    scores = {}
+    if stopping:
+        logits = predicted(net, [case.tensor(task.spec) for case in stopping], task.device)
+        run.keep_if_best(balanced_loss(logits, stopping))
+        scores["inner_fold"] = auc(labels_of(stopping), logits)
+    if task.unseen:
+        shown = task.unseen[:: math.ceil(len(task.unseen) / CURVE_CASES)]
+        inputs = (evenly(case.tensor(task.spec), task.settings.slices) for case in shown)
+        scores["held_out"] = auc(labels_of(shown), predicted(net, inputs, task.device))
+    return scores
+
+
+def train_epoch(run: MemberTraining, batches: Iterator[tuple[Tensor, Tensor]], cases: Sequence[CachedCase]) -> float:
+    """Train one pass over the cases, from the stream of their batches, and return the mean loss of its steps."""
     task, total = run.task, 0.0
     settings, device = task.settings, task.device
-    labels = torch.tensor([float(case.label) for case in cases])
-    balance = ((1 - labels).sum() / labels.sum()).to(device)  # the rarer class weighs as much as the other
-    steps = math.ceil(len(cases) / settings.batch)
-    random = np.random.default_rng([settings.seed, task.fold, run.epochs])
-    torch.manual_seed(int(random.integers(2**31)))  # dropout
+    positives = sum(case.label for case in cases)
+    balance = torch.tensor((len(cases) - positives) / positives, device=device)  # weighs the rarer class up
+    steps = steps_per_epoch(len(cases), settings)
+    torch.manual_seed(int(epoch_random(settings, task.fold, run.epochs).integers(2**31)))  # dropout
     run.net.train()
-    for step, picks in enumerate(np.array_split(random.permutation(len(cases)), steps), run.epochs * steps):
+    for step, (slices, labels) in enumerate(islice(batches, steps), run.epochs * steps):
         for group in run.optimizer.param_groups:
             group["lr"] = learning_rate(step, settings.epochs * steps, settings)
-        x = torch.cat([draw_training_input(cases[i], task.spec, settings.slices, random) for i in picks])
-        x = x.to(device, memory_format=torch.channels_last)  # (cases * slices, 2, y, x)
-        target = labels[picks].clamp(settings.smoothing, 1 - settings.smoothing)[:, None].to(device)  # (cases, 1)
+        x = slices.flatten(0, 1).to(device, memory_format=torch.channels_last)  # (cases * slices, 2, y, x)
+        target = labels.float().clamp(settings.smoothing, 1 - settings.smoothing)[:, None].to(device)  # (cases, 1)
         with autocast(device):
             logits = run.net(x, settings.slices)  # (cases, 1)
         loss = F.binary_cross_entropy_with_logits(logits.float(), target, pos_weight=balance)
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(run.net.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(run.net.parameters(), settings.gradient_clip)
         run.optimizer.step()
         run.average.update(run.net, step=step)
         total += float(loss.detach()) / steps
     return total
 
 
-def balanced_loss(net: MaskedAttentionNet, cases: Sequence[CachedCase], spec: InputSpec, device: torch.device) -> float:
-    """Mean log loss of the cases as prediction sees them, both classes weighted equally."""
-    logits = torch.tensor([predict_member(net, case.tensor(spec).to(device))[0] for case in cases])
-    labels = torch.tensor([case.label for case in cases])
-    losses = F.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none")
+def predicted(net: MaskedAttentionNet, inputs: Iterable[Tensor], device: torch.device) -> np.ndarray:
+    """Logits of cases, (cases,), each given as its slices, (slices, 2, y, x)."""
+    net.eval()
+    return np.array([predict_member(net, x.to(device))[0] for x in inputs])
+
+
+def labels_of(cases: Sequence[CachedCase]) -> np.ndarray:
+    return np.array([case.label for case in cases])
+
+
+def evenly(x: Tensor, count: int) -> Tensor:
+    """At most ``count`` slices of a case, (slices, 2, y, x), evenly selected."""
+    return x[np.unique(np.linspace(0, len(x) - 1, count).round().astype(int))]
+
+
+def balanced_loss(logits: np.ndarray, cases: Sequence[CachedCase]) -> float:
+    """Mean log loss of the cases, both classes weighted equally."""
+    labels = labels_of(cases)
+    losses = np.logaddexp(0, np.where(labels, -logits, logits))
     return float((losses[labels].mean() + losses[~labels].mean()) / 2)
 
 
