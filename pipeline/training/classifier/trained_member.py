@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -13,8 +13,12 @@ from models.weights import WEIGHT_BITS, as_stored
 from pipeline.classification.explain import member_heat
 from pipeline.classification.predict import for_prediction, predict_member
 from pipeline.training.classifier.data import CachedCase
+from pipeline.training.classifier.diagnostics import attention_shares
 from pipeline.training.classifier.fold import MemberTraining
 from pipeline.training.classifier.operating_point import platt
+
+DIAGNOSED_CASES = 16
+"""Largest number of unseen cases of the diagnostics."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class TrainedMember:
     """Number of epochs trained."""
     seconds: float
     """Training time, s."""
+    diagnostics: dict[str, float] = field(default_factory=dict)
+    """``attention_shares`` on some of ``unseen``, by stage."""
 
 
 def finish_member(run: MemberTraining, unseen: Sequence[CachedCase]) -> TrainedMember:
@@ -59,7 +65,8 @@ def finish_member(run: MemberTraining, unseen: Sequence[CachedCase]) -> TrainedM
     round_as_stored(net)  # the scaled layer is rounded too; a steep scale makes that visible
     logits = predict_unseen()
     peaks = np.array([heat_peak(net, case.tensor(spec).to(device)) for case in unseen])
-    return TrainedMember(net, unseen, raw_logits, logits, (scale, shift), peaks, run.epochs, run.seconds)
+    shares = attention_shares(net, (case.tensor(spec).to(device) for case in unseen[:DIAGNOSED_CASES]))
+    return TrainedMember(net, unseen, raw_logits, logits, (scale, shift), peaks, run.epochs, run.seconds, shares)
 
 
 def round_as_stored(net: MaskedAttentionNet) -> None:
