@@ -27,6 +27,7 @@ FILES = (
     *registry.DESCRIPTIONS,
     "quality.safetensors",  # its hash is in quality.json
     "MODEL_CARD.md",
+    "training.toml",  # how it was trained: nothing of it is read for a prediction, so no hash names it
     "learning_curve.png",
     "evaluation.csv",
     "corruptions.csv",

@@ -21,6 +21,7 @@ for command in (
     training.train_segmenter,
     training.evaluate_segmenter,
     training.train_classifier,
+    training.training_config,
     quality.evaluate_corruptions,
     quality.train_quality,
     evaluate.evaluate,

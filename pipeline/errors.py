@@ -4,6 +4,7 @@ from models.errors import ModelError, PipelineError, SegmentationError
 
 __all__ = [
     "Cancelled",
+    "ConfigError",
     "InputError",
     "ManifestError",
     "ModelError",
@@ -24,6 +25,10 @@ class SeriesError(InputError):
 
 class ManifestError(PipelineError):
     """A manifest or data folder given to a command is wrong; the message names the row or file."""
+
+
+class ConfigError(PipelineError):
+    """The configuration of a training is wrong; the message names the setting."""
 
 
 class ReviewError(PipelineError):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import SimpleITK as sitk
 import torch
+from pydantic import Field
 from scipy import ndimage
 
 from pipeline.case import Volume, view
@@ -20,6 +21,7 @@ from pipeline.errors import ModelError, SegmentationError
 
 SIZE_STEP = 32
 """Crops are multiples of this many pixels, so that every stage of every backbone halves them evenly."""
+CropSize = Annotated[int, Field(gt=0, multiple_of=SIZE_STEP)]
 MARGIN = 12
 """Voxels beyond the crop that smoothing and resampling see; farther ones change nothing."""
 
@@ -28,17 +30,17 @@ MARGIN = 12
 class InputSpec:
     """Preparation of slices, stored as ``input`` in ``model.json``: prediction must repeat that of training."""
 
-    spacing_mm: float = 1.5
+    spacing_mm: Annotated[float, Field(gt=0)] = 1.5
     """Spacing in plane, along x and y."""
-    size_yx: tuple[int, int] = (128, 160)
+    size_yx: tuple[CropSize, CropSize] = (128, 160)
     """Smallest crop around the liver, pixels; a larger liver gets a larger crop."""
-    max_slices: int = 24
+    max_slices: Annotated[int, Field(ge=1)] = 24
     """Largest number of slices; of more an even selection is taken."""
-    min_area_cm2: float = 4.0
+    min_area_cm2: Annotated[float, Field(ge=0)] = 4.0
     """Slices with less liver than this are left out, unless all have less."""
     dilation_mm: float = 3.0
     """Distance outside the liver's edge at which the soft mask is 0.5."""
-    softness_mm: float = 6.0
+    softness_mm: Annotated[float, Field(gt=0)] = 6.0
     """Width over which the soft mask falls from 1 to 0."""
     clip: tuple[float, float] = (-1.0, 1.0)
     """Range of brightness, where 0 is the liver's median and -1 is no signal. Much brighter tissue, such as bile and

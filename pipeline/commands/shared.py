@@ -36,16 +36,17 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Exact = Annotated[
     bool, typer.Option("--exact", help="Segment by nnU-Net's overlapping tiles: several times slower, nearly equal.")
 ]
-Seed = Annotated[int, typer.Option(help="Equal seeds give equal results.")]
+SEED = typer.Option(help="Equal seeds give equal results.")
+Seed = Annotated[int, SEED]
 Fold = Annotated[
     int | None, typer.Option(help="Train this fold only, from 0; then collect all by the command without --fold.")
 ]
 Resume = Annotated[bool, typer.Option(help="Resume from the last checkpoint.")]
 Licence = Annotated[str, typer.Option(help="Licence of the weights, from their data.")]
-LsmCut = Annotated[float, typer.Option(help="Liver stiffness in kPa above which fibrosis counts as advanced.")]
-MetavirCut = Annotated[
-    str, typer.Option(help="METAVIR stage from which fibrosis counts as advanced, where there is histology.")
-]
+LSM_CUT = typer.Option(help="Liver stiffness in kPa above which fibrosis counts as advanced.")
+LsmCut = Annotated[float, LSM_CUT]
+METAVIR_CUT = typer.Option(help="METAVIR stage from which fibrosis counts as advanced, where there is histology.")
+MetavirCut = Annotated[str, METAVIR_CUT]
 
 
 @contextlib.contextmanager

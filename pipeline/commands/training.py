@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
 from models.network_names import BACKBONES, MaskUse
 from pipeline.commands.shared import (
+    LSM_CUT,
+    METAVIR_CUT,
+    SEED,
     Data,
     Device,
     Exact,
     Fold,
     Licence,
-    LsmCut,
-    MetavirCut,
     Out,
     Resume,
     Seed,
@@ -23,7 +24,6 @@ from pipeline.commands.shared import (
     faults_in_one_line,
     log_shown,
 )
-from pipeline.thresholds import ADVANCED_LSM_ABOVE_KPA, ADVANCED_METAVIR_FROM
 from pipeline.training.classifier.settings import Labels, Settings, TrainingOptions
 from pipeline.training.segmenter.options import SegmenterTraining
 
@@ -99,25 +99,34 @@ else:  # typer offers the values of a Literal; type checkers take none that is c
     BackboneName = Literal[tuple(BACKBONES)]
     MaskName = Literal[tuple(name.replace("_", "-") for name in get_args(MaskUse))]
 
-Backbone = Annotated[BackboneName, typer.Option(help="Backbone network.")]
-Mask = Annotated[
-    MaskName, typer.Option(help="Use of the liver mask; none is the unmasked baseline, the others test for leaks.")
+Config = Annotated[
+    Path | None,
+    typer.Option(help="Settings (TOML), as training-config prints them and each model holds them in training.toml."),
 ]
-Folds = Annotated[int, typer.Option(help="Folds by source anatomy, one ensemble member each.", min=2)]
+Backbone = Annotated[BackboneName | None, typer.Option(help=f"Backbone network (default: {Settings.backbone}).")]
+Mask = Annotated[
+    MaskName | None,
+    typer.Option(help="Use of the liver mask; none is the unmasked baseline, the others test for leaks."),
+]
+Folds = Annotated[int | None, typer.Option(help="Folds by source anatomy, one ensemble member each.", min=2)]
 Members = Annotated[int | None, typer.Option(help="Train the first folds only, this many (default: all).", min=1)]
-Epochs = Annotated[int, typer.Option(help="Passes over the cohort, at most.", min=1)]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the cohort, at most.", min=1)]
 Patience = Annotated[
     int | None,
     typer.Option(help="Stop after this many epochs without a better inner fold (default: train all epochs).", min=1),
+]
+Workers = Annotated[
+    int, typer.Option(help="Processes that prepare training samples; their number changes no result.", min=0)
 ]
 Work = Annotated[
     Path | None, typer.Option(help="Folder of slices and checkpoints (default: beside the model, .work appended).")
 ]
 Pretrained = Annotated[
-    str, typer.Option(help="Initial weights: imagenet (timm's) or a .safetensors file of timm's (default: random).")
+    str | None,
+    typer.Option(help="Initial weights: imagenet (timm's) or a .safetensors file of timm's (default: random)."),
 ]
 LearntLabels = Annotated[
-    Labels, typer.Option(help="What to learn; shuffled (AUC near 0.5) and site (the scanner) test for leaks.")
+    Labels | None, typer.Option(help="What to learn; shuffled (AUC near 0.5) and site (the scanner) test for leaks.")
 ]
 Sensitivity = Annotated[
     float | None,
@@ -130,50 +139,73 @@ Sensitivity = Annotated[
 def train_classifier(
     manifest: Annotated[Path, typer.Argument(help="Cohort manifest (CSV).")],
     out: Out,
-    backbone: Backbone = Settings.backbone,
-    mask: Mask = Settings.mask,
-    folds: Folds = Settings.folds,
+    config: Config = None,
+    backbone: Backbone = None,
+    mask: Mask = None,
+    folds: Folds = None,
     fold: Fold = None,
-    members: Members = Settings.members,
-    epochs: Epochs = Settings.epochs,
-    patience: Patience = Settings.patience,
-    seed: Seed = Settings.seed,
+    members: Members = None,
+    epochs: Epochs = None,
+    patience: Patience = None,
+    seed: Annotated[int | None, SEED] = None,
     device: Device = TrainingOptions.device,
+    workers: Workers = TrainingOptions.workers,
     resume: Resume = TrainingOptions.resume,
     work: Work = TrainingOptions.work,
-    pretrained: Pretrained = TrainingOptions.pretrained,
-    labels: LearntLabels = Settings.labels,
+    pretrained: Pretrained = None,
+    labels: LearntLabels = None,
     sensitivity: Sensitivity = TrainingOptions.target_sensitivity,
     licence: Licence = TrainingOptions.licence,
-    lsm_cut: LsmCut = ADVANCED_LSM_ABOVE_KPA,
-    metavir_cut: MetavirCut = ADVANCED_METAVIR_FROM,
+    lsm_cut: Annotated[float | None, LSM_CUT] = None,
+    metavir_cut: Annotated[str | None, METAVIR_CUT] = None,
 ) -> None:
-    """Train the fibrosis classifier on a cohort and print what was measured out of fold."""
-    with faults_in_one_line(), log_shown():
-        from pipeline.cohort.manifest import CutOffs
-        from pipeline.training.classifier import train as classifier
+    """Train the fibrosis classifier on a cohort and print what was measured out of fold.
 
+    An option goes before the --config file, and the file before the defaults of the backbone.
+    """
+    with faults_in_one_line(), log_shown():
+        from pipeline.training.classifier import train as classifier
+        from pipeline.training.classifier.config import read_config
+
+        options_given = given(
+            backbone=backbone,
+            mask=mask and mask.replace("-", "_"),
+            folds=folds,
+            members=members,
+            epochs=epochs,
+            patience=patience,
+            seed=seed,
+            pretrained=pretrained,
+            labels=labels,
+            cut_offs=given(lsm_kpa=lsm_cut, metavir=metavir_cut and metavir_cut.upper()),
+        )
+        chosen = read_config(config, options_given)
         options = TrainingOptions(
-            settings=Settings(
-                backbone=backbone,
-                mask=cast(MaskUse, mask.replace("-", "_")),
-                folds=folds,
-                members=members,
-                epochs=epochs,
-                patience=patience,
-                seed=seed,
-                cut_offs=CutOffs(lsm_cut, metavir_cut.upper()),
-                labels=labels,
-            ),
+            settings=chosen.settings,
+            spec=chosen.spec,
             device=device,
+            workers=workers,
             resume=resume,
             work=work,
             licence=licence,
-            pretrained=pretrained,
+            pretrained=chosen.settings.pretrained,
             target_sensitivity=sensitivity,
         )
         figures = classifier.train_classifier(manifest, out, options, fold=fold)
     if figures is None:
-        typer.echo(f"Fold {fold} is trained. When all {folds} are, run the command without --fold.")
+        typer.echo(f"Fold {fold} is trained. When all {chosen.settings.folds} are, run the command without --fold.")
     else:
         typer.echo("Out-of-fold AUC {:.3f} (95 % interval {:.3f} to {:.3f})".format(*figures.auc))
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that have a value."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def training_config(backbone: Backbone = None) -> None:
+    """Print the settings of a classifier's training with comments, for a file that --config takes."""
+    with faults_in_one_line():
+        from pipeline.training.classifier.config import read_config
+
+        typer.echo(read_config(None, given(backbone=backbone)).to_toml(), nl=False)

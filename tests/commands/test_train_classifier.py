@@ -11,14 +11,16 @@ from typer.testing import CliRunner
 
 from models.network_names import BACKBONES, MaskUse
 from pipeline import __main__ as cli
+from pipeline.classification.slices import InputSpec
 from pipeline.cohort.manifest import CutOffs
 from pipeline.statistics import Estimate
-from pipeline.training.classifier.settings import Settings, TrainingOptions
+from pipeline.training.classifier.recipes import recipe
+from pipeline.training.classifier.settings import TrainingOptions
 
 OPTIONS = """
     --backbone swin_tiny --mask mask-only --folds 4 --fold 2 --members 3 --epochs 5 --patience 2 --seed 7 --device cpu
-    --no-resume --work w --pretrained imagenet --labels site --sensitivity 0.9 --licence "CC BY 4.0" --lsm-cut 10
-    --metavir-cut f2
+    --no-resume --work w --pretrained imagenet --labels site --workers 3 --sensitivity 0.9 --licence "CC BY 4.0"
+    --lsm-cut 10 --metavir-cut f2
 """
 
 
@@ -39,15 +41,54 @@ def run(*arguments: str):
 
 def test_without_options_a_training_has_its_own_defaults(given):
     assert run().exit_code == 0
-    assert given == [(Path("cohort.csv"), Path("out"), TrainingOptions(), None)]
+    assert given == [(Path("cohort.csv"), Path("out"), TrainingOptions(spec=InputSpec()), None)]
+
+
+def test_an_option_goes_before_the_file_and_the_file_before_the_recipe(given, tmp_path):
+    file = tmp_path / "settings.toml"
+    general = 'backbone = "swin_tiny"\nepochs = 7\nseed = 3\n'
+    file.write_text(general + '[cut_offs]\nmetavir = "F2"\n[input]\nspacing_mm = 1.2\n')
+    result = run("--config", str(file), "--seed", "4", "--lsm-cut", "10")
+    assert result.exit_code == 0, result.stderr
+    options = given[0][2]
+    assert options.settings == recipe("swin_tiny", epochs=7, seed=4, cut_offs=CutOffs(10.0, "F2"))
+    assert options.spec == InputSpec(spacing_mm=1.2)
+
+
+def test_the_printed_settings_are_those_of_a_training_without_options(given, tmp_path):
+    printed = CliRunner().invoke(cli.app, ["training-config", "--backbone", "swin_tiny"])
+    (tmp_path / "settings.toml").write_text(printed.stdout)
+    assert run("--config", str(tmp_path / "settings.toml")).exit_code == 0
+    assert run("--backbone", "swin_tiny").exit_code == 0
+    assert given[0] == given[1]
+
+
+def test_a_wrong_setting_is_one_line(given, tmp_path):
+    (tmp_path / "settings.toml").write_text("epochs = 0\n")
+    result = run("--config", str(tmp_path / "settings.toml"))
+    assert (result.exit_code, given) == (2, [])
+    assert result.stderr == "The setting epochs of the configuration should be greater than or equal to 1.\n"
 
 
 def test_every_option_reaches_the_training(given):
     result = run(*shlex.split(OPTIONS))
     assert result.exit_code == 0, result.stderr
-    settings = Settings("swin_tiny", "mask_only", 4, 3, 5, 2, 7, cut_offs=CutOffs(10.0, "F2"), labels="site")
+    settings = recipe(
+        "swin_tiny",
+        mask="mask_only",
+        folds=4,
+        members=3,
+        epochs=5,
+        patience=2,
+        seed=7,
+        pretrained="imagenet",
+        cut_offs=CutOffs(10.0, "F2"),
+        labels="site",
+    )
     options = TrainingOptions(
         settings,
+        InputSpec(),
+        workers=3,
         device="cpu",
         resume=False,
         work=Path("w"),

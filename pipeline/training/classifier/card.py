@@ -9,19 +9,21 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from models.cards import licence_tag, render_card
 from pipeline import RESEARCH_USE
-from pipeline.training.classifier.settings import Settings
+from pipeline.training.classifier.pretrained import BY_HASH
+from pipeline.training.classifier.settings import FILE, Settings
 
 ESTIMATES = ("auc", "sensitivity", "specificity", "rule_out_sensitivity", "rule_in_specificity")
 """Keys of ``out_of_fold`` that hold a value and its 95 % interval."""
 TEMPLATE = "classifier.md.j2"
 
 
-def model_card(info: Mapping[str, Any], name: str) -> str:
+def model_card(info: Mapping[str, Any], name: str, curve: str | None = None) -> str:
     """Render the card in Markdown.
 
     Args:
         info: the content of ``model.json``.
         name: of the model.
+        curve: file name of the picture of its learning curves, if there is one.
     """
     figures = info["out_of_fold"]
     return render_card(
@@ -33,6 +35,7 @@ def model_card(info: Mapping[str, Any], name: str) -> str:
         figures=figures,
         estimates={key: in_words(figures[key]) for key in ESTIMATES},
         fold_aucs=[f"{value:.3f}" for value in figures["fold_aucs"]],
+        curve=curve,
         unscaled=unscaled(info.get("calibration", {})),
         research_use=RESEARCH_USE,
     )
@@ -66,14 +69,6 @@ def in_words(interval: Sequence[float]) -> str:
 
 
 def command(settings: Settings) -> str:
-    """The command line of a training: every option that decides the weights and differs from its default, no paths."""
-    defaults, words = Settings(), ["python -m pipeline train-classifier MANIFEST -o MODEL"]
-    for name in ("backbone", "mask", "labels", "folds", "members", "epochs", "patience", "seed"):
-        value = getattr(settings, name)
-        if value != getattr(defaults, name):
-            words.append(f"--{name} {str(value).replace('_', '-')}")
-    if settings.cut_offs != defaults.cut_offs:
-        words.append(f"--lsm-cut {settings.cut_offs.lsm_kpa:g} --metavir-cut {settings.cut_offs.metavir}")
-    if settings.pretrained:
-        words.append("--pretrained " + (settings.pretrained if settings.pretrained == "imagenet" else "FILE"))
-    return " ".join(words)
+    """The command line that repeats a training, without paths; its settings are in the model's ``training.toml``."""
+    initial = " --pretrained FILE" if settings.pretrained.startswith(BY_HASH) else ""
+    return f"python -m pipeline train-classifier MANIFEST -o MODEL --config {FILE}{initial}"

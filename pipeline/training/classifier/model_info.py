@@ -86,6 +86,8 @@ class TrainingInfo:
     """Name of the GPU, else ``cpu``."""
     command: str
     """Command line without paths."""
+    diagnostics: dict[str, dict[str, float]]
+    """``diagnostics.attention_shares`` on unseen cases, by member and stage."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields, those of ``settings`` first and on one level with the others."""
@@ -206,6 +208,10 @@ def training_info(ensemble: TrainedEnsemble) -> TrainingInfo:
         hours=round(sum(member.seconds for member in ensemble.members) / 3600, 3),
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         command=command(ensemble.settings),
+        diagnostics={
+            f"fold{fold}": {name: round(value, 4) for name, value in member.diagnostics.items()}
+            for fold, member in enumerate(ensemble.members)
+        },
     )
 
 

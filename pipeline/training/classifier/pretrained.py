@@ -12,7 +12,7 @@ from models.masked_attention import feature_network
 from models.network_names import BACKBONES
 from pipeline.errors import ModelError
 
-IMAGENET = "imagenet"
+IMAGENET, BY_HASH = "imagenet", "sha256:"
 
 
 def fingerprint(pretrained: str) -> str:
@@ -24,12 +24,14 @@ def fingerprint(pretrained: str) -> str:
     Raises:
         ModelError: there is no such file, or it is not a safetensors file.
     """
+    if pretrained.startswith(BY_HASH):
+        raise ModelError("The configuration names initial weights by their SHA-256; give the file with --pretrained.")
     if pretrained in ("", IMAGENET):
         return pretrained
     file = Path(pretrained)
     if file.suffix != ".safetensors" or not file.is_file():
         raise ModelError("Pretrained weights are given as imagenet or as a .safetensors file that exists.")
-    return f"sha256:{file_sha256(file)}"
+    return f"{BY_HASH}{file_sha256(file)}"
 
 
 def backbone_weights(backbone: str, pretrained: str) -> dict[str, Tensor]:

@@ -28,8 +28,9 @@ def train_classifier(
 ) -> OutOfFoldFigures | None:
     """Train an ensemble on a cohort manifest and write a classifier folder that the app can use.
 
-    Written to ``out``: ``fold0`` and so on, ``model.json``, ``folds.json`` (which cases each member has not seen) and
-    ``MODEL_CARD.md``. Rows with ``split`` test are left out.
+    Written to ``out``: ``fold0`` and so on, ``model.json``, ``folds.json`` (which cases each member has not seen),
+    ``training.toml`` (every setting), ``learning_curve.png`` and ``MODEL_CARD.md``. Rows with ``split`` test
+    are left out.
 
     Args:
         manifest: CSV as in ``pipeline.cohort.manifest``; ``source_anatomy`` keeps related cases in one fold.
@@ -58,7 +59,9 @@ def train_classifier(
         if not options.resume:
             checkpoint.unlink(missing_ok=True)
         seen, unseen = prepared.seen_by(number), prepared.unseen_by(number)
-        run = train_fold(FoldTask(number, seen, settings, spec, device, checkpoint, initial_weights))
+        run = train_fold(
+            FoldTask(number, seen, settings, spec, device, checkpoint, initial_weights, unseen, options.workers)
+        )
         if fold is None:
             log.info("fold %d: predicting its %d unseen cases", number, len(unseen))
             members.append(finish_member(run, unseen))
@@ -66,7 +69,7 @@ def train_classifier(
         return None
     figures = measure(members, settings.seed, options.target_sensitivity)
     figures.out_of_fold.to_csv(work / "out_of_fold.csv", index=False)
-    write_model(out, TrainedEnsemble(prepared, members, figures, settings, spec, options.licence, device))
+    write_model(out, TrainedEnsemble(prepared, members, figures, settings, spec, options.licence, device), work)
     return figures
 
 

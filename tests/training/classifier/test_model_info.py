@@ -90,7 +90,7 @@ def test_keys_of_model_json_and_their_order(ensemble):
     assert content["indeterminate"] == (0.3123, 0.6)
     without = classifier_info(replace(ensemble, figures=replace(ensemble.figures, indeterminate=None))).to_json()
     assert list(without) == [key for key in KEYS if key != "indeterminate"]
-    own = ["torch", "timm", "epochs_done", "hours", "device", "command"]
+    own = ["torch", "timm", "epochs_done", "hours", "device", "command", "diagnostics"]
     assert list(content["training"]) == [*asdict(Settings()), *own]
     assert content["unseen_anatomies"] == {"fold0": ["anatomy0", "anatomy1"], "fold1": ["anatomy2", "anatomy3"]}
     assert content["calibration"] == {"fold0": {"scale": 1.0, "shift": 0.0}}
@@ -119,10 +119,20 @@ def test_the_card_names_the_members_that_could_not_be_calibrated(ensemble):
     assert "No scale could be fitted for fold1, whose" in model_card(info | {"calibration": kept}, "boxes")
 
 
-def test_the_card_s_command_names_what_differs_from_the_defaults():
-    assert command(Settings()) == "python -m pipeline train-classifier MANIFEST -o MODEL"
-    assert command(Settings(labels="shuffled")).endswith("--labels shuffled")
-    assert command(Settings(mask="mask_only", seed=3)).endswith("--mask mask-only --seed 3")
+def test_the_card_s_command_repeats_the_training_from_its_settings():
+    assert command(Settings()) == "python -m pipeline train-classifier MANIFEST -o MODEL --config training.toml"
+    assert command(Settings(pretrained="imagenet")) == command(Settings())
+    assert command(Settings(pretrained="sha256:12ab")) == f"{command(Settings())} --pretrained FILE"
+
+
+def test_the_card_shows_what_attention_adds_and_the_curve_if_there_is_one(ensemble):
+    member = replace(ensemble.members[0], diagnostics={"layer1": 0.25, "layer2": 0.01234})
+    info = classifier_info(replace(ensemble, members=[member])).to_json()
+    assert info["training"]["diagnostics"] == {"fold0": {"layer1": 0.25, "layer2": 0.0123}}
+    card = model_card(info, "boxes", "curve.png")
+    assert "| stage | fold0 |\n|---|---|\n| layer1 | 0.250 |\n| layer2 | 0.012 |\n\n" in card
+    assert "](curve.png)" in card
+    assert "learning_curve" not in model_card(info, "boxes")
 
 
 def test_the_shipped_card_is_that_of_its_model_json():

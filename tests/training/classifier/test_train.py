@@ -17,9 +17,12 @@ from pipeline.classification.predict import predict_member
 from pipeline.cohort.manifest import read_manifest
 from pipeline.cohort.out_of_fold import out_of_fold_members
 from pipeline.errors import ManifestError, ModelError
+from pipeline.training.classifier.config import read_config
 from pipeline.training.classifier.data import cache_case
 from pipeline.training.classifier.fold import MemberTraining
 from pipeline.training.classifier.model_info import SIMULATED_NOTE
+from pipeline.training.classifier.settings import Augmentation, TrainingOptions
+from pipeline.training.classifier.train import train_classifier
 from tests.training.classifier.cohorts import CPU, SPEC, TINY, train, write_cohort
 
 ALL_CASES = [f"case{i}" for i in range(8)]
@@ -62,7 +65,9 @@ def test_the_model_card_carries_the_measured_figures_and_the_note(trained):
     info = json.loads((folder / "model" / "model.json").read_text())
     assert info["manifest_sha256"] == hashlib.sha256((folder / "manifest.csv").read_bytes()).hexdigest()
     assert info["manifest_sha256"] in card
-    assert "train-classifier MANIFEST -o MODEL --folds 2 --epochs 2`" in card
+    assert "train-classifier MANIFEST -o MODEL --config training.toml`" in card
+    assert "](learning_curve.png)" in card
+    assert set(info["training"]["diagnostics"]["fold1"]) == {"layer1", "layer2", "layer3"}
 
 
 def test_same_seed_same_weights_also_when_resumed(tmp_path, monkeypatch, tiny_backbone):
@@ -86,6 +91,17 @@ def test_same_seed_same_weights_also_when_resumed(tmp_path, monkeypatch, tiny_ba
     assert sorted(file.name for file in (tmp_path / "w2").glob("*.p*")) == ["fold0.pt", "fold1.pt"]
     pd.testing.assert_frame_equal(once.out_of_fold, twice.out_of_fold)
     weights = [find(tmp_path / name, "classifier").info["sha256"] for name in ("once", "twice")]
+    assert weights[0] == weights[1]
+
+
+def test_the_stored_settings_repeat_a_training(tmp_path, tiny_backbone):
+    manifest = write_cohort(tmp_path)
+    ranges = Augmentation(noise=0.1, coarser=(0.5, 0.75))
+    train(manifest, tmp_path / "once", settings={"backbone": TINY, "seed": 5, "augmentation": ranges})
+    config = read_config(tmp_path / "once" / "training.toml")
+    assert (config.spec, config.settings.augmentation) == (SPEC, ranges)
+    train_classifier(manifest, tmp_path / "again", TrainingOptions(config.settings, config.spec, device="cpu"))
+    weights = [find(tmp_path / name, "classifier").info["sha256"] for name in ("once", "again")]
     assert weights[0] == weights[1]
 
 

@@ -1,0 +1,33 @@
+"""Default settings of a training by backbone, where they differ from those of ``Settings``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from pipeline.training.classifier.settings import Settings
+
+RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "resnet50": {"learning_rate": 5e-4},
+        "densenet121": {"learning_rate": 5e-4, "epochs": 32},
+        # A transformer from random weights: small steps, a long rise, a long schedule.
+        "swin_tiny": {
+            "learning_rate": 2e-4,
+            "warm_up": 0.2,
+            "epochs": 48,
+            "averaging": 0.995,
+        },
+    }
+)
+"""Fields of ``Settings`` by backbone; a backbone that is not named has the defaults."""
+
+
+def recipe(backbone: str = Settings.backbone, **chosen: Any) -> Settings:
+    """The settings of a backbone's training.
+
+    Args:
+        chosen: fields of ``Settings`` that go before the backbone's.
+    """
+    return Settings(**{"backbone": backbone, **RECIPES.get(backbone, {}), **chosen})
