@@ -26,7 +26,7 @@ def import_cirrmri600(
     typer.echo(f"{imported.linked} files hard-linked, {imported.copied} copied, into {out}")
     for faults, words in (
         (imported.case_faults, "files are missing or wrong; their cases were left out:"),
-        (imported.table_faults, "faults in the tables of age and sex; no case was left out for them:"),
+        (imported.table_faults, "faults in the tables of age and sex; their cases were imported, with empty cells:"),
     ):
         if faults:
             typer.echo("\n  ".join([f"{len(faults)} {words}", *faults]))
