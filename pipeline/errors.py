@@ -10,6 +10,7 @@ __all__ = [
     "ModelError",
     "PipelineError",
     "ReviewError",
+    "ScoreError",
     "SegmentationError",
     "SeriesError",
 ]
@@ -33,6 +34,10 @@ class ConfigError(PipelineError):
 
 class ReviewError(PipelineError):
     """A review is incomplete or could not be stored."""
+
+
+class ScoreError(PipelineError):
+    """A score or probability that figures are to be computed from is not a finite number."""
 
 
 class Cancelled(PipelineError):  # noqa: N818 - not a fault, but it ends a run the same way

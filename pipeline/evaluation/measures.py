@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -22,10 +22,10 @@ BOOTSTRAPPED: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "brier": calibration.brier,
     "calibration_slope": calibration.slope,
     "calibration_intercept": calibration.intercept,
-    "ece": calibration.expected_calibration_error,
 }
 DRAWS = 1000
-"""Bootstrap draws for calibration; the ends of an interval then vary by about a twentieth of its width."""
+"""Bootstrap draws for Brier score, slope and intercept; the ends of an interval then vary by about a twentieth of its
+width."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Measure:
     cases: int
     positives: int
     anatomies: int
+    has_interval: bool = True
+    """False for a figure that is given alone; its ends are NaN."""
 
     def to_json(self) -> dict[str, Any]:
         counts = {"cases": self.cases, "positives": self.positives, "anatomies": self.anatomies}
@@ -83,7 +85,24 @@ def measures(predictions: ModelPredictions, *, prevalence: float, seed: int) -> 
 
         estimate = bootstrap_interval(of_cases, clusters, seed=seed, draws=DRAWS) if len(clusters) else UNKNOWN
         found[name] = _measure(predictions, slice(None), estimate, f"bootstrap over {unit}, {DRAWS} draws")
-    return found
+    return found | _calibration_without_interval(predictions, seed)
+
+
+def _calibration_without_interval(predictions: ModelPredictions, seed: int) -> dict[str, Measure]:
+    """The calibration error and the p value of the test of calibration."""
+    labels, probabilities, clusters = predictions.labels, predictions.probabilities, predictions.clusters
+    null = "outcomes drawn with the model's own probabilities" if clusters is None else "signs drawn by anatomy"
+    found = {
+        "calibration_error": (
+            calibration.calibration_error(labels, probabilities),
+            "root mean square over bins of equal count, less its bias (Bröcker); no interval",
+        ),
+        "calibration_p": (
+            calibration.calibration_test(labels, probabilities, clusters, seed=seed),
+            f"score test of intercept 0 and slope 1, {null}",
+        ),
+    }
+    return {name: _alone(predictions, value, method) for name, (value, method) in found.items()}
 
 
 def discrimination(predictions: ModelPredictions, *, prevalence: float) -> dict[str, Measure]:
@@ -134,3 +153,7 @@ def _of_stratum(predictions: CohortPredictions, model: str) -> dict[str, Measure
 def _measure(predictions: ModelPredictions, which: np.ndarray | slice, estimate: Estimate, method: str) -> Measure:
     labels = predictions.labels[which]
     return Measure(estimate, method, len(labels), int(labels.sum()), len(set(predictions.anatomies[which])))
+
+
+def _alone(predictions: ModelPredictions, value: float, method: str) -> Measure:
+    return replace(_measure(predictions, slice(None), Estimate(value, math.nan, math.nan), method), has_interval=False)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from models.files import write_text
 from pipeline.cohort.manifest import read_table
-from pipeline.errors import ManifestError
+from pipeline.errors import ManifestError, ScoreError
 from pipeline.statistics.overlap import MEASURES
 
 CASE_COLUMNS = ("patient_id", "source_anatomy", "site", "sex", "label_source", "metavir", "split", "segmentation_score")
@@ -38,6 +38,10 @@ class Prediction:
     """``ensemble``, or the members that had not seen the case."""
     problem: str = ""
     """Why there is no probability."""
+
+    def __post_init__(self) -> None:
+        if not self.problem and not math.isfinite(self.probability):
+            raise ScoreError(f"{self.model} gave a probability that is not a finite number.")
 
 
 @dataclass(frozen=True)
@@ -79,16 +83,23 @@ class CohortPredictions:
         return cls(pd.DataFrame(list(cases)), table.astype({"probability": float, "advanced": "boolean"}))
 
     def by_case(self, model: str) -> pd.DataFrame:
-        """``cases``, in their order, with the columns of one model's predictions beside them."""
+        """``cases``, in their order, with the columns of one model's predictions beside them.
+
+        Raises:
+            ScoreError: a case has neither a probability nor a problem.
+        """
         own = self.predictions[self.predictions["model"] == model]
-        return self.cases.merge(own, on="patient_id", how="left", validate="one_to_one")
+        table = self.cases.merge(own, on="patient_id", how="left", validate="one_to_one")
+        if (silent := (table["probability"].isna() & table["problem"].fillna("").eq("")).sum()) > 0:
+            raise ScoreError(f"{silent} cases have no probability by {model}, and no reason why.")
+        return table
 
     def predicted(self, model: str) -> np.ndarray:
         """(cases,) bool: which cases have a probability by this model."""
         return self.by_case(model)["probability"].notna().to_numpy()
 
     def of(self, model: str) -> ModelPredictions:
-        """Arrays of one model; cases without a probability are left out."""
+        """Arrays of one model; cases that it could not predict, each with its ``problem``, are left out."""
         table = self.by_case(model)
         table = table[table["probability"].notna()]
         return ModelPredictions(

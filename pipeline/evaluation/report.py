@@ -24,7 +24,8 @@ NAMES = {
     "brier": "Brier score",
     "calibration_slope": "Calibration slope",
     "calibration_intercept": "Calibration intercept",
-    "ece": "Expected calibration error",
+    "calibration_error": "Calibration error",
+    "calibration_p": "p of the test of calibration",
 }
 OVERLAP = {
     "dice": "Dice",
@@ -74,9 +75,9 @@ def html_report(evaluation: Evaluation, predictions: CohortPredictions, *, seed:
 
 
 def shown(measure: Measure) -> Cell:
-    """A figure with its interval, and below it the cases that it is computed from."""
+    """A figure with its interval if it has one, and below it the cases that it is computed from."""
     estimate, words = measure.estimate, str(measure.estimate)
-    if estimate.known and not estimate.bounded:
+    if measure.has_interval and estimate.known and not estimate.bounded:
         words += f" (interval {NOT_ESTIMABLE})"
     return Cell(words, f"n = {measure.cases}, {measure.positives} positive, {measure.anatomies} anatomies")
 
@@ -113,7 +114,8 @@ def drawings(evaluation: Evaluation, predictions: CohortPredictions, seed: int) 
     )
     yield Drawing(
         calibration,
-        "Bars show where the cases lie; vertical lines are intervals of the observed share.",
+        "Bars show where the cases lie; vertical lines are intervals of the observed share. A small p of the test of "
+        "calibration says that the probabilities are off; a large one at few cases says little.",
         picture(figures.draw_calibration(by_model), calibration),
     )
     yield Drawing(
@@ -183,7 +185,7 @@ def method_table(model: ModelEvaluation) -> Table:
         ["Probability of", str(model.positive_class)],
         ["Cases predicted", predicted],
         ["Cases not predicted", problems],
-        ["Intervals", methods],
+        ["Methods", methods],
     ]
     return table(["", ""], rows)
 

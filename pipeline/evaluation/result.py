@@ -11,7 +11,7 @@ from pipeline.evaluation.json_values import to_json
 from pipeline.evaluation.mask_overlap import SegmentationSummary
 from pipeline.evaluation.measures import Measures, ModelComparison, Strata
 
-SCHEMA = 1
+SCHEMA = 2
 Split = Literal["test", "all"]
 
 

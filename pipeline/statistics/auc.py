@@ -17,6 +17,7 @@ from scipy.stats import rankdata, t
 
 from pipeline.statistics.bootstrap import bootstrap_interval
 from pipeline.statistics.estimate import UNKNOWN, Z95, Estimate, freedom, reach95
+from pipeline.statistics.scores import check_scores
 
 DELONG = "DeLong, logit scale"
 CLUSTERED = "DeLong for clusters (Obuchowski), logit scale, Student's t"
@@ -42,7 +43,11 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
     Args:
         labels: (cases,) bool.
         scores: (cases,), higher is more likely positive.
+
+    Raises:
+        ScoreError: a score is not finite; so do all functions here.
     """
+    check_scores(scores)
     positives = int(labels.sum())
     negatives = len(labels) - positives
     if not positives or not negatives:
@@ -65,6 +70,7 @@ def delong(labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray | None =
     Returns:
         (tests,) and (tests, tests).
     """
+    check_scores(scores)
     names = np.arange(len(labels)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
     placed = np.array([placements(labels, row) for row in np.atleast_2d(scores)])  # (tests, cases)
     aucs = placed[:, labels].mean(axis=1)
@@ -102,6 +108,7 @@ def auc_interval(labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray | 
     DeLong's on the logit scale, which stays between 0 and 1. Where its variance degenerates (AUC 0 or 1, all scores
     tied, one case or cluster in a class) Newcombe's score interval: a bootstrap would have no width there either.
     """
+    check_scores(scores)
     if labels.all() or not labels.any():
         return UNKNOWN, "one class only"
     aucs, covariance = delong(labels, scores, clusters)
@@ -143,6 +150,7 @@ def compare_aucs(
 
     Equal AUCs on all cases without any variance of their difference give p = NaN: there is nothing to test.
     """
+    check_scores(np.stack([first, second]))
     if labels.all() or not labels.any():
         return Comparison(UNKNOWN, math.nan, math.nan)
     aucs, covariance = delong(labels, np.stack([first, second]), clusters)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.statistics.bootstrap import DRAWS, LEAST_USABLE, cluster_draws
+from pipeline.statistics.scores import check_scores
 
 
 class Curve(NamedTuple):
@@ -33,6 +34,7 @@ class DecisionCurve(NamedTuple):
 
 def roc_points(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """False and true positive rate of every cut, from (0, 0) to (1, 1); tied cases move together."""
+    check_scores(scores)
     order = np.argsort(-np.asarray(scores), kind="stable")
     last_of_tie = np.append(np.flatnonzero(np.diff(np.asarray(scores)[order])), len(labels) - 1)
     true, false = np.cumsum(labels[order])[last_of_tie], np.cumsum(~labels[order])[last_of_tie]
@@ -68,6 +70,7 @@ def decision_curve(
         thresholds: (points,), above 0 and below 1.
         prevalence: prevalence in the target population (default: the sample's).
     """
+    check_scores(probabilities)
     share = float(labels.mean()) if prevalence is None else prevalence
     called = probabilities[None] >= thresholds[:, None]  # (points, cases)
     weight = thresholds / (1 - thresholds)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import t
 
 from pipeline.statistics.estimate import UNKNOWN, Estimate
+from pipeline.statistics.scores import check_scores
 
 
 def mean_interval(
@@ -24,7 +25,11 @@ def mean_interval(
 
     Returns:
         NaN ends for a single cluster; all NaN without cases.
+
+    Raises:
+        ScoreError: a value is not finite.
     """
+    check_scores(values)
     if not len(values):
         return UNKNOWN
     names = np.unique(clusters, return_inverse=True)[1]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.errors import ScoreError
 from pipeline.evaluation import figures as evaluation_figures
 from pipeline.evaluation.json_values import to_json
 from pipeline.evaluation.mask_overlap import segmentation_summary
 from pipeline.evaluation.measures import comparisons, measures, strata
-from pipeline.evaluation.predictions import CohortPredictions
+from pipeline.evaluation.predictions import CohortPredictions, Prediction
+from pipeline.evaluation.report import shown
 from tests.evaluation.tables import prediction, predictions_of
 
 
@@ -22,7 +25,8 @@ def test_one_class_only_is_not_estimable_and_no_crash(label):
     found = measures(predictions, prevalence=float(label), seed=0)
     unknown = {name for name, measure in found.items() if not measure.estimate.known}
     missing = "specificity" if label else "sensitivity"
-    assert unknown == {"auc", missing, "ppv", "npv", "calibration_slope", "calibration_intercept"}
+    figures = {"calibration_slope", "calibration_intercept", "calibration_error"}
+    assert unknown == {"auc", missing, "ppv", "npv"} | figures, "three cases are no bin either"
     assert json.dumps(to_json(found), allow_nan=False)
     assert evaluation_figures.draw_roc({"m": predictions}, 0)
     assert evaluation_figures.draw_decision({"m": predictions}, 0.5)
@@ -39,6 +43,23 @@ def test_strata_of_one_case_and_no_case_at_all():
     assert json.dumps(to_json(found), allow_nan=False)
     nothing = predictions_of([True, False], [np.nan, np.nan]).of("m")
     assert not any(m.estimate.known for m in measures(nothing, prevalence=0.5, seed=0).values())
+
+
+def test_a_case_without_probability_or_reason_is_an_error_and_no_smaller_sample():
+    with pytest.raises(ScoreError, match="m gave a probability"):
+        Prediction("case0", "m", math.nan)
+    predictions = predictions_of([True, False, True], [0.9, 0.2, 0.4])
+    with pytest.raises(ScoreError, match="1 cases have no probability by m"):
+        CohortPredictions(predictions.cases, predictions.predictions[1:]).of("m")
+
+
+def test_calibration_is_a_figure_without_interval_and_a_test():
+    random = np.random.default_rng(0)
+    probabilities = random.random(200)
+    found = measures(predictions_of(random.random(200) < probabilities, probabilities).of("m"), prevalence=0.5, seed=0)
+    assert found["calibration_p"].estimate.value > 0.05
+    assert shown(found["calibration_error"]).text == f"{found['calibration_error'].estimate.value:.3f}"
+    assert "ece" not in found
 
 
 def test_perfect_answers_have_an_auc_interval_with_width():

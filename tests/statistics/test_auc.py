@@ -11,6 +11,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
+from pipeline.errors import ScoreError
 from pipeline.statistics.auc import (
     CLUSTERED,
     DELONG,
@@ -200,3 +201,17 @@ def test_bootstrap_interval_widens_where_cases_come_from_few_anatomies():
     single = auc_with_interval(labels, scores, np.arange(400).astype(str), seed=0, draws=300)
     grouped = auc_with_interval(labels, scores, anatomy.astype(str), seed=0, draws=300)
     assert grouped.high - grouped.low > 2 * (single.high - single.low)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_a_score_that_is_no_number_is_an_error(wrong):
+    labels, scores = np.array([True, False, True, False]), np.array([0.1, wrong, 0.3, 0.4])
+    fine = np.arange(4) / 4
+    for compute in (
+        lambda: auc(labels, scores),
+        lambda: auc_interval(labels, scores),
+        lambda: auc_interval(np.ones(4, bool), scores),
+        lambda: compare_aucs(labels, fine, scores),
+    ):
+        with pytest.raises(ScoreError, match="1 of"):
+            compute()

@@ -7,13 +7,16 @@ import math
 import numpy as np
 import pytest
 from scipy.special import expit
+from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
+from pipeline.errors import ScoreError
 from pipeline.statistics.calibration import (
     brier,
     calibration_bins,
-    expected_calibration_error,
+    calibration_error,
+    calibration_test,
     intercept,
     log_odds,
     slope,
@@ -41,7 +44,8 @@ def test_slope_is_that_of_an_unpenalised_logistic_regression(honest):
 def test_honest_probabilities_are_calibrated(honest):
     assert slope(*honest) == pytest.approx(1, abs=0.12)
     assert intercept(*honest) == pytest.approx(0, abs=0.1)
-    assert expected_calibration_error(*honest) < 0.03
+    assert calibration_error(*honest) < 0.03
+    assert calibration_test(*honest, seed=0) > 0.05
 
 
 def test_intercept_makes_the_mean_probability_that_of_the_outcomes(honest):
@@ -55,13 +59,67 @@ def test_probabilities_bent_in_a_known_way_are_found_out(honest):
     assert slope(labels, expit(2 * odds)) == pytest.approx(slope(labels, expit(odds)) / 2, rel=1e-6)
     shifted = intercept(labels, expit(odds + 1))
     assert shifted == pytest.approx(intercept(labels, expit(odds)) - 1, rel=1e-6)
-    assert expected_calibration_error(labels, expit(odds + 1)) > 0.1
+    assert calibration_error(labels, expit(odds + 1)) > 0.1
+    assert calibration_test(labels, expit(odds + 1), seed=0) < 0.001
 
 
-def test_ece_by_hand():
-    labels = np.array([True, False, True, True])
-    probabilities = np.array([0.05, 0.06, 0.92, 1.0])
-    assert expected_calibration_error(labels, probabilities) == pytest.approx((1 - 0.11 + 2 - 1.92) / 4)
+def test_the_calibration_error_by_hand():
+    """Two bins: shares 1/5 and 4/5 at mean probabilities 0.3 and 0.9; 0.16 / 4 is the variance of a share."""
+    labels = np.array([False] * 4 + [True] * 5 + [False])
+    probabilities = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.8, 0.9, 0.9, 0.9, 1.0])
+    square = (0.1**2 - 0.16 / 4) / 2 + (0.1**2 - 0.16 / 4) / 2
+    assert square < 0
+    assert calibration_error(labels, probabilities) == 0
+    far = np.clip(probabilities - 0.4, 0, 1)
+    square = ((far[:5].mean() - 0.2) ** 2 - 0.04 + (far[5:].mean() - 0.8) ** 2 - 0.04) / 2
+    assert calibration_error(labels, far) == pytest.approx(math.sqrt(square))
+    assert math.isnan(calibration_error(labels[:4], probabilities[:4]))
+
+
+def outcomes(random: np.random.Generator, probabilities: np.ndarray, anatomies: np.ndarray | None) -> np.ndarray:
+    """Outcomes with these probabilities; with anatomies, those of one err together (a Gaussian copula)."""
+    if anatomies is None:
+        return random.random(len(probabilities)) < probabilities
+    shared = random.normal(size=anatomies.max() + 1)[anatomies]
+    return norm.cdf(math.sqrt(0.1) * shared + math.sqrt(0.9) * random.normal(size=len(anatomies))) < probabilities
+
+
+def rejections(bend: float, shift: float, *, repetitions: int, clustered: bool = False) -> float:
+    """Share of simulations of 23 cases where the test is below 0.05, for log odds that are bent and shifted."""
+    random = np.random.default_rng(1)
+    found = 0
+    for _ in range(repetitions):
+        odds = random.normal(0.3, 1.2, 23)
+        anatomies = random.integers(0, 9, 23) if clustered else None
+        labels = outcomes(random, expit(odds), anatomies)
+        found += calibration_test(labels, expit(bend * odds + shift), anatomies, seed=0, draws=400) <= 0.05
+    return found / repetitions
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_at_23_cases_a_calibrated_model_is_rejected_one_time_in_twenty(clustered):
+    """Within three standard errors, 0.9 % each."""
+    assert 0.023 <= rejections(1, 0, repetitions=600, clustered=clustered) <= 0.077
+
+
+@pytest.mark.parametrize(("bend", "shift"), [(1, 1.5), (3, 0), (-1, 0)])
+def test_at_23_cases_a_badly_calibrated_model_is_found(bend, shift):
+    assert rejections(bend, shift, repetitions=100) > 0.7
+
+
+def test_the_squared_error_of_a_calibrated_model_is_zero_on_average_at_23_cases():
+    """The usual error's square is 0.07 there; the root cuts what is below 0, so it is the square that is unbiased."""
+    random, errors = np.random.default_rng(2), []
+    for _ in range(400):
+        probabilities = expit(random.normal(0.3, 1.2, 23))
+        errors.append(calibration_error(random.random(23) < probabilities, probabilities))
+    assert np.mean(np.array(errors) == 0) > 0.4
+
+
+@pytest.mark.parametrize("function", [brier, slope, intercept, calibration_error, calibration_bins])
+def test_a_probability_that_is_no_number_is_an_error(function):
+    with pytest.raises(ScoreError, match="1 of 6 scores"):
+        function(np.array([True, False] * 3), np.array([0.2, math.nan, 0.4, 0.5, 0.6, 0.7]))
 
 
 def test_bins_hold_every_case_once_with_its_interval(honest):
