@@ -14,8 +14,8 @@ LEAST_USABLE = 0.5
 """Share of the draws that must give a figure for an interval; fewer would be a biased selection."""
 
 
-def cluster_draws(clusters: np.ndarray, *, seed: int, draws: int = DRAWS) -> Iterator[np.ndarray]:
-    """Indices of the cases of each draw: whole clusters with replacement, as many as there are.
+def cluster_draws(clusters: np.ndarray, *, seed: int, draws: int = DRAWS, fewer: int = 0) -> Iterator[np.ndarray]:
+    """Indices of the cases of each draw: whole clusters with replacement, as many as there are, or ``fewer`` less.
 
     Args:
         clusters: (cases,) a patient's or anatomy's name for each case; all different for a bootstrap over cases.
@@ -24,7 +24,7 @@ def cluster_draws(clusters: np.ndarray, *, seed: int, draws: int = DRAWS) -> Ite
     names = np.unique(clusters, return_inverse=True)[1]
     members = [np.flatnonzero(names == name) for name in range(names.max() + 1)]
     for _ in range(draws):
-        yield np.concatenate([members[i] for i in random.integers(0, len(members), len(members))])
+        yield np.concatenate([members[i] for i in random.integers(0, len(members), len(members) - fewer)])
 
 
 def bootstrap_interval(
