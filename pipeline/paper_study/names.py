@@ -1,8 +1,8 @@
-"""Names of the study's networks and evaluations, in folders and tables, and the paper's own figures."""
+"""Names of the study's networks in folders and tables, and the paper's own figures."""
 
 from __future__ import annotations
 
-MAIN, ENSEMBLE, LEAKS, SITE, SHUFFLED = "resnet", "ensemble", "leaks", "site", "shuffled_"
+MAIN, POOLING, TEXTURE, SEVERITY, SITE, SHUFFLED = "resnet", "pooling", "texture", "severity", "site", "shuffled"
 FIGURES = ("auc", "sensitivity", "specificity", "accuracy")
 PAPER: dict[str, dict[str, float]] = {
     MAIN: {"auc": 0.811, "sensitivity": 0.778, "specificity": 0.800, "accuracy": 0.783},
@@ -16,17 +16,29 @@ PAPER_OVERLAP = {"dice": 0.960, "iou": 0.923}
 """On the paper's internal test, of another cohort than its 23 patients."""
 TITLES = {
     MAIN: "Masked-attention ResNet",
+    POOLING: "ResNet with masked pooling only",
     "densenet121": "Masked-attention DenseNet121",
     "swin_tiny": "Masked-attention Swin Transformer",
     "unmasked": "ResNet without segmentation",
-    ENSEMBLE: "Masked-attention ResNet, all folds together",
+    TEXTURE: "Texture baseline (logistic regression)",
+    SEVERITY: "The severity that the simulation drew (upper bound)",
     "mask_only": "The outline of the liver alone",
     "background_only": "Everything but the liver",
     "background_only_without_spleen": "Everything but the liver, without the half where the spleen lies",
+    SHUFFLED: "Shuffled labels",
     SITE: "Which site is it? (against the site, not fibrosis)",
+    "texture_outline": "Logistic regression on the outline",
+    "texture_volumes": "Logistic regression on volumes",
+    "texture_background": "Logistic regression on background texture",
 }
+CONTROLS = {
+    "mask_only": ("texture_outline",),
+    "background_only": ("texture_volumes", "texture_background"),
+    "background_only_without_spleen": ("texture_background",),
+}
+"""Positive controls of the leak tests: plain baselines that are given what the network sees, as features."""
 
 
 def title(network: str) -> str:
     """Name of a network as people read it."""
-    return TITLES.get(network) or f"Shuffled labels, training {network.removeprefix(SHUFFLED)}"
+    return TITLES[network]

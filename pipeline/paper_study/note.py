@@ -10,20 +10,11 @@ from typing import Any
 from models import registry
 from models.files import file_sha256, write_json
 from pipeline.errors import ManifestError
-from pipeline.paper_study.plan import Size, StudyOptions
+from pipeline.paper_study.plan import StudyOptions
 from pipeline.simulation.anatomies import find_anatomies
 from pipeline.simulation.parameters import LIKE_THE_PAPER
 
 NOTE = "study.json"
-
-
-def size_note(size: Size) -> dict[str, Any]:
-    """A size as ``study.json`` holds it since version 0.1.0, where ``exact`` was the opposite ``one_pass``; what is
-    left to the simulation's defaults is not in it."""
-    note: dict[str, Any] = {}
-    for name, value in asdict(size).items():
-        note |= {"one_pass": not value} if name == "exact" else {name: value}
-    return note | {"simulated": {name: value for name, value in note["simulated"].items() if value is not None}}
 
 
 def study_note(options: StudyOptions) -> dict[str, Any]:
@@ -31,7 +22,7 @@ def study_note(options: StudyOptions) -> dict[str, Any]:
     model = registry.find(options.segmenter, "segmenter")
     manifest, anatomies = options.manifest, options.anatomies
     content = {
-        "size": size_note(options.size),
+        "size": asdict(options.size),
         "segmenter": [model.name, model.sha256],
         "manifest": manifest and file_sha256(manifest),
         "anatomies": sorted(anatomy.name for anatomy in find_anatomies(anatomies)) if anatomies else [],

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast, get_args
 
-from models.masked_attention import MaskUse
+from models.network_names import MaskUse
 from pipeline.classification.slices import InputSpec
 from pipeline.cohort.cohort_segmenter import Members
 from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, CutOffs
-from pipeline.paper_study.names import ENSEMBLE, MAIN, SHUFFLED, SITE
+from pipeline.paper_study.names import MAIN, POOLING, SHUFFLED, SITE
 from pipeline.training.classifier.settings import Labels, Settings
 
 
@@ -32,18 +32,19 @@ class Size:
     """How much is computed, equal for all networks of the table and of the leak tests."""
 
     resnet: str = "resnet18"
-    """Backbone of the main network."""
-    epochs: int = 24
+    """Backbone of the main network, and of those that are compared with it by its input."""
+    seeds: int = 3
+    """Trainings of each network, with the seeds from ``seed``; shuffled labels are shuffled anew by each."""
+    seed: int = 1
+    epochs: int | None = None
+    """None for the backbone's own."""
     folds: int = 3
     members: int | None = 1
-    """Members of a network in the table, None for all folds; ``ENSEMBLE`` has all of them."""
+    """Members of each training, None for all folds: another seed tells more of the network than another fold."""
     masks_by: Members = "one"
     """As ``predict_masks`` takes it."""
     exact: bool = False
     """As ``predict_masks`` takes it."""
-    shuffles: int = 3
-    """Trainings with shuffled labels, each shuffled with a seed of its own."""
-    seed: int = 1
     simulated: SimulatedCases = field(default_factory=SimulatedCases)
     small_test: tuple[int, int] = (18, 5)
     """Advanced and other cases of the simulated test of the paper's size, as many as the paper's figures imply."""
@@ -53,10 +54,14 @@ class Size:
     """Slices drawn from a case in each training step."""
     input: InputSpec = field(default_factory=InputSpec)
 
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        return tuple(range(self.seed, self.seed + self.seeds))
+
 
 SIZES = {
     "cpu": Size(),
-    "full": Size(resnet="resnet50", epochs=48, folds=5, members=None, masks_by="all", exact=True, shuffles=5),
+    "full": Size(resnet="resnet50", seeds=5, folds=5, members=None, masks_by="all", exact=True),
 }
 
 
@@ -81,58 +86,55 @@ class StudyOptions:
 
 
 @dataclass(frozen=True)
-class NetworkPlan:
-    """One training of the study."""
+class TrainingPlan:
+    """One training of the study: a network at a seed. What is not here is the size's, and so equal for all."""
 
-    name: str
-    """Of its folder and in tables."""
-    backbone: str
-    members: int | None
-    """None for all folds."""
-    epochs: int
-    folds: int
+    network: str
+    """Name of its row in the tables."""
     seed: int
-    slices: int
+    backbone: str
     mask: MaskUse = "attention"
     labels: Labels = "cohort"
-    shares_checkpoints_of: str = ""
-    """Network whose folder of checkpoints, and so members, it shares; its own if empty."""
 
     @property
-    def checkpoints(self) -> str:
-        """Name of the folder of its checkpoints."""
-        return self.shares_checkpoints_of or self.name
+    def name(self) -> str:
+        """Name of its folders of model and checkpoints, and in evaluations."""
+        return f"{self.network}_seed{self.seed}"
+
+    def settings(self, size: Size) -> dict[str, Any]:
+        """Fields of the training's ``Settings``, which ``model.json`` repeats."""
+        own = {"backbone": self.backbone, "mask": self.mask, "labels": self.labels, "seed": self.seed}
+        shared = {"members": size.members, "folds": size.folds, "slices": size.slices}
+        return own | shared | ({} if size.epochs is None else {"epochs": size.epochs})
 
 
-def networks(size: Size) -> list[NetworkPlan]:
-    """Networks of the paper's table, the main one first, and the main one's ensemble if it is another."""
-    main = _main(size)
-    found = [
+def trainings(size: Size, seed: int, sites: int) -> list[TrainingPlan]:
+    """Trainings at one seed: those of the table, the main network first, then those of the leak tests.
+
+    Args:
+        sites: number of sites that a network can learn to tell apart.
+    """
+    return [*networks(size, seed), *leak_tests(size, seed, sites)]
+
+
+def networks(size: Size, seed: int) -> list[TrainingPlan]:
+    """Networks of the table, the main one first."""
+    main = TrainingPlan(MAIN, seed, size.resnet)
+    return [
         main,
-        replace(main, name="densenet121", backbone="densenet121"),
-        replace(main, name="swin_tiny", backbone="swin_tiny"),
-        replace(main, name="unmasked", mask="none"),
+        *([replace(main, network=POOLING, mask=cast(MaskUse, POOLING))] if POOLING in get_args(MaskUse) else []),
+        replace(main, network="densenet121", backbone="densenet121"),
+        replace(main, network="swin_tiny", backbone="swin_tiny"),
+        replace(main, network="unmasked", mask="none"),
     ]
-    if size.members is not None:
-        found.append(replace(main, name=ENSEMBLE, members=None, shares_checkpoints_of=MAIN))
-    return found
 
 
-def leak_tests(size: Size, sites: int) -> list[NetworkPlan]:
+def leak_tests(size: Size, seed: int, sites: int) -> list[TrainingPlan]:
     """Networks that see no liver, learn shuffled labels, or learn the site if there are several."""
-    return list(_leak_tests(size, sites))
-
-
-def _leak_tests(size: Size, sites: int) -> Iterator[NetworkPlan]:
-    main = _main(size)
+    main = TrainingPlan(MAIN, seed, size.resnet)
     blind: tuple[MaskUse, ...] = ("mask_only", "background_only", "background_only_without_spleen")
-    for mask in blind:
-        yield replace(main, name=mask, mask=mask)
-    for number in range(1, size.shuffles + 1):
-        yield replace(main, name=f"{SHUFFLED}{number}", labels="shuffled", seed=size.seed + number)
-    if sites > 1:
-        yield replace(main, name=SITE, labels="site")
-
-
-def _main(size: Size) -> NetworkPlan:
-    return NetworkPlan(MAIN, size.resnet, size.members, size.epochs, size.folds, size.seed, size.slices)
+    return [
+        *(replace(main, network=mask, mask=mask) for mask in blind),
+        replace(main, network=SHUFFLED, labels="shuffled"),
+        *([replace(main, network=SITE, labels="site")] if sites > 1 else []),
+    ]

@@ -12,14 +12,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from pipeline.cohort.manifest import read_truth
+from pipeline.cohort.predicted_masks import PredictedMasks
 from pipeline.evaluation.classifier import EvaluationOptions, evaluate
 from pipeline.evaluation.result import Evaluation
 from pipeline.paper_study.clock import StepClock
-from pipeline.paper_study.names import LEAKS
 from pipeline.paper_study.note import check_same_study
-from pipeline.paper_study.plan import NetworkPlan, StudyOptions, leak_tests, networks
+from pipeline.paper_study.plan import StudyOptions, TrainingPlan, leak_tests, networks, trainings
 from pipeline.paper_study.report import write_report
+from pipeline.paper_study.rows import FinishedSeeds
+from pipeline.paper_study.scores import StudyScores, read_scores
 from pipeline.paper_study.steps import (
     TrainingCohort,
     check_cohort,
@@ -28,7 +32,6 @@ from pipeline.paper_study.steps import (
     split_tests,
     train_network,
 )
-from pipeline.paper_study.tables import FinishedStudy
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +42,10 @@ def run_protocol(out: Path, options: StudyOptions = DEFAULTS, *, progress: Calla
     """Run the whole study in ``out`` and return its report.
 
     ``out`` then holds cohort/ (if it is simulated), masked/ (the cohort with the segmenter's masks, by members that
-    have not seen them), models/ and work/ (every network and its checkpoints), a folder for each evaluation,
-    report.html, protocol.json, table.csv and table.md. What an earlier run finished is kept; masks, trainings and
-    evaluations resume within their step.
+    have not seen them), models/ and work/ (every training and its checkpoints), seed1/ and so on with the evaluations,
+    report.html, protocol.json, table.csv and table.md. The study goes seed by seed, all networks of one before the
+    next, and writes the report after each: an interrupted study has whole tables of the seeds that are done, and says
+    so. What an earlier run finished is kept; masks, trainings and evaluations resume within their step.
 
     Args:
         progress: called with a line at each step.
@@ -50,42 +54,100 @@ def run_protocol(out: Path, options: StudyOptions = DEFAULTS, *, progress: Calla
         ManifestError: a cohort cannot be used, or ``out`` holds another study.
         ModelError: the segmenter is missing or damaged.
     """
-    size, given = options.size, options.manifest
+    given = options.manifest
     if given is not None:
         check_cohort(given, options)
     note = check_same_study(out, options)
     clock = StepClock(out / "seconds.json", progress)
+    clock.steps = expected_steps(options)
     manifest = given if given is not None else simulate_cohort(out, options, clock)
     masked = segment_cohort(manifest, out, options, clock)
-    tests = split_tests(masked.manifest, size.small_test if given is None else None, options.cut_offs)
-    cohort = TrainingCohort.read(masked.manifest, options.cut_offs)
-    table, leaks = networks(size), leak_tests(size, sites=cohort.named_sites)
-    for plan in (*table, *leaks):
-        with clock.step(f"train {plan.name}"):
-            train_network(plan, cohort, out, options)
-    evaluations = {name: evaluate_networks(name, test, table, out, options, clock) for name, test in tests.items()}
-    largest = list(tests.values())[-1]
-    evaluations[LEAKS] = evaluate_networks(LEAKS, largest, leaks, out, options, clock)
-    study = FinishedStudy(
-        folder=out,
-        evaluations=evaluations,
-        note=note,
-        seconds=clock.seconds,
-        first_site=cohort.sites[0],
-        cases_known=masked.cases_known,
-    )
-    return write_report(study)
+    study = Study(out, options, note, clock, masked)
+    for seed in options.size.all_seeds:
+        study.run(seed)
+        report = write_report(study.finished_seeds())
+    return report
 
 
-def evaluate_networks(
-    name: str, test: Path, plans: Sequence[NetworkPlan], out: Path, options: StudyOptions, clock: StepClock
-) -> Evaluation:
-    """Evaluate trained networks on one test, in ``out/NAME``."""
-    with clock.step(f"evaluate {name}"):
-        return evaluate(
-            test,
-            [str(out / "models" / plan.name) for plan in plans],
-            out / name,
-            EvaluationOptions(seed=options.size.seed, cut_offs=options.cut_offs, device=options.device),
-            progress=clock.cases("cases predicted"),
+def expected_steps(options: StudyOptions) -> list[str]:
+    """Names of the steps in their order, before the cohort is known: with a network of sites and both tests."""
+    size = options.size
+    tests = [f"test_{sum(size.small_test)}", f"test_{size.large_test}"] if options.manifest is None else ["test"]
+    by_seed = [
+        step
+        for seed in size.all_seeds
+        for step in (
+            *(f"train {plan.name}" for plan in trainings(size, seed, sites=2)),
+            *(f"evaluate {test}_seed{seed}" for test in tests),
         )
+    ]
+    return [*(["simulate"] if options.manifest is None else []), "segment", *by_seed]
+
+
+class Study:
+    """A study whose cohort has its masks: runs one seed after the other.
+
+    Args:
+        out: folder of the study.
+        note: content of ``study.json``.
+        masked: the cohort with the segmenter's masks.
+    """
+
+    def __init__(
+        self, out: Path, options: StudyOptions, note: dict[str, Any], clock: StepClock, masked: PredictedMasks
+    ) -> None:
+        self.out, self.options, self.note, self.clock, self.masked = out, options, note, clock, masked
+        small_test = options.size.small_test if options.manifest is None else None
+        self.tests = split_tests(masked.manifest, small_test, options.cut_offs)
+        self.cohort = TrainingCohort.read(masked.manifest, options.cut_offs)
+        self.evaluations: dict[str, list[Evaluation]] = {name: [] for name in self.tests}
+        self.seeds: list[int] = []
+
+    def run(self, seed: int) -> None:
+        """Train every network at a seed and evaluate all of them on each test, in ``out/seedN/TEST``."""
+        plans = trainings(self.options.size, seed, self.cohort.named_sites)
+        for plan in plans:
+            with self.clock.step(f"train {plan.name}"):
+                train_network(plan, self.cohort, self.out, self.options)
+        for name, test in self.tests.items():
+            with self.clock.step(f"evaluate {name}_seed{seed}"):
+                evaluation = evaluate(
+                    test,
+                    [str(self.out / "models" / plan.name) for plan in plans],
+                    self.folder(seed, name),
+                    self.evaluation_options(),
+                    progress=self.clock.cases("cases predicted"),
+                )
+            self.evaluations[name].append(evaluation)
+        self.seeds.append(seed)
+
+    def folder(self, seed: int, test: str) -> Path:
+        return self.out / f"seed{seed}" / test
+
+    def evaluation_options(self) -> EvaluationOptions:
+        options = self.options
+        return EvaluationOptions(seed=options.size.seed, cut_offs=options.cut_offs, device=options.device)
+
+    def finished_seeds(self) -> FinishedSeeds:
+        """What the seeds that are done have found."""
+        size, sites = self.options.size, self.cohort.named_sites
+        table = [networks(size, seed) for seed in self.seeds]
+        leaks = [leak_tests(size, seed, sites) for seed in self.seeds]
+        return FinishedSeeds(
+            folder=self.out,
+            note=self.note,
+            seconds=self.clock.seconds,
+            seeds=tuple(self.seeds),
+            planned=size.seeds,
+            evaluations=self.evaluations,
+            scores={name: self.scores(name, table) for name in self.tests},
+            leak_scores=self.scores(list(self.tests)[-1], leaks, with_severity=False),
+            first_site=self.cohort.sites[0],
+            cases_known=self.masked.cases_known,
+        )
+
+    def scores(self, test: str, plans: Sequence[Sequence[TrainingPlan]], *, with_severity: bool = True) -> StudyScores:
+        """Predictions of the plans of each finished seed on one test."""
+        folders = [self.folder(seed, test) for seed in self.seeds]
+        severity = read_truth(self.masked.manifest).get("severity") if with_severity else None
+        return read_scores(folders, plans, severity, self.options.size.seed)

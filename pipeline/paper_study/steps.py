@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ from pipeline.cohort.predicted_masks import PredictedMasks, predict_masks
 from pipeline.cohort.result_cache import digest
 from pipeline.errors import ManifestError
 from pipeline.paper_study.clock import StepClock
-from pipeline.paper_study.plan import NetworkPlan, StudyOptions
+from pipeline.paper_study.plan import StudyOptions, TrainingPlan
 from pipeline.simulation.options import SimulationOptions
 from pipeline.simulation.parameters import LIKE_THE_PAPER
 from pipeline.simulation.simulate import simulate
@@ -124,48 +124,29 @@ def _write_test(manifest: Path, rows: pd.DataFrame) -> tuple[str, Path]:
     return name, file
 
 
-def train_network(plan: NetworkPlan, cohort: TrainingCohort, out: Path, options: StudyOptions) -> None:
+def train_network(plan: TrainingPlan, cohort: TrainingCohort, out: Path, options: StudyOptions) -> None:
     """Train a network, unless an earlier run has trained it on the same cases with the same settings.
 
     Checkpoints of an interrupted training are resumed if they were trained on the same cases.
     """
-    folder, work = out / "models" / plan.name, out / "work" / plan.checkpoints
-    settings = training_settings(plan)
-    # What the model was trained on, and what its checkpoints were: networks may share the latter.
-    model_content, checkpoint_content = out / "work" / f"{plan.name}.txt", work / "learnt_from.txt"
-    if _holds(model_content, cohort.content) and (folder / "model.json").is_file():
+    folder, work = out / "models" / plan.name, out / "work" / plan.name
+    settings, learnt_from = plan.settings(options.size), work / "learnt_from.txt"
+    same_cases = learnt_from.is_file() and learnt_from.read_text(encoding="utf-8") == cohort.content
+    if same_cases and (folder / "model.json").is_file():
         info = registry.find(folder, "classifier").info
         if info["manifest_sha256"] == file_sha256(cohort.manifest) and settings.items() <= info["training"].items():
             return
-    resume = _holds(checkpoint_content, cohort.content)
+    if not same_cases and folder.exists():
+        shutil.rmtree(folder)  # else an interruption would leave it beside the new cases' name
     work.mkdir(parents=True, exist_ok=True)
-    write_text(checkpoint_content, cohort.content)
+    write_text(learnt_from, cohort.content)
     training = TrainingOptions(
         Settings(**settings, cut_offs=options.cut_offs),
         spec=options.size.input,
         device=options.device,
-        resume=resume,
+        resume=same_cases,
         work=work,
         cache=out / "work" / "slices",
         pretrained=options.pretrained,
     )
     train_classifier(cohort.manifest, folder, training)
-    write_text(model_content, cohort.content)
-
-
-def training_settings(plan: NetworkPlan) -> dict[str, Any]:
-    """The plan as fields of the training's ``Settings``, which ``model.json`` repeats."""
-    return {
-        "backbone": plan.backbone,
-        "mask": plan.mask,
-        "labels": plan.labels,
-        "members": plan.members,
-        "epochs": plan.epochs,
-        "folds": plan.folds,
-        "seed": plan.seed,
-        "slices": plan.slices,
-    }
-
-
-def _holds(file: Path, content: str) -> bool:
-    return file.is_file() and file.read_text(encoding="utf-8") == content

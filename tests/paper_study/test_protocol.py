@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 from matplotlib.figure import Figure
+from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from pipeline import __main__ as cli
@@ -24,21 +26,18 @@ from pipeline.cohort.manifest import DEFAULT_CUT_OFFS
 from pipeline.errors import ManifestError
 from pipeline.evaluation import figures as evaluation_figures
 from pipeline.evaluation import measures as evaluation_measures
-from pipeline.evaluation.predictions import CohortPredictions, Prediction
-from pipeline.paper_study import protocol, steps
+from pipeline.paper_study import protocol, scores, steps
 from pipeline.paper_study.names import PAPER
-from pipeline.paper_study.note import size_note
-from pipeline.paper_study.plan import SIZES, SimulatedCases, Size, StudyOptions, leak_tests, networks
+from pipeline.paper_study.plan import SIZES, SimulatedCases, Size, StudyOptions, leak_tests, networks, trainings
 from pipeline.paper_study.protocol import run_protocol
 from pipeline.paper_study.steps import split_tests
-from pipeline.paper_study.tables import mean_of_runs, site_area
 from pipeline.training.classifier import out_of_fold
 from tests.processes import compute_in_this_process
 
 TINY = Size(
+    seeds=2,
     epochs=1,
     folds=2,
-    shuffles=2,
     simulated=SimulatedCases(
         cases=16, phantoms=6, phantom_size_xyz=(48, 48, 10), phantom_spacing_mm_xyz=(7.0, 7.0, 20.0)
     ),
@@ -67,6 +66,7 @@ def patched():
         patch.setattr(cohort_segmenter, "segment", segment_a_box)
         patch.setattr(cohort_segmenter, "Segmenter", lambda model, device, exact: model)
         patch.setattr(evaluation_measures, "DRAWS", 20)
+        patch.setattr(scores, "DRAWS", 20)
         patch.setattr(out_of_fold, "auc_with_interval", partial(out_of_fold.auc_with_interval, draws=20))
         patch.setattr(evaluation_figures, "BAND_DRAWS", 20)
         patch.setattr(Figure, "savefig", lambda *given, **named: None)  # drawings are tested where they are made
@@ -84,10 +84,70 @@ def study(tmp_path_factory, patched) -> tuple[Path, list[str]]:
 def test_leaves_a_table_with_every_network_and_test(study):
     out, _ = study
     table = pd.read_csv(out / "table.csv")
-    assert list(table["network"].unique()) == [network.name for network in networks(TINY)]
-    assert table.groupby("network", sort=False)["cases"].agg(list).tolist() == [[4, 8]] * 5
-    assert (table["auc_low"] <= table["auc"]).all()
-    assert (table["auc"] <= table["auc_high"]).all()
+    names = [plan.network for plan in networks(TINY, 1)]
+    assert list(table["network"].unique()) == [*names, "severity"]
+    assert table.groupby("network", sort=False)["cases"].agg(list).tolist() == [[4, 8]] * (len(names) + 1)
+    assert table.groupby("network", sort=False)["seeds"].agg(set).tolist() == [{2}] * len(names) + [{1}]
+    assert (table["auc_low"].isna() | (table["auc_low"] <= table["auc"])).all()
+    severity = table[table["network"] == "severity"].set_index("cases")
+    cases = pd.read_csv(out / "seed1" / "test_8" / "cases.csv").merge(
+        pd.read_csv(out / "cohort" / "truth.csv"), on="patient_id"
+    )
+    assert severity.loc[8, "auc"] == pytest.approx(roc_auc_score(cases["label"], cases["severity"]), abs=1e-4)
+
+
+def test_a_row_is_the_mean_of_the_seeds_evaluations(study):
+    out, _ = study
+    table = json.loads((out / "protocol.json").read_text(encoding="utf-8"))["table"]
+    (row,) = (row for row in table if row["network"] == "unmasked" and row["cases"] == 8)
+    by_seed = [json.loads((out / f"seed{seed}" / "test_8" / "evaluation.json").read_text()) for seed in (1, 2)]
+    measures = [content["models"][f"unmasked_seed{seed}"]["measures"] for seed, content in enumerate(by_seed, 1)]
+    for figure in ("auc", "accuracy"):
+        values = [measure[figure]["value"] for measure in measures]
+        assert row[figure] == pytest.approx(np.mean(values))
+        assert row[f"{figure}_sd"] == pytest.approx(np.std(values, ddof=1))
+        assert row[f"{figure}_by_seed"] == pytest.approx(values, abs=1e-4)
+
+
+def test_each_seed_is_a_training_of_its_own(study):
+    out, said = study
+    trained = [line.split(";")[0] for line in said if line.startswith("train ")]
+    assert trained == [f"train {plan.name}" for seed in (1, 2) for plan in trainings(TINY, seed, sites=2)]
+    seeds = [json.loads((out / "models" / f"resnet_seed{seed}" / "model.json").read_text()) for seed in (1, 2)]
+    assert [content["training"]["seed"] for content in seeds] == [1, 2]
+    weights = [(out / "work" / f"resnet_seed{seed}" / "fold0.pt").read_bytes() for seed in (1, 2)]
+    assert weights[0] != weights[1]
+
+
+def test_the_time_that_is_left_is_said_and_falls(study):
+    hours = [float(re.search(r"about ([\d.]+) hours left", line)[1]) for line in study[1] if "hours left" in line]
+    assert hours[0] > 1, "by the reference of a real study"
+    assert hours[-1] == 0
+
+
+def test_an_interrupted_study_has_a_whole_table_of_the_seed_that_is_done(study, tmp_path):
+    out = tmp_path / "study"
+    shutil.copytree(study[0], out)
+    (out / "report.html").unlink()
+    shutil.rmtree(out / "models" / "resnet_seed2")
+
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "train_classifier", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_protocol(out, OPTIONS)
+    table = pd.read_csv(out / "table.csv")
+    assert set(table["seeds"]) == {1}
+    assert len(table) == len(pd.read_csv(study[0] / "table.csv"))
+    page = html.unescape((out / "report.html").read_text(encoding="utf-8"))
+    assert "1 of 2 seeds are done" in page
+    assert "trained once" in page
+
+
+def test_paper_figures_are_beside_ours(study):
+    table = pd.read_csv(study[0] / "table.csv")
     assert set(table.loc[table["network"] == "resnet", "sensitivity_paper"]) == {0.778}
 
 
@@ -96,9 +156,11 @@ def test_the_report_says_that_it_is_simulation_and_whose_the_other_figures_are(s
     assert "The cohort is simulated" in page
     assert "0.811" in page
     assert "the paper's own, n = 23" in page
-    for test in ("test_4", "test_8", "leaks"):
+    for test in ("seed1/test_4", "seed1/test_8", "seed2/test_4", "seed2/test_8"):
         assert (study[0] / test / "report.html").is_file()
         assert f'href="{test}/report.html"' in page
+    for sentence in json.loads((study[0] / "protocol.json").read_text(encoding="utf-8"))["conclusions"]:
+        assert sentence in page
 
 
 def test_the_papers_rows_on_masks_and_scores_are_shown_beside_ours(study):
@@ -119,29 +181,22 @@ def test_the_papers_rows_on_masks_and_scores_are_shown_beside_ours(study):
 def test_leak_tests_are_evaluated_on_the_larger_test_and_the_site_against_the_site(study):
     content = json.loads((study[0] / "protocol.json").read_text(encoding="utf-8"))
     rows = {row["test"]: row for row in content["leaks"]}
-    assert {"Shuffled labels, training 1", "Shuffled labels, training 2", "Shuffled labels, mean"} < rows.keys()
-    assert len(rows) == 7
+    assert rows.keys() == {plan.network for plan in leak_tests(TINY, 1, sites=2)}
     assert all(row["cases"] == 8 for row in rows.values())
-    cases, predictions = (pd.read_csv(study[0] / "leaks" / name) for name in ("cases.csv", "predictions.csv"))
-    table = cases.merge(predictions[predictions["model"] == "site"], on="patient_id")
-    first = table["probability"][table["site"] == "A"].to_numpy()[:, None]
-    second = table["probability"][table["site"] == "B"].to_numpy()[None]
-    by_pairs = ((first > second) + 0.5 * (first == second)).mean()
-    (site,) = (row for words, row in rows.items() if "site" in words)
-    assert site["auc"] == pytest.approx(by_pairs, abs=1e-6)
+    by_seed = []
+    for seed in (1, 2):
+        folder = study[0] / f"seed{seed}" / "test_8"
+        cases, predictions = (pd.read_csv(folder / name) for name in ("cases.csv", "predictions.csv"))
+        table = cases.merge(predictions[predictions["model"] == f"site_seed{seed}"], on="patient_id")
+        by_seed.append(roc_auc_score(table["site"] == "A", table["probability"]))
+    assert rows["site"]["auc_by_seed"] == pytest.approx(by_seed, abs=1e-3)
 
 
 def test_the_parameters_of_the_simulation_are_noted_before_anything_is_trained(study):
     note = json.loads((study[0] / "study.json").read_text(encoding="utf-8"))
     cohort = json.loads((study[0] / "cohort" / "cohort.json").read_text(encoding="utf-8"))
     assert note["parameters"] == cohort["parameters_sha256"]
-    assert (study[0] / "study.json").stat().st_mtime <= (study[0] / "models/resnet/model.json").stat().st_mtime
-
-
-def test_the_ensemble_takes_the_main_networks_member_and_adds_the_others(study):
-    models = [json.loads((study[0] / "models" / name / "model.json").read_text()) for name in ("resnet", "ensemble")]
-    assert [model["members"] for model in models] == [["fold0"], ["fold0", "fold1"]]
-    assert sorted(path.name for path in (study[0] / "work" / "resnet").glob("*.pt")) == ["fold0.pt", "fold1.pt"]
+    assert (study[0] / "study.json").stat().st_mtime <= (study[0] / "models/resnet_seed1/model.json").stat().st_mtime
 
 
 def test_a_second_run_trains_and_segments_nothing(study, patched):
@@ -164,12 +219,12 @@ def test_a_network_is_trained_anew_where_its_cases_have_changed(study, tmp_path)
     called = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "train_classifier", lambda *given: called.append((given[1].name, given[2].resume)))
-        patch.setattr(protocol, "evaluate", lambda *given, **named: {})
+        patch.setattr(protocol, "evaluate", lambda *given, **named: None)
+        patch.setattr(protocol.Study, "finished_seeds", lambda study: None)
         patch.setattr(protocol, "write_report", lambda found: copy)
         run_protocol(copy, OPTIONS)
-    trained = [*networks(TINY), *leak_tests(TINY, sites=2)]
-    assert [name for name, _ in called] == [network.name for network in trained]
-    assert not called[0][1], "checkpoints of the old masks are not resumed"
+    assert [name for name, _ in called] == [plan.name for seed in (1, 2) for plan in trainings(TINY, seed, sites=2)]
+    assert not any(resumed for _, resumed in called), "checkpoints of the old masks are not resumed"
 
 
 def test_no_site_network_is_trained_where_sites_are_not_named(study, tmp_path):
@@ -181,18 +236,11 @@ def test_no_site_network_is_trained_where_sites_are_not_named(study, tmp_path):
     called = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "train_classifier", lambda *given, **named: called.append(given[1].name))
-        patch.setattr(protocol, "evaluate", lambda *given, **named: {})
+        patch.setattr(protocol, "evaluate", lambda *given, **named: None)
+        patch.setattr(protocol.Study, "finished_seeds", lambda study: None)
         patch.setattr(protocol, "write_report", lambda found: tmp_path)
         run_protocol(tmp_path / "out", replace(OPTIONS, manifest=masked))
-    assert called[-1] == "shuffled_2"
-
-
-def test_the_first_site_is_the_trainings_also_where_cases_were_not_predicted():
-    names, sites = list("abcde"), ["A", "B", "B", "C", "C"]
-    cases = [{"patient_id": name, "anatomy": name, "site": site} for name, site in zip(names, sites, strict=True)]
-    values = [Prediction(name, "site", value, False) for name, value in zip("abcd", (0.5, 0.9, 0.8, 0.1), strict=True)]
-    predictions = CohortPredictions.from_records(cases, [*values, Prediction("e", "site", problem="No liver.")])
-    assert site_area(predictions, "B")[0].value == 1.0
+    assert called[-1] == "shuffled_seed2"
 
 
 def test_a_given_cohort_that_cannot_be_used_leaves_nothing_behind(study, tmp_path):
@@ -240,45 +288,16 @@ def test_too_few_cases_for_the_small_test_are_refused(study):
 
 
 def test_every_network_of_the_table_and_of_the_leak_tests_is_trained_alike():
+    """Also where the labels are shuffled, by each seed anew."""
     for size in SIZES.values():
-        for plan in (*networks(size)[:4], *leak_tests(size, sites=2)):
-            assert plan.members == size.members
-            assert (plan.epochs, plan.folds, plan.slices) == (size.epochs, size.folds, size.slices)
-        assert set(PAPER) < {plan.name for plan in (*networks(size), *networks(TINY))}
-    assert [plan.name for plan in leak_tests(TINY, sites=1)][-1] == "shuffled_2"
-
-
-def test_trainings_with_shuffled_labels_differ_only_in_their_seed():
-    first, second = (plan for plan in leak_tests(TINY, sites=1) if plan.labels == "shuffled")
-    assert first.seed != second.seed
-    assert replace(second, name=first.name, seed=first.seed) == first
-
-
-def test_the_note_of_a_size_is_that_of_version_0_1_0():
-    """An earlier study resumes only if its note is equal; these are its words."""
-    note = size_note(Size())
-    assert {name: value for name, value in note.items() if name != "input"} == {
-        "resnet": "resnet18",
-        "epochs": 24,
-        "folds": 3,
-        "members": 1,
-        "masks_by": "one",
-        "one_pass": True,
-        "shuffles": 3,
-        "seed": 1,
-        "simulated": {"cases": 220, "phantoms": 15},
-        "small_test": (18, 5),
-        "large_test": 500,
-        "slices": 4,
-    }
-    assert note["input"] == asdict(InputSpec())
-    assert list(note)[-1] == "input"
-
-
-def test_the_mean_of_trainings_has_students_interval():
-    mean = mean_of_runs([0.4, 0.5, 0.6])
-    assert mean.value == pytest.approx(0.5)
-    assert mean.high - mean.value == pytest.approx(4.3027 * 0.1 / np.sqrt(3), abs=1e-4)
+        assert size.seeds >= 3
+        plans = trainings(size, 1, sites=2)
+        own = {"backbone", "mask", "labels"}
+        shared = [{key: value for key, value in plan.settings(size).items() if key not in own} for plan in plans]
+        assert all(settings == shared[0] for settings in shared)
+        assert set(PAPER) < {plan.network for plan in plans}
+        assert [replace(plan, seed=2) for plan in plans] == trainings(size, 2, sites=2)
+    assert [plan.network for plan in leak_tests(TINY, 1, sites=1)][-1] == "shuffled"
 
 
 def test_the_command_refuses_what_a_study_chooses_itself(tmp_path):

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.evaluation.pages import Cell
-from pipeline.paper_study.report import UNCHECKED, p_in_words, statements, with_small_print
+from pipeline.paper_study.report import UNCHECKED, statements, with_small_print
+from pipeline.paper_study.tables import p_in_words
 
 
 @pytest.mark.parametrize(
@@ -35,12 +36,20 @@ def test_p_values_have_four_decimals_or_a_bound():
     ]
 
 
-def test_what_is_stated_of_every_network_is_said_once():
-    evaluation = SimpleNamespace(
-        models={"resnet": None, "swin_tiny": None},
-        statements=("The cohort is simulated.", "resnet: A note.", "resnet: Only here.", "swin_tiny: A note."),
-    )
-    study = SimpleNamespace(cases_known=False, tests={"test_5": evaluation, "test_14": evaluation})
+def test_what_is_stated_of_every_network_is_said_once_for_all_seeds():
+    evaluations = [
+        SimpleNamespace(
+            models={f"resnet_seed{seed}": None, f"swin_tiny_seed{seed}": None},
+            statements=(
+                "The cohort is simulated.",
+                f"resnet_seed{seed}: A note.",
+                f"resnet_seed{seed}: Only here.",
+                f"swin_tiny_seed{seed}: A note.",
+            ),
+        )
+        for seed in (1, 2)
+    ]
+    study = SimpleNamespace(cases_known=False, evaluations={"test_5": evaluations, "test_14": evaluations})
     assert statements(study) == [  # type: ignore[arg-type]
         UNCHECKED,
         "The cohort is simulated.",
