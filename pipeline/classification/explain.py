@@ -1,24 +1,30 @@
 """Grad-CAM of the classifier on the volume's grid, on one scale for all cases.
 
-Source: Selvaraju et al., Int J Comput Vis 128 (2020) 336.
+Source: Selvaraju et al., Int J Comput Vis 128 (2020) 336. The others of ``METHODS`` are for comparison: HiResCAM,
+Draelos and Carin, arXiv 2011.08891; LayerCAM, Jiang et al., IEEE Trans Image Process 30 (2021) 5875;
+Grad-CAM++, Chattopadhay et al., WACV 2018, 839.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
+from typing import NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
 import torch
 import torch.nn.functional as F
-from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
+from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor, nn
 
 from models.masked_attention import MaskedAttentionNet
 from pipeline.case import HeatMap, OrganMask, Step, Volume, run_to_end
 from pipeline.classification.predict import Classifier, Encoded, encode
 from pipeline.classification.slices import take_slices, to_volume
+from pipeline.errors import ModelError
 
 VISIBLE = 0.02
 """Share of the scale that the hottest voxel must reach; below it the map counts as without positive evidence."""
@@ -27,8 +33,8 @@ CUT_MM = 5.0
 """Distance outside the liver at which the map is cut, since its cells are coarser than the liver's edge."""
 
 
-class FixedScaleGradCAM(GradCAM):
-    """Grad-CAM without the package's scaling of every slice to its own maximum, so that slices can be compared."""
+class FixedScale(BaseCAM):
+    """A method without the package's scaling of every slice to its own maximum, so that slices can be compared."""
 
     def compute_cam_per_layer(
         self, input_tensor: torch.Tensor, targets: Sequence, eigen_smooth: bool
@@ -45,6 +51,43 @@ class FixedScaleGradCAM(GradCAM):
     def aggregate_multi_layers(self, cam_per_target_layer: list[np.ndarray]) -> np.ndarray:
         """The map of the only layer, (slices, y, x)."""
         return cam_per_target_layer[0]
+
+
+class FixedScaleGradCAM(FixedScale, GradCAM):
+    pass
+
+
+class FixedScaleHiResCAM(FixedScale, HiResCAM):
+    pass
+
+
+class FixedScaleLayerCAM(FixedScale, LayerCAM):
+    pass
+
+
+class FixedScaleGradCAMPlusPlus(FixedScale, GradCAMPlusPlus):
+    pass
+
+
+METHODS: Mapping[str, type[FixedScale]] = {
+    "gradcam": FixedScaleGradCAM,
+    "hirescam": FixedScaleHiResCAM,
+    "layercam": FixedScaleLayerCAM,
+    "gradcam++": FixedScaleGradCAMPlusPlus,
+}
+
+
+class HeatTarget(NamedTuple):
+    """Which features are explained, and how."""
+
+    stage: str = ""
+    """A stage of the backbone that has mask attention, such as ``layer2``; empty for the last one."""
+    method: str = "gradcam"
+    """A name of ``METHODS``."""
+
+
+SHOWN = HeatTarget()
+"""What ``explain`` shows."""
 
 
 def logit_sum(output: torch.Tensor) -> torch.Tensor:
@@ -65,25 +108,66 @@ class FromFeatures(nn.Module):
         return self.net.from_features(self.features, self.net.split(x)[1])[0]
 
 
-def member_heat(net: MaskedAttentionNet, x: Tensor, features: Tensor | None = None) -> np.ndarray:
+def member_heat(
+    net: MaskedAttentionNet, x: Tensor, features: Tensor | None = None, target: HeatTarget = SHOWN
+) -> np.ndarray:
     """Grad-CAM of one network on one case: (slices, 2, y, x) -> (slices, y, x) float32, 0 or more, in logits.
 
-    The target layer is ``Focus``: the last stage's features times the liver's share, from which the logit is pooled. A
-    cell of a large liver in many slices contributes less to the logit than one of a small liver, so the map is
-    multiplied by the number of liver cells: it is the logit's gain if the whole liver resembled this cell.
+    In the last stage the target layer is ``Focus``: the features times the liver's share, from which the logit is
+    pooled. A cell of a large liver in many slices contributes less to the logit than one of a small liver, so the map
+    is multiplied by the number of liver cells: it is the logit's gain if the whole liver resembled this cell.
+
+    In an earlier stage the target layer is its mask attention, and the unit holds within a network and stage only. It
+    takes a pass of the whole network, and gradients from that stage on.
 
     Args:
-        features: what ``encode`` returned for the network and ``x``; computed where it is not given.
+        features: what ``encode`` returned for the network and ``x``; computed where it is not given. Only the last
+            stage uses them.
+
+    Raises:
+        ModelError: the network has no such stage.
     """
+    stage = target.stage or net.last_stage
     _, mask = net.split(x)
-    cells = float(mask.sum()) / net.cell_pixels
-    cam = FixedScaleGradCAM(FromFeatures(net, encode(net, x) if features is None else features), [net.focus])
+    cells = float(mask.sum()) / cell_pixels(net, stage) ** 2
+    if stage == net.last_stage:
+        given = encode(net, x) if features is None else features
+        return cells * _cam(METHODS[target.method], FromFeatures(net, given), net.focus, x)
+    with gradients_from(net.attend[stage]):
+        return cells * _cam(METHODS[target.method], net, net.attend[stage], x)
+
+
+def _cam(method: type[FixedScale], model: nn.Module, layer: nn.Module, x: Tensor) -> np.ndarray:
+    """(slices, y, x) float32, 0 or more: the method at one layer of a model that gives the logit of ``x``."""
+    cam = method(model, [layer])
     try:
         with torch.enable_grad():
-            return cells * cam(input_tensor=x, targets=[logit_sum])
+            return cam(input_tensor=x, targets=[logit_sum])
     finally:
         cam.activations_and_grads.release()  # as a context manager the package would swallow an IndexError
-        net.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
+
+
+def cell_pixels(net: MaskedAttentionNet, stage: str) -> int:
+    """Side of a cell of a stage's features, pixels of the network's input.
+
+    Raises:
+        ModelError: the network has no such stage.
+    """
+    sides = dict(zip(net.attend, net.backbone.feature_info.reduction(), strict=True))
+    if stage not in sides:
+        raise ModelError(f"The classifier has no stage {stage}; name one of {', '.join(sides)}.")
+    return int(sides[stage])
+
+
+@contextmanager
+def gradients_from(layer: nn.Module) -> Iterator[None]:
+    """Let gradients begin at a layer's output, whatever parameters come before it."""
+    handle = layer.register_forward_hook(lambda module, inputs, output: output.detach().requires_grad_(True))
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def explain_steps(

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 
 from pipeline.case import run_to_end
 from pipeline.classification import Encoded, classify_steps, explain, explain_steps
-from pipeline.classification.explain import heat_map, member_heat
+from pipeline.classification.explain import HeatTarget, heat_map, member_heat
 from pipeline.classification.slices import take_slices
+from pipeline.errors import ModelError
 
 
 @pytest.fixture
@@ -130,3 +131,35 @@ def test_heat_does_not_depend_on_how_many_slices_show_the_liver(x, make_classifi
     """The same slices twice are the same liver twice as long: the same heat, not half of it."""
     net = make_classifier().networks[0]
     np.testing.assert_allclose(member_heat(net, torch.cat([x, x]))[:6], member_heat(net, x), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["gradcam", "hirescam"])
+def test_heat_of_an_earlier_stage_equals_the_formula_by_hand(x, make_classifier, method):
+    """Gradients begin at that stage; Grad-CAM averages them over a slice, HiResCAM takes them cell by cell."""
+    net = make_classifier().networks[0]
+    net.requires_grad_(True)
+    kept = []
+    handle = net.attend["layer1"].register_forward_hook(lambda module, inputs, output: kept.append(output))
+    logit = net(x).sum()
+    handle.remove()
+    (gradient,) = torch.autograd.grad(logit, kept[0])
+    weights = gradient.mean(dim=(2, 3), keepdim=True) if method == "gradcam" else gradient
+    cam = (weights * kept[0]).sum(dim=1, keepdim=True).relu()
+    by_hand = F.interpolate(cam, x.shape[-2:], mode="bilinear")[:, 0].detach().numpy()
+    net.requires_grad_(False)
+    heat = member_heat(net, x, target=HeatTarget("layer1", method))
+    assert heat.max() > 0
+    np.testing.assert_allclose(heat, x[:, 1].sum().item() / 4**2 * by_hand, rtol=1e-4, atol=1e-6)
+
+
+def test_naming_the_last_stage_changes_nothing_and_no_hook_stays_on_another(x, make_classifier):
+    net = make_classifier().networks[0]
+    assert np.array_equal(member_heat(net, x, target=HeatTarget("layer2")), member_heat(net, x))
+    member_heat(net, x, target=HeatTarget("layer1"))
+    assert not net.attend["layer1"]._forward_hooks
+    assert not any(p.requires_grad for p in net.attend["layer1"].parameters())
+
+
+def test_a_stage_that_the_network_lacks_is_refused(x, make_classifier):
+    with pytest.raises(ModelError, match="layer1, layer2"):
+        member_heat(make_classifier().networks[0], x, target=HeatTarget("layer4"))
