@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from pipeline import RESEARCH_USE
-from pipeline.commands import analyze, cohorts, evaluate, models, quality, training
+from pipeline.commands import analyze, cohorts, evaluate, heat, models, quality, training
 
 app = typer.Typer(
     help="Liver MRI: segmentation, fibrosis classification, training. " + RESEARCH_USE,
@@ -25,6 +25,7 @@ for command in (
     quality.evaluate_corruptions,
     quality.train_quality,
     evaluate.evaluate,
+    heat.evaluate_heat,
 ):
     app.command()(command)
 app.command("contact-sheet")(cohorts.draw_contact_sheet)
