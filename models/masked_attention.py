@@ -1,9 +1,11 @@
 """The classifier's network: torch modules only, no files and no medical images.
 
-Several axial slices of one case go in, one logit comes out. A liver mask steers it in three places, softly: features of
-the liver are added on top of each stage (``MaskedAttention``), pooling averages over the liver only (``Focus``), and
-slices count by their liver area times a learned weight (``SliceAttention``). ``mask="none"`` runs the same code with a
-mask of ones: that is the network of the direct, unmasked approach.
+Several axial slices of one case go in, one logit comes out. The image is read in two channels: as it is, and relative
+to the liver around each pixel (``LocalContrast``). A liver mask steers the network in two places, softly: features of
+the liver are gated after each stage (``MaskedAttention``), and the cells of all slices are pooled to their mean and
+standard deviation with weights that are the liver's share of a cell times a learned factor (``AttentionPooling``).
+``mask="pooling"`` switches both learned parts off and keeps the liver's share; ``mask="none"`` runs the whole network
+with a mask of ones: that is the direct, unmasked approach.
 """
 
 from __future__ import annotations
@@ -19,49 +21,100 @@ from torch import Tensor, nn
 from models.errors import ModelError, SegmentationError
 from models.network_names import BACKBONES, MaskUse
 
+LEAST_SHARE = 1e-6
+"""Share of liver below which a cell has no weight."""
+
+
+class LocalContrast(nn.Module):
+    """Image, and its difference from the mean of the liver around each pixel; nothing in it is learned.
+
+    Coil shading, fat and iron change the liver over centimetres, septa and nodules over millimetres. Pixels outside the
+    liver take hardly any part in the mean, so that the liver's edge does not look like a sign.
+    """
+
+    def __init__(self, pixels: int = 15, limit: float = 0.6, unit: float = 0.15) -> None:
+        super().__init__()
+        self.pixels, self.limit, self.unit = pixels, limit, unit
+
+    @torch.no_grad()
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """(slices, 1, y, x) twice, 0 is the liver's median -> (slices, 2, y, x)."""
+        weight = (mask > 0.5).to(image.dtype) + 1e-3
+        mean = self._smooth(image * weight) / self._smooth(weight)
+        contrast = (image - mean).clamp(-self.limit, self.limit) / self.unit
+        return torch.cat([image, contrast], dim=1)
+
+    def _smooth(self, x: Tensor) -> Tensor:
+        """A box filter applied twice, rows and columns apart; the image's border is no signal."""
+        size, pad = self.pixels, self.pixels // 2
+        for _ in range(2):
+            x = F.avg_pool2d(x, (size, 1), 1, (pad, 0), count_include_pad=False)
+            x = F.avg_pool2d(x, (1, size), 1, (0, pad), count_include_pad=False)
+        return x
+
 
 class MaskedAttention(nn.Module):
-    """Add liver-weighted features to a stage's output; starts as the identity (gamma = 0)."""
+    """Gate a stage's output inside the liver: each feature of a cell is scaled by 0 to 2, as the cell's features say.
+
+    A residual attention module (Wang et al., CVPR 2017) whose gate is the liver's share of the cell; outside the liver
+    the stage's output stays as it is. The gate's weights start small, not at zero, so that they learn from the first
+    step.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.project = nn.Conv2d(channels, channels, kernel_size=1)
-        self.gamma = nn.Parameter(torch.zeros(1))
+        nn.init.normal_(self.project.weight, std=0.02)
+        nn.init.zeros_(self.project.bias)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         share = liver_share(mask, x)  # (B, 1, H, W) -> (B, 1, h, w)
-        return x + self.gamma * (self.project(x) * share)  # (B, C, h, w)
+        return x * (1 + share * torch.tanh(self.project(x)))  # (B, C, h, w)
+
+
+class NoAttention(nn.Module):
+    """The stage's output, unchanged."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return x
 
 
 class Focus(nn.Module):
-    """Features times the liver's share of each cell: what the masked pooling sums up.
+    """The features that are pooled, unchanged: a module of its own, since Grad-CAM hooks into it."""
 
-    A module of its own, since Grad-CAM hooks into it: the logit depends on the features through it alone.
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class AttentionPooling(nn.Module):
+    """Mean and standard deviation of the features of one case's cells, weighted inside the liver.
+
+    Attention over the cells of all slices (Ilse et al., ICML 2018) with the logarithm of the liver's share as its bias:
+    a cell without liver has weight 0, and the learned factor starts at 1, so the first guess is the average over the
+    liver's volume. The standard deviation carries texture that is finer than the liver but coarser than a cell.
     """
 
-    def forward(self, x: Tensor, share: Tensor) -> Tensor:
-        return x * share  # (B, C, h, w)
-
-
-class SliceAttention(nn.Module):
-    """Weights of the slices of one case: their liver area times a learned factor, summing to 1.
-
-    The learned factor starts near 1, so the first guess is the average over the liver's volume. A slice without liver
-    has weight 0.
-    """
-
-    def __init__(self, channels: int, hidden: int = 64) -> None:
+    def __init__(self, channels: int, hidden: int = 32, *, learned: bool = True) -> None:
         super().__init__()
-        self.what = nn.Linear(channels, hidden)
-        self.gate = nn.Linear(channels, hidden)
-        self.score = nn.Linear(hidden, 1)
-        nn.init.zeros_(self.score.weight)
-        nn.init.zeros_(self.score.bias)
+        self.score = None
+        if learned:
+            self.score = nn.Sequential(nn.Linear(channels, hidden), nn.Tanh(), nn.Linear(hidden, 1))
+            nn.init.zeros_(self.score[-1].weight)
+            nn.init.zeros_(self.score[-1].bias)
 
-    def forward(self, features: Tensor, area: Tensor) -> Tensor:
-        """features (slices, C), area (slices,) -> weights (slices,)."""
-        score = self.score(torch.tanh(self.what(features)) * torch.sigmoid(self.gate(features)))[:, 0]
-        return torch.softmax(score.float() + area.log(), dim=0)
+    def weights(self, x: Tensor, share: Tensor) -> Tensor:
+        """Cells (cells, C) and their liver shares (cells,) -> weights (cells,) that sum to 1."""
+        bias = torch.where(share > LEAST_SHARE, share, 0.0).log()
+        return torch.softmax(bias if self.score is None else bias + self.score(x)[:, 0], dim=0)
+
+    def forward(self, x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (slices, C, h, w) and share (slices, 1, h, w) of one case -> (2 C,) and slice weights (slices,)."""
+        cells = x.permute(0, 2, 3, 1).flatten(0, 2)
+        weight = self.weights(cells, share.flatten())
+        mean = weight @ cells
+        variance = weight @ cells.square() - mean.square()
+        pooled = torch.cat([mean, (variance.clamp_min(0) + 1e-4).sqrt()])
+        return pooled, weight.view(len(x), -1).sum(dim=1)
 
 
 class MaskedAttentionNet(nn.Module):
@@ -87,18 +140,25 @@ class MaskedAttentionNet(nn.Module):
         if mask not in get_args(MaskUse):
             raise ModelError(f"The use of the mask must be one of {', '.join(get_args(MaskUse))}.")
         self.mask_use = mask
+        self.contrast = LocalContrast()
         backbone_net = feature_network(backbone, stages)
         self.backbone = backbone_net
         self.channels_last = str(backbone_net.output_fmt).endswith("NHWC")
         channels = backbone_net.feature_info.channels()
         names = list(backbone_net.return_layers)
-        self.attend = nn.ModuleDict({name: MaskedAttention(c) for name, c in zip(names, channels, strict=True)})
         self.last_stage = names[-1]
         self.cell_pixels = backbone_net.feature_info.reduction()[-1] ** 2
+        attends = mask != "pooling"
+        self.attend = nn.ModuleDict(
+            {name: MaskedAttention(c) if attends else NoAttention() for name, c in zip(names, channels, strict=True)}
+        )
+        # A transformer's stages end without the norm that follows them.
+        self.norm = nn.LayerNorm(channels[-1]) if self.channels_last else nn.Identity()
         self.focus = Focus()
-        self.slice_attention = SliceAttention(channels[-1])
+        self.pool = AttentionPooling(channels[-1], learned=attends)
+        self.standardise = nn.BatchNorm1d(2 * channels[-1])
         self.drop = nn.Dropout(drop)
-        self.head = nn.Linear(channels[-1], 1)
+        self.head = nn.Linear(2 * channels[-1], 1)
 
     def forward(self, x: Tensor, slices_per_case: int | Sequence[int] | None = None) -> Tensor:
         """Logits (cases, 1); one case if ``slices_per_case`` is not given. Arguments as ``forward_with_weights``."""
@@ -126,15 +186,16 @@ class MaskedAttentionNet(nn.Module):
         self, encoded: Tensor, mask: Tensor, slices_per_case: int | Sequence[int] | None = None
     ) -> tuple[Tensor, Tensor]:
         """``forward_with_weights`` from what ``encode`` returned, (slices, C, h, w), and the mask of ``split``."""
-        features, area = self.pool(encoded, mask)  # (slices, C), (slices,)
+        features, share = self.focus(encoded.float()), liver_share(mask, encoded)
         counts = slices_per_case or len(encoded)
         weights, cases = [], []
-        for case, case_area in zip(features.split(counts), area.split(counts), strict=True):  # type: ignore[arg-type]
-            if not bool((case_area > 0).any()):
+        for case, case_share in zip(features.split(counts), share.split(counts), strict=True):  # type: ignore[arg-type]
+            if not bool((case_share > LEAST_SHARE).any()):
                 raise SegmentationError("No liver was found in the slices, so fibrosis cannot be estimated.")
-            weights.append(self.slice_attention(case, case_area))
-            cases.append(weights[-1] @ case)  # (C,)
-        return self.head(self.drop(torch.stack(cases))), torch.cat(weights)
+            pooled, weight = self.pool(case, case_share)
+            cases.append(pooled)
+            weights.append(weight)
+        return self.head(self.drop(self.standardise(torch.stack(cases)))), torch.cat(weights)
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(slices, 2, y, x) -> image and mask, (slices, 1, y, x) each, changed according to ``mask_use``."""
@@ -142,7 +203,7 @@ class MaskedAttentionNet(nn.Module):
         if self.mask_use == "none":
             return image, torch.ones_like(mask)
         if self.mask_use == "mask_only":
-            return mask, mask
+            return mask, torch.ones_like(mask)
         if self.mask_use == "background_only":
             return image * (1 - mask), torch.ones_like(mask)
         if self.mask_use == "background_only_without_spleen":
@@ -151,13 +212,12 @@ class MaskedAttentionNet(nn.Module):
 
     def encode(self, image: Tensor, mask: Tensor) -> Tensor:
         """(slices, 1, y, x) twice -> (slices, C, h, w), the last stage after its mask attention."""
-        x = image
+        x = self.contrast(image, mask)
         for name, layer in self.backbone.named_children():
             x = layer(x)
             if name in self.attend:
-                x = self.attend[name](self.channels_first(x), mask)
-                x = x if name == self.last_stage else self.backbone_layout(x)
-        return x
+                x = self.backbone_layout(self.attend[name](self.channels_first(x), mask))
+        return self.channels_first(self.norm(x))
 
     def channels_first(self, x: Tensor) -> Tensor:
         """(B, h, w, C), as Swin's features are, or (B, C, h, w) -> (B, C, h, w)."""
@@ -167,17 +227,9 @@ class MaskedAttentionNet(nn.Module):
         """The inverse of ``channels_first``, for the backbone's next stage."""
         return x.permute(0, 2, 3, 1) if self.channels_last else x
 
-    def pool(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean over the liver, sum(f * m) / sum(m): features (slices, C) and liver area as share of the slice."""
-        share = liver_share(mask, x)
-        total = share.sum(dim=(2, 3))  # (slices, 1)
-        focused = self.focus(x.float(), share)
-        features = focused.sum(dim=(2, 3)) / total.clamp_min(1e-6)  # 0 where a slice has no liver; its weight is 0 too
-        return features, total[:, 0] / share[0, 0].numel()
-
 
 def feature_network(backbone: str, stages: Sequence[int] | None = None, **weights: Any) -> Any:
-    """timm's network for one input channel, cut off after the last of ``stages``.
+    """timm's network for the two channels of ``LocalContrast``, cut off after the last of ``stages``.
 
     Args:
         backbone: a name of ``BACKBONES``.
@@ -188,7 +240,7 @@ def feature_network(backbone: str, stages: Sequence[int] | None = None, **weight
     # Swin accepts sizes other than 224 x 224 only with this argument, which the others do not know.
     sizes: dict[str, Any] = {"strict_img_size": False} if backbone.startswith("swin") else {}
     taken = tuple(stages or all_stages)
-    return timm.create_model(timm_name, features_only=True, out_indices=taken, in_chans=1, **sizes, **weights)
+    return timm.create_model(timm_name, features_only=True, out_indices=taken, in_chans=2, **sizes, **weights)
 
 
 def right_half(image: Tensor) -> Tensor:

@@ -113,9 +113,10 @@ def member_heat(
 ) -> np.ndarray:
     """Grad-CAM of one network on one case: (slices, 2, y, x) -> (slices, y, x) float32, 0 or more, in logits.
 
-    In the last stage the target layer is ``Focus``: the features times the liver's share, from which the logit is
-    pooled. A cell of a large liver in many slices contributes less to the logit than one of a small liver, so the map
-    is multiplied by the number of liver cells: it is the logit's gain if the whole liver resembled this cell.
+    In the last stage the target layer is ``Focus``: the features from which the logit is pooled. The map is cut by the
+    soft mask, as the pooling is. A cell of a large liver in many slices contributes less to the logit than one of a
+    small liver, so the map is multiplied by the number of liver cells: it is the logit's gain if the whole liver
+    resembled this cell.
 
     In an earlier stage the target layer is its mask attention, and the unit holds within a network and stage only. It
     takes a pass of the whole network, and gradients from that stage on.
@@ -129,7 +130,7 @@ def member_heat(
     """
     stage = target.stage or net.last_stage
     _, mask = net.split(x)
-    cells = float(mask.sum()) / cell_pixels(net, stage) ** 2
+    cells = mask[:, 0].cpu().numpy() * (float(mask.sum()) / cell_pixels(net, stage) ** 2)
     if stage == net.last_stage:
         given = encode(net, x) if features is None else features
         return cells * _cam(METHODS[target.method], FromFeatures(net, given), net.focus, x)

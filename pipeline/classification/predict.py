@@ -81,14 +81,8 @@ def build_network(network: Mapping[str, Any], state: dict[str, torch.Tensor]) ->
 
 
 def for_prediction(net: MaskedAttentionNet) -> MaskedAttentionNet:
-    """Set a network up for prediction, in place.
-
-    Only the last stage's attention keeps gradients: enough for Grad-CAM at the last stage, without a backward pass
-    through the backbone.
-    """
-    net.eval().requires_grad_(False)
-    net.attend[net.last_stage].requires_grad_(True)
-    return net
+    """Set a network up for prediction, in place: no parameter keeps gradients; Grad-CAM takes those of features."""
+    return net.eval().requires_grad_(False)
 
 
 @dataclass

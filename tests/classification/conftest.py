@@ -49,8 +49,7 @@ def write_classifier(folder: Path, *, seed: int = 0, members: int = 2, **changes
     for number in range(members):
         torch.manual_seed(seed * 100 + number)
         net = MaskedAttentionNet(**info["network"])
-        for layer in net.attend.values():
-            torch.nn.init.constant_(layer.gamma, 0.5)
+        torch.nn.init.normal_(net.pool.score[-1].weight)
         save_member(folder, f"fold{number}", net.state_dict())
     write_model_json(folder, info)
     return find(folder, "classifier")

@@ -23,8 +23,9 @@ def x(case, make_classifier) -> torch.Tensor:
 
 
 def grad_cam_by_hand(net, x: torch.Tensor) -> np.ndarray:
-    """Selvaraju's formula on the masked features of the last stage."""
-    kept = []
+    """Selvaraju's formula on the features that are pooled."""
+    kept: list[torch.Tensor] = []
+    net.requires_grad_(True)
     handle = net.focus.register_forward_hook(lambda module, inputs, output: kept.append(output))
     logit = net(x).sum()
     handle.remove()
@@ -42,7 +43,7 @@ def test_heat_equals_grad_cam_by_hand(x, make_classifier):
     assert heat.shape == (6, *x.shape[-2:])
     assert heat.max() > 0
     liver_cells = x[:, 1].sum().item() / 8**2
-    np.testing.assert_allclose(heat, liver_cells * grad_cam_by_hand(net, x), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(heat, liver_cells * x[:, 1] * grad_cam_by_hand(net, x), rtol=1e-4, atol=1e-6)
 
 
 def test_features_of_the_prediction_explain_it_as_its_own_would(case, make_classifier):

@@ -105,7 +105,7 @@ def test_empty_liver_is_refused(case, make_classifier):
         {"threshold": None},
         {"indeterminate": [0.7, 0.3]},
         {"indeterminate": 0.5},
-        {"network": {"backbone": "resnet18"}},
+        {"network": {"backbone": "resnet50"}},
         {"network": {"depth": 3}},
     ],
 )

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.masked_attention import BACKBONES, MaskedAttention, MaskedAttentionNet, liver_share
+from models.masked_attention import (
+    BACKBONES,
+    AttentionPooling,
+    LocalContrast,
+    MaskedAttention,
+    MaskedAttentionNet,
+    liver_share,
+)
 from pipeline.errors import ModelError, SegmentationError
 
 
@@ -21,47 +28,65 @@ def x() -> torch.Tensor:
 
 
 def network(backbone: str = "resnet18", **arguments) -> MaskedAttentionNet:
-    """In evaluation mode, with gates opened a little, so that the mask matters."""
+    """In evaluation mode, with attention that is not at its first guess."""
     torch.manual_seed(0)
     net = MaskedAttentionNet(backbone, **arguments).eval()
-    for layer in net.attend.values():
-        torch.nn.init.constant_(layer.gamma, 0.7)
-    torch.nn.init.normal_(net.slice_attention.score.weight)
+    if net.pool.score is not None:
+        torch.nn.init.normal_(net.pool.score[-1].weight)
     return net
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @torch.no_grad()
-def test_every_backbone_starts_as_itself_and_gives_one_logit(backbone):
+def test_every_backbone_gives_one_logit_from_cells_of_eight_pixels(backbone):
     x = torch.rand(1, 2, 128, 160)  # the size of an ordinary crop
     net = MaskedAttentionNet(backbone).eval()
-    image, mask = net.split(x)
-    expected = net.channels_first(net.backbone(image)[-1])
-    torch.testing.assert_close(net.encode(image, mask), expected)
-    assert expected.shape[-2:] == (8, 10)
+    assert net.encode(*net.split(x)).shape[-2:] == (16, 20)
     assert net(x).shape == (1, 1)
 
 
+@pytest.mark.parametrize("backbone", ["resnet18", "swin_tiny"])
 @torch.no_grad()
-def test_attention_adds_projected_features_weighted_by_the_liver_share():
+def test_without_its_gates_the_network_is_its_backbone(backbone):
+    x = torch.rand(1, 2, 128, 160)
+    net = MaskedAttentionNet(backbone, mask="pooling").eval()
+    expected = net.norm(net.backbone(net.contrast(*net.split(x)))[-1])
+    torch.testing.assert_close(net.encode(*net.split(x)), net.channels_first(expected))
+
+
+@torch.no_grad()
+def test_attention_scales_features_by_the_liver_share():
     layer = MaskedAttention(3)
-    layer.gamma.fill_(2.0)
     x = torch.randn(1, 3, 2, 2)
     mask = torch.zeros(1, 1, 4, 4)
     mask[..., :2, :2] = 1  # one cell full
     mask[..., 2, 2] = 1  # one cell a quarter full
     share = torch.tensor([[[[1.0, 0.0], [0.0, 0.25]]]])
-    torch.testing.assert_close(layer(x, mask), x + 2 * layer.project(x) * share)
+    torch.testing.assert_close(layer(x, mask), x * (1 + share * layer.project(x).tanh()))
 
 
 @torch.no_grad()
-def test_pooling_is_the_mean_over_the_liver(x):
-    net = network()
-    features = torch.randn(5, 256, 4, 6)
-    pooled, area = net.pool(features, x[:, 1:])
+def test_fresh_pooling_is_the_mean_and_sd_over_the_liver(x):
+    features = torch.randn(5, 8, 4, 6)
     share = liver_share(x[:, 1:], features)
-    torch.testing.assert_close(pooled[2], (features[2] * share[2]).sum((1, 2)) / share[2].sum())
-    torch.testing.assert_close(area, x[:, 1].mean((1, 2)))
+    pooled, weights = AttentionPooling(8)(features, share)
+    cells, weight = features.permute(0, 2, 3, 1).reshape(-1, 8), share.flatten() / share.sum()
+    mean = (weight[:, None] * cells).sum(0)
+    sd = (weight[:, None] * (cells - mean) ** 2).sum(0).sqrt()
+    torch.testing.assert_close(pooled, torch.cat([mean, sd]), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(weights, share.sum((1, 2, 3)) / share.sum())
+
+
+@torch.no_grad()
+def test_local_contrast_removes_shading_and_keeps_septa():
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(96.0), indexing="ij")
+    mask = (((y - 32) ** 2 + (x - 48) ** 2) < 28**2).float()[None, None]
+    plain, septum = 0.3 * (x / 96 - 0.5)[None, None], 0.2 * (x == 48).float()[None, None]
+    inside = (mask[0, 0] > 0) & (((y - 32) ** 2 + (x - 48) ** 2) < 20**2)
+    shaded = LocalContrast()(plain * mask + (1 - mask), mask)[0, 1]
+    drawn = LocalContrast()((plain + septum) * mask + (1 - mask), mask)[0, 1]
+    assert shaded[inside].abs().max() < 0.3  # in units of 0.15 of the liver's median: a third of it is left at most
+    assert (drawn - shaded)[32, 48] > 1
 
 
 @torch.no_grad()
@@ -92,7 +117,7 @@ def test_fresh_weights_follow_the_liver_area(x):
 def test_gradients_are_finite_with_an_empty_slice(x):
     x[0, 1] = 0
     net = network().train()
-    net(x).sum().backward()
+    net(torch.cat([x, x + 0.1]), 5).sum().backward()  # two cases, whose features are standardised together
     assert all(bool(torch.isfinite(p.grad).all()) for p in net.parameters() if p.grad is not None)
 
 
@@ -109,6 +134,7 @@ def test_mask_counts_with_attention_and_not_without(x):
     other = x.clone()
     other[:, 1] = other[:, 1].flip(-1)
     assert not torch.isclose(network()(x), network()(other))
+    assert not torch.isclose(network(mask="pooling")(x), network(mask="pooling")(other))
     assert torch.equal(network(mask="none")(x), network(mask="none")(other))
 
 

@@ -35,7 +35,7 @@ def fingerprint(pretrained: str) -> str:
 
 
 def backbone_weights(backbone: str, pretrained: str) -> dict[str, Tensor]:
-    """Weights of ``MaskedAttentionNet.backbone`` by parameter name; the first layer is summed over the colour channels.
+    """Weights of ``MaskedAttentionNet.backbone`` by parameter name; timm adapts the first layer to two channels.
 
     Args:
         backbone: a name of ``BACKBONES``.
