@@ -6,6 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from pipeline.simulation.body import skin_depth
 from pipeline.simulation.fibrosis_signs import FibrosisSigns
 from pipeline.simulation.fields import Array, smooth_field
 from pipeline.simulation.parameters import Parameters
@@ -46,7 +47,7 @@ def deform_anatomy(
     voxels = _nearest(voxel_array, at)
     body = np.flatnonzero(_nearest(_around_body(voxel_array), at))
     at = at[:, body]
-    shift = displacement(signs, label_array, old, rng)
+    shift = displacement(signs, label_array, skin_depth(voxel_array, old), old, rng)
     moves = [ndimage.map_coordinates(s, at, order=1, mode="nearest") if s.any() else 0 for s in shift]
     for axis in range(3):
         at[axis] += moves[axis] / np.float32(old[axis])

@@ -17,6 +17,8 @@ class Parameters:
     Tuples of five are by stage, F0 to F4. Spreads and deviations "of the logarithm" are of the natural one.
     """
 
+    version: int = 2
+    """Version of the drawing: 2 has nodules of several sizes, dependent ascites, collateral vessels, larger lobes."""
     stage_shares: tuple[float, ...] = (0.25, 0.22, 0.18, 0.17, 0.18)
     """Relative frequency of each stage."""
     lsm_median_kpa: tuple[float, ...] = (5.0, 6.0, 8.0, 11.0, 22.0)
@@ -39,7 +41,9 @@ class Parameters:
     sign_spread: float = 0.35
     """Standard deviation of the logarithm of each sign's strength at equal severity."""
     nodule_mm: tuple[float, float] = (4.5, 9.0)
-    """Range of the mean distance of nodule centres, mm."""
+    """Range of the mean distance of the centres of small nodules, mm."""
+    macronodular: tuple[float, float] = (0.0, 0.8)
+    """Range of the share of the liver in which large nodules lie among the small ones."""
     siderotic_probability: float = 0.2
     """Probability that a liver has siderotic nodules."""
     shape_from: float = 0.4
@@ -50,6 +54,8 @@ class Parameters:
     """Upper limit of that height, mm."""
     lobar_probability: float = 0.7
     """Probability that lobes change when severity exceeds ``shape_from``."""
+    lobar_most: float = 1.15
+    """Upper limit of the lobar change; beyond it the deformation would fold."""
     notch_probability: float = 0.6
     """Probability of a right posterior notch when severity exceeds ``shape_from``."""
     notch_mm: tuple[float, float] = (8.0, 16.0)
@@ -61,6 +67,16 @@ class Parameters:
     ascites_probability: tuple[float, ...] = (0.0, 0.0, 0.0, 0.02, 0.3)
     ascites_mm: tuple[float, float] = (4.0, 14.0)
     """Range of the greatest depth of ascites, mm."""
+    varices_probability: tuple[float, ...] = (0.0, 0.0, 0.0, 0.04, 0.4)
+    """Probability of varices between spleen, stomach and left lobe."""
+    varices_mm: tuple[float, float] = (4.0, 9.0)
+    """Range of the varices' mean diameter, mm."""
+    umbilical_probability: tuple[float, ...] = (0.0, 0.0, 0.0, 0.02, 0.2)
+    """Probability of a recanalised umbilical vein."""
+    umbilical_mm: tuple[float, float] = (4.0, 9.0)
+    """Range of its diameter, mm."""
+    slow_flow_probability: float = 0.35
+    """Probability that blood in these vessels is slow and so bright instead of dark."""
     confluent_probability: tuple[float, ...] = (0.0, 0.0, 0.0, 0.05, 0.25)
     """Probability of confluent fibrosis."""
     steatosis_sd: float = 0.1

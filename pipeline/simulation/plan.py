@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.simulation.anatomies import Anatomy, split_anatomies
 from pipeline.simulation.options import SimulationOptions
 
-STREAMS = ("person", "signs", "scan", "shape", "texture", "mask")
+STREAMS = ("person", "signs", "scan", "shape", "texture", "mask", "vessels", "ascites")
 """Uses of random numbers within a case; the position in the list is part of the seed."""
 
 

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from pipeline.case import LIVER
 from pipeline.cohort.images import read_labelled
+from pipeline.simulation.ascites import add_ascites
 from pipeline.simulation.deformation import deform_anatomy
 from pipeline.simulation.fibrosis_signs import FibrosisSigns
 from pipeline.simulation.fields import Array
@@ -16,8 +17,9 @@ from pipeline.simulation.mask_faults import degrade
 from pipeline.simulation.parameters import Parameters
 from pipeline.simulation.plan import CasePlan
 from pipeline.simulation.scanner import Background, Scan, acquire, apply_background
-from pipeline.simulation.texture_signs import add_ascites, add_texture
+from pipeline.simulation.texture_signs import add_texture
 from pipeline.simulation.truth import SIGN_MAPS, TRUE_MASKS, CaseTruth
+from pipeline.simulation.vessels import add_vessels
 from pipeline.statistics.overlap import compare
 
 
@@ -26,25 +28,29 @@ def draw_signs(stage: int, rng: np.random.Generator, p: Parameters) -> tuple[flo
     severity = float(np.clip(rng.normal(p.severity_mean[stage], p.severity_sd[stage]), 0, 1))
     late = float(np.clip((severity - p.shape_from) / (1 - p.shape_from), 0, 1))
     own = rng.lognormal(0, p.sign_spread, 4)
-    lobar = rng.uniform() < p.lobar_probability
-    siderotic = rng.uniform(0.05, 0.3) if rng.uniform() < p.siderotic_probability else 0.0
-    ascites = rng.uniform(*p.ascites_mm) if rng.uniform() < p.ascites_probability[stage] else 0.0
-    confluent = rng.uniform(0.15, 0.4) if rng.uniform() < p.confluent_probability[stage] else 0.0
-    notch = rng.uniform(*p.notch_mm) if rng.uniform() < p.notch_probability else 0.0
-    lobes = min(1.3, late * own[3]) * lobar
+
+    def sometimes(probability: float, low: float, high: float) -> float:
+        strength = float(rng.uniform(low, high))
+        return strength if rng.uniform() < probability else 0.0
+
+    lobes = min(p.lobar_most, late * own[3]) * (rng.uniform() < p.lobar_probability)
     return severity, FibrosisSigns(
         septa=float(p.septa * severity * own[0]),
         septa_complete=float(np.clip(0.25 + 0.75 * severity, 0, 1)),
         nodules=float(p.nodules * severity * own[1]),
         nodule_mm=float(rng.uniform(*p.nodule_mm)),
-        siderotic=float(siderotic * late),
+        macronodular=float(rng.uniform(*p.macronodular)),
+        siderotic=late * sometimes(p.siderotic_probability, 0.05, 0.3),
         surface_mm=float(min(p.surface_most_mm, p.surface_mm * late * own[2])),
         lobar=float(lobes),
         caudate=float(lobes),
-        notch_mm=float(late * notch),
+        notch_mm=late * sometimes(p.notch_probability, *p.notch_mm),
         spleen=float(p.spleen_median[stage] * rng.lognormal(0, p.spleen_spread)),
-        ascites_mm=float(ascites),
-        confluent=float(confluent),
+        ascites_mm=sometimes(p.ascites_probability[stage], *p.ascites_mm),
+        varices_mm=sometimes(p.varices_probability[stage], *p.varices_mm),
+        umbilical_mm=sometimes(p.umbilical_probability[stage], *p.umbilical_mm),
+        slow_flow=sometimes(p.slow_flow_probability, 1, 1),
+        confluent=sometimes(p.confluent_probability[stage], 0.15, 0.4),
     )
 
 
@@ -69,10 +75,10 @@ def make_case(plan: CasePlan, out: Path, p: Parameters, *, sign_map: bool = Fals
     scan, background = Scan.draw(p.sites[plan.site], scan_rng), draw_background(scan_rng, p)
     volume, source_labels = read_labelled(plan.source_anatomy, plan.image, plan.labels)
     voxels, labels, spacing_mm_zyx = deform_anatomy(volume.image, source_labels, signs, scan, plan.stream("shape"), p)
-    texture_rng = plan.stream("texture")
     apply_background(voxels, labels, background)
-    change = add_texture(voxels, labels, signs, spacing_mm_zyx, texture_rng)
-    add_ascites(voxels, labels, signs, spacing_mm_zyx, texture_rng)
+    change = add_texture(voxels, labels, signs, spacing_mm_zyx, plan.stream("texture"))
+    add_vessels(voxels, labels, signs, spacing_mm_zyx, plan.stream("vessels"))
+    add_ascites(voxels, labels, signs, spacing_mm_zyx, plan.stream("ascites"))
     measured = acquire(voxels, scan, spacing_mm_zyx, scan_rng)
     mask, fault = degrade(labels, voxels, spacing_mm_zyx, plan.stream("mask")) if plan.poor_mask else (labels, "")
     files = {"images": measured, "masks": mask} | ({TRUE_MASKS: labels} if plan.poor_mask else {})
