@@ -92,6 +92,9 @@ def evaluate_segmenter(
     typer.echo(table.round(3).to_string(index=False))
 
 
+WORKERS = 1
+"""Default number of processes that prepare training samples."""
+
 if TYPE_CHECKING:
     BackboneName = str
     MaskName = str
@@ -149,7 +152,7 @@ def train_classifier(
     patience: Patience = None,
     seed: Annotated[int | None, SEED] = None,
     device: Device = TrainingOptions.device,
-    workers: Workers = TrainingOptions.workers,
+    workers: Workers = WORKERS,
     resume: Resume = TrainingOptions.resume,
     work: Work = TrainingOptions.work,
     pretrained: Pretrained = None,

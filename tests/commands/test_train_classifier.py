@@ -41,7 +41,7 @@ def run(*arguments: str):
 
 def test_without_options_a_training_has_its_own_defaults(given):
     assert run().exit_code == 0
-    assert given == [(Path("cohort.csv"), Path("out"), TrainingOptions(spec=InputSpec()), None)]
+    assert given == [(Path("cohort.csv"), Path("out"), TrainingOptions(spec=InputSpec(), workers=1), None)]
 
 
 def test_an_option_goes_before_the_file_and_the_file_before_the_recipe(given, tmp_path):

@@ -23,8 +23,6 @@ Labels = Literal["cohort", "shuffled", "site"]
 
 FILE = "training.toml"
 """Settings of a training in the folder of its model, as ``--config`` takes them."""
-WORKERS = 1
-"""Default number of processes that draw training samples."""
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -141,7 +139,7 @@ class TrainingOptions:
     """Folder of prepared slices, which trainings of one cohort may share; None for ``slices`` in ``work``."""
     licence: str = "unknown"
     """Licence of the weights, as their data demand; for ``model.json`` and the card."""
-    workers: int = WORKERS
+    workers: int = 0
     """Processes that draw training samples beside the optimiser; none of the results depends on their number."""
     pretrained: str = ""
     """Initial weights of the backbone, as ``backbone_weights`` takes them; empty for random ones."""
