@@ -20,7 +20,8 @@ from pipeline.paper_study.plan import StudyOptions, TrainingPlan
 from pipeline.simulation.options import SimulationOptions
 from pipeline.simulation.parameters import LIKE_THE_PAPER
 from pipeline.simulation.simulate import simulate
-from pipeline.training.classifier.settings import Settings, TrainingOptions
+from pipeline.training.classifier.recipes import recipe
+from pipeline.training.classifier.settings import TrainingOptions
 from pipeline.training.classifier.train import train_classifier
 
 
@@ -141,7 +142,7 @@ def train_network(plan: TrainingPlan, cohort: TrainingCohort, out: Path, options
     work.mkdir(parents=True, exist_ok=True)
     write_text(learnt_from, cohort.content)
     training = TrainingOptions(
-        Settings(**settings, cut_offs=options.cut_offs),
+        recipe(**settings, cut_offs=options.cut_offs),
         spec=options.size.input,
         device=options.device,
         resume=same_cases,
