@@ -6,7 +6,7 @@ import html
 import json
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,9 +26,18 @@ from pipeline.cohort.manifest import DEFAULT_CUT_OFFS
 from pipeline.errors import ManifestError
 from pipeline.evaluation import figures as evaluation_figures
 from pipeline.evaluation import measures as evaluation_measures
-from pipeline.paper_study import protocol, scores, steps
+from pipeline.paper_study import plan, protocol, scores, steps
 from pipeline.paper_study.names import PAPER
-from pipeline.paper_study.plan import SIZES, SimulatedCases, Size, StudyOptions, leak_tests, networks, trainings
+from pipeline.paper_study.plan import (
+    SIZES,
+    SimulatedCases,
+    Size,
+    StudyOptions,
+    TrainingPlan,
+    leak_tests,
+    networks,
+    trainings,
+)
 from pipeline.paper_study.protocol import run_protocol
 from pipeline.paper_study.steps import split_tests
 from pipeline.training.classifier import out_of_fold
@@ -74,17 +83,61 @@ def patched():
         yield patch
 
 
+@dataclass(frozen=True)
+class Runs:
+    """A study that was interrupted in its second seed, and then finished."""
+
+    out: Path
+    said: list[str]
+    """Progress lines of both runs."""
+    trained: tuple[list[str], list[str]]
+    """Names of the trainings of each run."""
+    after_one_seed: Path
+    """Copies of the tables and the page as the first run left them."""
+
+
+def few_networks(size: Size, seed: int) -> list[TrainingPlan]:
+    """The first and the last of the table: others differ in their backbone only."""
+    return [each for each in networks(size, seed) if each.network in ("resnet", "unmasked")]
+
+
 @pytest.fixture(scope="module")
-def study(tmp_path_factory, patched) -> tuple[Path, list[str]]:
-    out, said = tmp_path_factory.mktemp("runs") / "study", []
-    run_protocol(out, OPTIONS, progress=said.append)
-    return out, said
+def runs(tmp_path_factory, patched) -> Runs:
+    folder = tmp_path_factory.mktemp("runs")
+    out, said, trained, train = folder / "study", [], ([], []), steps.train_classifier
+    interrupted_at = ["resnet_seed2"]
+
+    def recorded(manifest: Path, model: Path, options: object) -> None:
+        if model.name in interrupted_at:
+            interrupted_at.clear()
+            raise KeyboardInterrupt
+        trained[not interrupted_at].append(model.name)
+        train(manifest, model, options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "train_classifier", recorded)
+        for module in (plan, protocol):
+            patch.setattr(module, "networks", few_networks)
+        with pytest.raises(KeyboardInterrupt):
+            run_protocol(out, OPTIONS, progress=said.append)
+        (folder / "one").mkdir()
+        for name in ("table.csv", "report.html"):
+            shutil.copy(out / name, folder / "one" / name)
+        patch.setattr(steps, "simulate", lambda *arguments, **named: pytest.fail("done before"))
+        patch.setattr(cohort_segmenter, "segment", lambda *arguments: pytest.fail("done before"))
+        run_protocol(out, OPTIONS, progress=said.append)
+    return Runs(out, said, trained, folder / "one")
+
+
+@pytest.fixture
+def study(runs) -> Path:
+    return runs.out
 
 
 def test_leaves_a_table_with_every_network_and_test(study):
-    out, _ = study
+    out = study
     table = pd.read_csv(out / "table.csv")
-    names = [plan.network for plan in networks(TINY, 1)]
+    names = [each.network for each in few_networks(TINY, 1)]
     assert list(table["network"].unique()) == [*names, "severity"]
     assert table.groupby("network", sort=False)["cases"].agg(list).tolist() == [[4, 8]] * (len(names) + 1)
     assert table.groupby("network", sort=False)["seeds"].agg(set).tolist() == [{2}] * len(names) + [{1}]
@@ -97,7 +150,7 @@ def test_leaves_a_table_with_every_network_and_test(study):
 
 
 def test_a_row_is_the_mean_of_the_seeds_evaluations(study):
-    out, _ = study
+    out = study
     table = json.loads((out / "protocol.json").read_text(encoding="utf-8"))["table"]
     (row,) = (row for row in table if row["network"] == "unmasked" and row["cases"] == 8)
     by_seed = [json.loads((out / f"seed{seed}" / "test_8" / "evaluation.json").read_text()) for seed in (1, 2)]
@@ -109,62 +162,52 @@ def test_a_row_is_the_mean_of_the_seeds_evaluations(study):
         assert row[f"{figure}_by_seed"] == pytest.approx(values, abs=1e-4)
 
 
+def test_the_study_goes_seed_by_seed_and_resumes_without_doing_anything_again(runs):
+    first, second = ([*few_networks(TINY, seed), *leak_tests(TINY, seed, sites=2)] for seed in (1, 2))
+    assert runs.trained == ([each.name for each in first], [each.name for each in second])
+
+
 def test_each_seed_is_a_training_of_its_own(study):
-    out, said = study
-    trained = [line.split(";")[0] for line in said if line.startswith("train ")]
-    assert trained == [f"train {plan.name}" for seed in (1, 2) for plan in trainings(TINY, seed, sites=2)]
-    seeds = [json.loads((out / "models" / f"resnet_seed{seed}" / "model.json").read_text()) for seed in (1, 2)]
+    seeds = [json.loads((study / "models" / f"resnet_seed{seed}" / "model.json").read_text()) for seed in (1, 2)]
     assert [content["training"]["seed"] for content in seeds] == [1, 2]
-    weights = [(out / "work" / f"resnet_seed{seed}" / "fold0.pt").read_bytes() for seed in (1, 2)]
+    weights = [(study / "work" / f"resnet_seed{seed}" / "fold0.pt").read_bytes() for seed in (1, 2)]
     assert weights[0] != weights[1]
 
 
-def test_the_time_that_is_left_is_said_and_falls(study):
-    hours = [float(re.search(r"about ([\d.]+) hours left", line)[1]) for line in study[1] if "hours left" in line]
+def test_the_time_that_is_left_is_said_and_falls(runs):
+    hours = [float(re.search(r"about ([\d.]+) hours left", line)[1]) for line in runs.said if "hours left" in line]
     assert hours[0] > 1, "by the reference of a real study"
     assert hours[-1] == 0
 
 
-def test_an_interrupted_study_has_a_whole_table_of_the_seed_that_is_done(study, tmp_path):
-    out = tmp_path / "study"
-    shutil.copytree(study[0], out)
-    (out / "report.html").unlink()
-    shutil.rmtree(out / "models" / "resnet_seed2")
-
-    def interrupted(*given: object) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steps, "train_classifier", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run_protocol(out, OPTIONS)
-    table = pd.read_csv(out / "table.csv")
+def test_an_interrupted_study_has_a_whole_table_of_the_seed_that_is_done(runs):
+    table = pd.read_csv(runs.after_one_seed / "table.csv")
     assert set(table["seeds"]) == {1}
-    assert len(table) == len(pd.read_csv(study[0] / "table.csv"))
-    page = html.unescape((out / "report.html").read_text(encoding="utf-8"))
+    assert len(table) == len(pd.read_csv(runs.out / "table.csv"))
+    page = html.unescape((runs.after_one_seed / "report.html").read_text(encoding="utf-8"))
     assert "1 of 2 seeds are done" in page
     assert "trained once" in page
 
 
 def test_paper_figures_are_beside_ours(study):
-    table = pd.read_csv(study[0] / "table.csv")
+    table = pd.read_csv(study / "table.csv")
     assert set(table.loc[table["network"] == "resnet", "sensitivity_paper"]) == {0.778}
 
 
 def test_the_report_says_that_it_is_simulation_and_whose_the_other_figures_are(study):
-    page = html.unescape((study[0] / "report.html").read_text(encoding="utf-8"))
+    page = html.unescape((study / "report.html").read_text(encoding="utf-8"))
     assert "The cohort is simulated" in page
     assert "0.811" in page
     assert "the paper's own, n = 23" in page
     for test in ("seed1/test_4", "seed1/test_8", "seed2/test_4", "seed2/test_8"):
-        assert (study[0] / test / "report.html").is_file()
+        assert (study / test / "report.html").is_file()
         assert f'href="{test}/report.html"' in page
-    for sentence in json.loads((study[0] / "protocol.json").read_text(encoding="utf-8"))["conclusions"]:
+    for sentence in json.loads((study / "protocol.json").read_text(encoding="utf-8"))["conclusions"]:
         assert sentence in page
 
 
 def test_the_papers_rows_on_masks_and_scores_are_shown_beside_ours(study):
-    out, _ = study
+    out = study
     written, page = (out / "table.md").read_text(), (out / "report.html").read_text(encoding="utf-8")
     overlap = json.loads((out / "protocol.json").read_text())["segmentation"]["dice"]
     assert overlap["low"] <= overlap["mean"] <= overlap["high"]
@@ -179,13 +222,13 @@ def test_the_papers_rows_on_masks_and_scores_are_shown_beside_ours(study):
 
 
 def test_leak_tests_are_evaluated_on_the_larger_test_and_the_site_against_the_site(study):
-    content = json.loads((study[0] / "protocol.json").read_text(encoding="utf-8"))
+    content = json.loads((study / "protocol.json").read_text(encoding="utf-8"))
     rows = {row["test"]: row for row in content["leaks"]}
-    assert rows.keys() == {plan.network for plan in leak_tests(TINY, 1, sites=2)}
+    assert rows.keys() == {each.network for each in leak_tests(TINY, 1, sites=2)}
     assert all(row["cases"] == 8 for row in rows.values())
     by_seed = []
     for seed in (1, 2):
-        folder = study[0] / f"seed{seed}" / "test_8"
+        folder = study / f"seed{seed}" / "test_8"
         cases, predictions = (pd.read_csv(folder / name) for name in ("cases.csv", "predictions.csv"))
         table = cases.merge(predictions[predictions["model"] == f"site_seed{seed}"], on="patient_id")
         by_seed.append(roc_auc_score(table["site"] == "A", table["probability"]))
@@ -193,26 +236,15 @@ def test_leak_tests_are_evaluated_on_the_larger_test_and_the_site_against_the_si
 
 
 def test_the_parameters_of_the_simulation_are_noted_before_anything_is_trained(study):
-    note = json.loads((study[0] / "study.json").read_text(encoding="utf-8"))
-    cohort = json.loads((study[0] / "cohort" / "cohort.json").read_text(encoding="utf-8"))
+    note = json.loads((study / "study.json").read_text(encoding="utf-8"))
+    cohort = json.loads((study / "cohort" / "cohort.json").read_text(encoding="utf-8"))
     assert note["parameters"] == cohort["parameters_sha256"]
-    assert (study[0] / "study.json").stat().st_mtime <= (study[0] / "models/resnet_seed1/model.json").stat().st_mtime
-
-
-def test_a_second_run_trains_and_segments_nothing(study, patched):
-    out, _ = study
-    table = (out / "table.csv").read_bytes()
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("train_classifier", "simulate"):
-            patch.setattr(steps, name, lambda *arguments, **named: pytest.fail("done before"))
-        patch.setattr(cohort_segmenter, "segment", lambda *arguments: pytest.fail("done before"))
-        run_protocol(out, OPTIONS)
-    assert (out / "table.csv").read_bytes() == table
+    assert (study / "study.json").stat().st_mtime <= (study / "models/resnet_seed1/model.json").stat().st_mtime
 
 
 def test_a_network_is_trained_anew_where_its_cases_have_changed(study, tmp_path):
     copy = tmp_path / "study"
-    shutil.copytree(study[0], copy)
+    shutil.copytree(study, copy)
     mask = next((copy / "masked" / "masks").glob("*.nii.gz"))
     image = sitk.ReadImage(mask)
     sitk.WriteImage(image * 0 + LIVER, mask)
@@ -223,13 +255,13 @@ def test_a_network_is_trained_anew_where_its_cases_have_changed(study, tmp_path)
         patch.setattr(protocol.Study, "finished_seeds", lambda study: None)
         patch.setattr(protocol, "write_report", lambda found: copy)
         run_protocol(copy, OPTIONS)
-    assert [name for name, _ in called] == [plan.name for seed in (1, 2) for plan in trainings(TINY, seed, sites=2)]
+    assert [name for name, _ in called] == [each.name for seed in (1, 2) for each in trainings(TINY, seed, sites=2)]
     assert not any(resumed for _, resumed in called), "checkpoints of the old masks are not resumed"
 
 
 def test_no_site_network_is_trained_where_sites_are_not_named(study, tmp_path):
     masked = tmp_path / "cohort" / "manifest.csv"
-    shutil.copytree(study[0] / "cohort", masked.parent)
+    shutil.copytree(study / "cohort", masked.parent)
     rows = pd.read_csv(masked, dtype=str, keep_default_na=False)
     rows.loc[rows.index % 2 == 0, "site"] = ""
     rows.to_csv(masked, index=False)
@@ -245,9 +277,9 @@ def test_no_site_network_is_trained_where_sites_are_not_named(study, tmp_path):
 
 def test_a_given_cohort_that_cannot_be_used_leaves_nothing_behind(study, tmp_path):
     manifest = tmp_path / "manifest.csv"
-    rows = pd.read_csv(study[0] / "masked" / "manifest.csv", dtype=str, keep_default_na=False)
+    rows = pd.read_csv(study / "masked" / "manifest.csv", dtype=str, keep_default_na=False)
     for column in ("image", "mask"):
-        rows[column] = [str(study[0] / "masked" / file) for file in rows[column]]
+        rows[column] = [str(study / "masked" / file) for file in rows[column]]
     rows[rows["split"] == "test"].to_csv(manifest, index=False)
     with pytest.raises(ManifestError, match="others to learn from"):
         run_protocol(tmp_path / "out", replace(OPTIONS, manifest=manifest))
@@ -259,10 +291,10 @@ def test_a_given_cohort_that_cannot_be_used_leaves_nothing_behind(study, tmp_pat
 
 
 def test_a_folder_of_another_study_is_refused_and_kept(study, tmp_path):
-    before = (study[0] / "study.json").read_bytes()
+    before = (study / "study.json").read_bytes()
     with pytest.raises(ManifestError, match="another size"):
-        run_protocol(study[0], replace(OPTIONS, size=SIZES["full"]))
-    assert (study[0] / "study.json").read_bytes() == before
+        run_protocol(study, replace(OPTIONS, size=SIZES["full"]))
+    assert (study / "study.json").read_bytes() == before
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(ManifestError, match="other files"):
         run_protocol(tmp_path, OPTIONS)
@@ -270,13 +302,13 @@ def test_a_folder_of_another_study_is_refused_and_kept(study, tmp_path):
 
 
 def test_the_small_test_has_the_given_share_of_advanced_cases_and_no_case_is_in_both(study):
-    small, large = (pd.read_csv(study[0] / "masked" / f"test_{count}.csv") for count in (4, 8))
+    small, large = (pd.read_csv(study / "masked" / f"test_{count}.csv") for count in (4, 8))
     assert (small["metavir"] >= "F3").sum() == 2
     assert not set(small["patient_id"]) & set(large["patient_id"])
 
 
 def test_a_given_cohort_is_tested_on_all_of_its_test_rows(study):
-    tests = split_tests(study[0] / "masked" / "manifest.csv", None, DEFAULT_CUT_OFFS)
+    tests = split_tests(study / "masked" / "manifest.csv", None, DEFAULT_CUT_OFFS)
     assert list(tests) == ["test_12"]
     assert len(pd.read_csv(tests["test_12"])) == 12
     tests["test_12"].unlink()
@@ -284,7 +316,7 @@ def test_a_given_cohort_is_tested_on_all_of_its_test_rows(study):
 
 def test_too_few_cases_for_the_small_test_are_refused(study):
     with pytest.raises(ManifestError, match="needs 99 advanced"):
-        split_tests(study[0] / "masked" / "manifest.csv", (99, 2), DEFAULT_CUT_OFFS)
+        split_tests(study / "masked" / "manifest.csv", (99, 2), DEFAULT_CUT_OFFS)
 
 
 def test_every_network_of_the_table_and_of_the_leak_tests_is_trained_alike():
@@ -297,7 +329,7 @@ def test_every_network_of_the_table_and_of_the_leak_tests_is_trained_alike():
         assert all(settings == shared[0] for settings in shared)
         assert set(PAPER) < {plan.network for plan in plans}
         assert [replace(plan, seed=2) for plan in plans] == trainings(size, 2, sites=2)
-    assert [plan.network for plan in leak_tests(TINY, 1, sites=1)][-1] == "shuffled"
+    assert [each.network for each in leak_tests(TINY, 1, sites=1)][-1] == "shuffled"
 
 
 def test_the_command_refuses_what_a_study_chooses_itself(tmp_path):
