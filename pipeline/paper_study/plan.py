@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast, get_args
 
 from models.network_names import MaskUse
 from pipeline.classification.slices import InputSpec
 from pipeline.cohort.cohort_segmenter import Members
 from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, CutOffs
 from pipeline.paper_study.names import MAIN, POOLING, SHUFFLED, SITE
+from pipeline.training.classifier.recipes import recipe
 from pipeline.training.classifier.settings import Labels, Settings
 
 
@@ -50,8 +50,8 @@ class Size:
     """Advanced and other cases of the simulated test of the paper's size, as many as the paper's figures imply."""
     large_test: int = 500
     """Cases of the larger simulated test."""
-    slices: int = Settings.slices
-    """Slices drawn from a case in each training step."""
+    slices: int | None = None
+    """Slices drawn from a case in each epoch; None for the backbone's own."""
     input: InputSpec = field(default_factory=InputSpec)
 
     @property
@@ -101,11 +101,12 @@ class TrainingPlan:
         """Name of its folders of model and checkpoints, and in evaluations."""
         return f"{self.network}_seed{self.seed}"
 
-    def settings(self, size: Size) -> dict[str, Any]:
-        """Fields of the training's ``Settings``, which ``model.json`` repeats."""
-        own = {"backbone": self.backbone, "mask": self.mask, "labels": self.labels, "seed": self.seed}
-        shared = {"members": size.members, "folds": size.folds, "slices": size.slices}
-        return own | shared | ({} if size.epochs is None else {"epochs": size.epochs})
+    def settings(self, size: Size, cut_offs: CutOffs) -> Settings:
+        """Settings of the training: the recipe of its backbone, as far as the size does not choose."""
+        own = {"mask": self.mask, "labels": self.labels, "seed": self.seed, "cut_offs": cut_offs}
+        chosen = {"members": size.members, "folds": size.folds, "slices": size.slices, "epochs": size.epochs}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        return recipe(self.backbone, **own, **given)
 
 
 def trainings(size: Size, seed: int, sites: int) -> list[TrainingPlan]:
@@ -122,7 +123,7 @@ def networks(size: Size, seed: int) -> list[TrainingPlan]:
     main = TrainingPlan(MAIN, seed, size.resnet)
     return [
         main,
-        *([replace(main, network=POOLING, mask=cast(MaskUse, POOLING))] if POOLING in get_args(MaskUse) else []),
+        replace(main, network=POOLING, mask="pooling"),
         replace(main, network="densenet121", backbone="densenet121"),
         replace(main, network="swin_tiny", backbone="swin_tiny"),
         replace(main, network="unmasked", mask="none"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -131,18 +134,18 @@ def train_network(plan: TrainingPlan, cohort: TrainingCohort, out: Path, options
     Checkpoints of an interrupted training are resumed if they were trained on the same cases.
     """
     folder, work = out / "models" / plan.name, out / "work" / plan.name
-    settings, learnt_from = plan.settings(options.size), work / "learnt_from.txt"
+    settings, learnt_from = plan.settings(options.size, options.cut_offs), work / "learnt_from.txt"
     same_cases = learnt_from.is_file() and learnt_from.read_text(encoding="utf-8") == cohort.content
     if same_cases and (folder / "model.json").is_file():
         info = registry.find(folder, "classifier").info
-        if info["manifest_sha256"] == file_sha256(cohort.manifest) and settings.items() <= info["training"].items():
+        if info["manifest_sha256"] == file_sha256(cohort.manifest) and _made_with(info, settings):
             return
     if not same_cases and folder.exists():
         shutil.rmtree(folder)  # else an interruption would leave it beside the new cases' name
     work.mkdir(parents=True, exist_ok=True)
     write_text(learnt_from, cohort.content)
     training = TrainingOptions(
-        recipe(**settings, cut_offs=options.cut_offs),
+        settings,
         spec=options.size.input,
         device=options.device,
         resume=same_cases,
@@ -151,3 +154,9 @@ def train_network(plan: TrainingPlan, cohort: TrainingCohort, out: Path, options
         pretrained=options.pretrained,
     )
     train_classifier(cohort.manifest, folder, training)
+
+
+def _made_with(info: Mapping[str, Any], settings: Settings) -> bool:
+    """Whether a model was trained with these settings; ``study.json`` holds the choice of initial weights."""
+    wanted = json.loads(json.dumps(asdict(replace(settings, pretrained=""))))
+    return wanted == {name: info["training"].get(name) for name in wanted} | {"pretrained": ""}
