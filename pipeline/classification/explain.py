@@ -7,7 +7,7 @@ Grad-CAM++, Chattopadhay et al., WACV 2018, 839.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import NamedTuple
@@ -81,7 +81,7 @@ class HeatTarget(NamedTuple):
     """Which features are explained, and how."""
 
     stage: str = ""
-    """A stage of the backbone that has mask attention, such as ``layer2``; empty for the last one."""
+    """One of ``stages`` of the network, such as ``layer2``; empty for the last one."""
     method: str = "gradcam"
     """A name of ``METHODS``."""
 
@@ -118,8 +118,8 @@ def member_heat(
     small liver, so the map is multiplied by the number of liver cells: it is the logit's gain if the whole liver
     resembled this cell.
 
-    In an earlier stage the target layer is its mask attention, and the unit holds within a network and stage only. It
-    takes a pass of the whole network, and gradients from that stage on.
+    In an earlier stage the target layer is the stage itself, before its mask attention, and the unit holds within a
+    network and stage only. It takes a pass of the whole network, and gradients from that stage on.
 
     Args:
         features: what ``encode`` returned for the network and ``x``; computed where it is not given. Only the last
@@ -134,13 +134,20 @@ def member_heat(
     if stage == net.last_stage:
         given = encode(net, x) if features is None else features
         return cells * _cam(METHODS[target.method], FromFeatures(net, given), net.focus, x)
-    with gradients_from(net.attend[stage]):
-        return cells * _cam(METHODS[target.method], net, net.attend[stage], x)
+    layer = net.backbone.get_submodule(stage)
+    with gradients_from(layer):
+        return cells * _cam(METHODS[target.method], net, layer, x, net.channels_first)
 
 
-def _cam(method: type[FixedScale], model: nn.Module, layer: nn.Module, x: Tensor) -> np.ndarray:
+def _cam(
+    method: type[FixedScale],
+    model: nn.Module,
+    layer: nn.Module,
+    x: Tensor,
+    channels_first: Callable[[Tensor], Tensor] | None = None,
+) -> np.ndarray:
     """(slices, y, x) float32, 0 or more: the method at one layer of a model that gives the logit of ``x``."""
-    cam = method(model, [layer])
+    cam = method(model, [layer], channels_first)
     try:
         with torch.enable_grad():
             return cam(input_tensor=x, targets=[logit_sum])
@@ -149,13 +156,18 @@ def _cam(method: type[FixedScale], model: nn.Module, layer: nn.Module, x: Tensor
         model.zero_grad(set_to_none=True)
 
 
+def stages(net: MaskedAttentionNet) -> tuple[str, ...]:
+    """Names of the stages that can be explained; the last one is pooled."""
+    return tuple(net.backbone.return_layers)
+
+
 def cell_pixels(net: MaskedAttentionNet, stage: str) -> int:
     """Side of a cell of a stage's features, pixels of the network's input.
 
     Raises:
         ModelError: the network has no such stage.
     """
-    sides = dict(zip(net.attend, net.backbone.feature_info.reduction(), strict=True))
+    sides = dict(zip(stages(net), net.backbone.feature_info.reduction(), strict=True))
     if stage not in sides:
         raise ModelError(f"The classifier has no stage {stage}; name one of {', '.join(sides)}.")
     return int(sides[stage])

@@ -21,6 +21,11 @@ from pipeline.classification.predict import Classifier
 from pipeline.classification.slices import CaseSlices, InputSpec, to_volume
 from pipeline.evaluation.sign_overlap import box_mean
 
+FINE_MM = 8.0
+"""Side of the square whose mean is taken off, about the size of nodules."""
+VESSEL_FROM = 0.35
+"""Difference from the liver's median, as a share of it, from which a voxel counts as vessel or bile duct."""
+
 Reference = Callable[[Volume, np.ndarray, float, np.random.Generator], np.ndarray]
 """Volume, liver (z, y, x), side of a cell in mm and random numbers -> map (z, y, x)."""
 
@@ -73,10 +78,16 @@ def liver_share(volume: Volume, liver: np.ndarray, cell_mm: float, random: np.ra
 
 
 def brightness_variation(volume: Volume, liver: np.ndarray, cell_mm: float, random: np.random.Generator) -> np.ndarray:
-    """Distance of the signal from its mean in the liver's part of a cell, squared: where the liver is uneven."""
-    sides, inside = cell_sides(volume, cell_mm), liver.astype(np.float32)
-    mean = box_mean(volume.voxels * inside, sides) / np.maximum(box_mean(inside, sides), 1e-6)
-    return ((volume.voxels - mean) * inside) ** 2
+    """Where the parenchyma is uneven: difference of the signal from its mean over ``FINE_MM``, vessels left out.
+
+    A positive control: it knows nothing but that signs are fine changes of signal.
+    """
+    sides, inside = cell_sides(volume, FINE_MM), liver.astype(np.float32)
+    signal = volume.voxels / max(float(np.median(volume.voxels[liver])), 1e-6)
+    near_median = np.abs(signal - 1) < VESSEL_FROM
+    signal = np.clip(signal, 1 - VESSEL_FROM, 1 + VESSEL_FROM)
+    mean = box_mean(signal * inside, sides) / np.maximum(box_mean(inside, sides), 1e-6)
+    return np.abs(signal - mean) * (liver & near_median)
 
 
 def random_cells(volume: Volume, liver: np.ndarray, cell_mm: float, random: np.random.Generator) -> np.ndarray:
@@ -87,7 +98,7 @@ def random_cells(volume: Volume, liver: np.ndarray, cell_mm: float, random: np.r
 REFERENCES: dict[str, Reference] = {
     "near the liver's centre": towards_the_centre,
     "share of liver": liver_share,
-    "variation of brightness": brightness_variation,
+    "fine variation of brightness": brightness_variation,
     "random": random_cells,
 }
 

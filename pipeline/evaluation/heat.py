@@ -19,7 +19,7 @@ from models.files import file_sha256
 from models.masked_attention import MaskedAttentionNet
 from models.registry import ModelFolder
 from pipeline.case import view
-from pipeline.classification.explain import METHODS, HeatTarget, cell_pixels
+from pipeline.classification.explain import METHODS, HeatTarget, cell_pixels, stages
 from pipeline.classification.predict import Classifier
 from pipeline.cohort.images import read_labels
 from pipeline.cohort.manifest import line_of, read_manifest
@@ -44,7 +44,7 @@ class HeatOptions:
     split: Split = "test"
     """Rows to evaluate."""
     stages: tuple[str, ...] = ()
-    """Stages of the networks to explain (default: all that have mask attention)."""
+    """Stages of the networks to explain (default: all)."""
     methods: tuple[str, ...] = ("gradcam",)
     """Names of ``METHODS``."""
     seed: int = 0
@@ -146,7 +146,7 @@ class CaseWithSigns:
         z = case.slices(spec).z
         liver = np.zeros_like(case.liver)
         liver[z[0] : z[-1] + 1] = case.liver[z[0] : z[-1] + 1]
-        cells = {stage: cell_pixels(first, stage) * spec.spacing_mm for stage in self.options.stages or first.attend}
+        cells = {stage: cell_pixels(first, stage) * spec.spacing_mm for stage in self.options.stages or stages(first)}
         spacing = case.volume.spacing_mm_xyz[::-1]
         signs = {scale: LocalSigns(self.change, liver, spacing, scale) for scale in sorted(set(cells.values()))}
         random = np.random.default_rng([self.options.seed, zlib.crc32(str(case.row["patient_id"]).encode())])

@@ -140,7 +140,7 @@ def test_heat_of_an_earlier_stage_equals_the_formula_by_hand(x, make_classifier,
     net = make_classifier().networks[0]
     net.requires_grad_(True)
     kept = []
-    handle = net.attend["layer1"].register_forward_hook(lambda module, inputs, output: kept.append(output))
+    handle = net.backbone.layer1.register_forward_hook(lambda module, inputs, output: kept.append(output))
     logit = net(x).sum()
     handle.remove()
     (gradient,) = torch.autograd.grad(logit, kept[0])
@@ -157,8 +157,8 @@ def test_naming_the_last_stage_changes_nothing_and_no_hook_stays_on_another(x, m
     net = make_classifier().networks[0]
     assert np.array_equal(member_heat(net, x, target=HeatTarget("layer2")), member_heat(net, x))
     member_heat(net, x, target=HeatTarget("layer1"))
-    assert not net.attend["layer1"]._forward_hooks
-    assert not any(p.requires_grad for p in net.attend["layer1"].parameters())
+    assert not net.backbone.layer1._forward_hooks
+    assert not any(p.requires_grad for p in net.backbone.layer1.parameters())
 
 
 def test_a_stage_that_the_network_lacks_is_refused(x, make_classifier):
