@@ -118,8 +118,9 @@ def member_heat(
     small liver, so the map is multiplied by the number of liver cells: it is the logit's gain if the whole liver
     resembled this cell.
 
-    In an earlier stage the target layer is the stage itself, before its mask attention, and the unit holds within a
-    network and stage only. It takes a pass of the whole network, and gradients from that stage on.
+    In an earlier stage the target layer is the stage itself, before its mask attention, its map is cut by the soft
+    mask, and the unit holds within a network and stage only. It takes a pass of the whole network, and gradients from
+    that stage on.
 
     Args:
         features: what ``encode`` returned for the network and ``x``; computed where it is not given. Only the last
@@ -136,7 +137,7 @@ def member_heat(
         return cells * _cam(METHODS[target.method], FromFeatures(net, given), net.focus, x)
     layer = net.backbone.get_submodule(stage)
     with gradients_from(layer):
-        return cells * _cam(METHODS[target.method], net, layer, x, net.channels_first)
+        return cells * mask[:, 0].cpu().numpy() * _cam(METHODS[target.method], net, layer, x, net.channels_first)
 
 
 def _cam(
