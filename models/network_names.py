@@ -1,4 +1,4 @@
-"""Backbones and uses of the mask of the classifier's network, by name; loads no torch."""
+"""What classifiers are made of, by name: backbones, uses of the mask, groups of features; loads no torch."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ BACKBONES: dict[str, tuple[str, tuple[int, ...]]] = {
 }
 """Our name -> timm's name and the feature stages kept. The later stages are left out: texture sits in the earlier ones,
 and the heat map's cells are 8 pixels wide instead of 16 or 32."""
+
+FeatureGroup = Literal["texture", "outline", "volumes", "background"]
+"""Hand-crafted features of a classifier without a network. ``texture``: first-order and texture features inside the
+liver. ``outline``: the shape of its mask. ``volumes``: liver and spleen. ``background``: those of ``texture`` outside
+the liver."""

@@ -14,8 +14,10 @@ WEIGHT_BITS = 8
 """Bits, sign included, to which weights trained here are quantised before they are stored."""
 
 
-def save_member(folder: Path, member: str, state: dict[str, Tensor], bits: int | None = None) -> None:
-    """Write one member as float16 safetensors in files below 10 MB.
+def save_member(
+    folder: Path, member: str, state: dict[str, Tensor], bits: int | None = None, *, exact: bool = False
+) -> None:
+    """Write one member as float16 safetensors in files below 10 MB; ``exact`` keeps float32.
 
     nnU-Net's networks hold the same parameter under several names; each is written once. With ``bits`` the weights are
     ``rounded`` first: float16's lower bits are then zero and compress to half the size.
@@ -25,7 +27,8 @@ def save_member(folder: Path, member: str, state: dict[str, Tensor], bits: int |
     for name, value in state.items():
         if value.data_ptr() not in seen or value.numel() == 0:
             # safetensors holds no other memory format
-            unique[name] = as_stored(value.detach().cpu().contiguous(), bits)
+            value_cpu = value.detach().cpu().contiguous()
+            unique[name] = value_cpu if exact else as_stored(value_cpu, bits)
         seen.add(value.data_ptr())
     target = folder / member
     target.mkdir(parents=True, exist_ok=True)

@@ -137,7 +137,7 @@ def member_heat(
         return cells * _cam(METHODS[target.method], FromFeatures(net, given), net.focus, x)
     layer = net.backbone.get_submodule(stage)
     with gradients_from(layer):
-        return cells * mask[:, 0].cpu().numpy() * _cam(METHODS[target.method], net, layer, x, net.channels_first)
+        return cells * _cam(METHODS[target.method], net, layer, x, net.channels_first)
 
 
 def _cam(

@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from scipy import ndimage
 
-from pipeline.case import Volume, view
+from pipeline.case import SPLEEN, Volume, view
 from pipeline.errors import ModelError, SegmentationError
 
 SIZE_STEP = 32
@@ -79,6 +79,8 @@ class CaseSlices:
     """Index of each slice in the volume."""
     grid: sitk.Image
     """Image without content, with the geometry of the crop in plane and all slices of the volume."""
+    spleen_ml: float | None = None
+    """Volume of the spleen, mL; None where it is not segmented."""
 
     def tensor(self, spec: InputSpec) -> torch.Tensor:
         """(slices, 2, y, x) float32: image and soft mask."""
@@ -99,12 +101,13 @@ class CaseSlices:
         return replace(self, images=images.astype(np.float32), distance_mm=distance)
 
 
-def take_slices(volume: Volume, liver: np.ndarray, spec: InputSpec) -> CaseSlices:
+def take_slices(volume: Volume, liver: np.ndarray, spec: InputSpec, *, spleen_ml: float | None = None) -> CaseSlices:
     """Choose, resample, crop and normalise the slices of one case.
 
     Args:
         volume: in LPS.
         liver: (z, y, x) bool on the volume's grid.
+        spleen_ml: volume of the spleen, for classifiers that use it; None where it is not segmented.
 
     Raises:
         SegmentationError: the mask is empty.
@@ -124,7 +127,13 @@ def take_slices(volume: Volume, liver: np.ndarray, spec: InputSpec) -> CaseSlice
     images = np.clip((view(image) - low) / unit - 1.0, *spec.clip)
     inside = view(mask) >= 0.5
     distance = np.stack([signed_distance(plane) for plane in inside]) * spec.spacing_mm
-    return CaseSlices(images.astype(np.float32), distance.astype(np.float32), z, grid)
+    return CaseSlices(images.astype(np.float32), distance.astype(np.float32), z, grid, spleen_ml)
+
+
+def spleen_volume_ml(labels: np.ndarray, spacing_mm_xyz: tuple[float, float, float]) -> float | None:
+    """Volume of the spleen in organ labels, (z, y, x), mL; None where no voxel is spleen."""
+    voxels = int(np.count_nonzero(labels == SPLEEN))
+    return voxels * float(np.prod(spacing_mm_xyz)) / 1000 if voxels else None
 
 
 def choose_slices(liver: np.ndarray, spacing_mm_xyz: tuple[float, float, float], spec: InputSpec) -> tuple[int, ...]:

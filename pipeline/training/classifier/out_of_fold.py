@@ -12,8 +12,8 @@ from scipy.special import expit
 from pipeline.statistics import Estimate
 from pipeline.statistics.auc import auc, auc_with_interval
 from pipeline.statistics.proportions import proportion
+from pipeline.training.classifier.member_predictions import MemberPredictions
 from pipeline.training.classifier.operating_point import indeterminate_zone, threshold_at_sensitivity, youden_threshold
-from pipeline.training.classifier.trained_member import TrainedMember
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class OutOfFoldFigures:
 
     out_of_fold: pd.DataFrame
     """Predictions, a row per case: patient_id, source_anatomy, fold, label, raw_logit, probability (after Platt
-    scaling), heat_peak."""
+    scaling) and, where there are heat maps, heat_peak."""
     auc: Estimate
     """Pooled AUC of the members' raw logits; interval by bootstrap over anatomies."""
     fold_aucs: tuple[float, ...]
@@ -41,11 +41,13 @@ class OutOfFoldFigures:
     """Sensitivity at the lower end of the indeterminate zone; at the threshold where there is none."""
     rule_in_specificity: Estimate
     """Specificity at the upper end of the indeterminate zone; at the threshold where there is none."""
-    heat_scale: float
-    """Heat that is shown as 1, see ``heat_scale``."""
+    heat_scale: float | None
+    """Heat that is shown as 1, see ``heat_scale``; None for a classifier without heat maps."""
 
 
-def measure(members: Sequence[TrainedMember], seed: int, target_sensitivity: float | None = None) -> OutOfFoldFigures:
+def measure(
+    members: Sequence[MemberPredictions], seed: int, target_sensitivity: float | None = None
+) -> OutOfFoldFigures:
     """Measure an ensemble on its out-of-fold predictions.
 
     Args:
@@ -78,7 +80,7 @@ def measure(members: Sequence[TrainedMember], seed: int, target_sensitivity: flo
         indeterminate=zone,
         rule_out_sensitivity=sensitivity_at(low),
         rule_in_specificity=specificity_at(high),
-        heat_scale=heat_scale(table),
+        heat_scale=heat_scale(table) if "heat_peak" in table else None,
     )
 
 
@@ -92,7 +94,7 @@ def operating_point(
     return threshold, f"is the highest with a sensitivity of {target_sensitivity:g}"
 
 
-def predictions(member: TrainedMember, fold: int) -> pd.DataFrame:
+def predictions(member: MemberPredictions, fold: int) -> pd.DataFrame:
     """A member's unseen cases as rows of ``OutOfFoldFigures.out_of_fold``."""
     return pd.DataFrame(
         {
@@ -102,8 +104,8 @@ def predictions(member: TrainedMember, fold: int) -> pd.DataFrame:
             "label": [case.label for case in member.unseen],
             "raw_logit": member.raw_logits,
             "probability": expit(member.logits),
-            "heat_peak": member.heat_peaks,
         }
+        | ({} if member.heat_peaks is None else {"heat_peak": member.heat_peaks})
     )
 
 

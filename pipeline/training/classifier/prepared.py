@@ -6,14 +6,15 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from models.files import file_sha256
 from pipeline.classification.slices import InputSpec
-from pipeline.cohort.manifest import Cohort, read_manifest
+from pipeline.cohort.manifest import Cohort, CutOffs, read_manifest
 from pipeline.training.classifier.data import CachedCase, cache_case
-from pipeline.training.classifier.settings import Settings
+from pipeline.training.classifier.settings import Labels, Settings
 from pipeline.training.classifier.split import check_classes, relabel, split_folds
 
 log = logging.getLogger(__name__)
@@ -36,9 +37,20 @@ class PreparedCohort:
         return [self.cases[i] for i in self.splits[fold][1]]
 
 
-def training_cohort(manifest: Path, settings: Settings) -> Cohort:
+class SplitSettings(Protocol):
+    """How cases are split and labelled, whatever is trained on them."""
+
+    @property
+    def folds(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def labels(self) -> Labels: ...
+
+
+def training_cohort(manifest: Path, cut_offs: CutOffs) -> Cohort:
     """The cohort without its test rows, which then have no say in the name of the positive class either."""
-    cohort = read_manifest(manifest, cut_offs=settings.cut_offs)
+    cohort = read_manifest(manifest, cut_offs=cut_offs)
     return replace(cohort, rows=cohort.rows[cohort.rows.split != "test"])
 
 
@@ -48,11 +60,23 @@ def prepare_cohort(manifest: Path, settings: Settings, spec: InputSpec, cache: P
     Raises:
         ManifestError: the cohort cannot be used; one line per wrong row.
     """
-    cohort = training_cohort(manifest, settings)
+    cohort = training_cohort(manifest, settings.cut_offs)
     log.info("preparing the slices of %d cases", len(cohort.rows))
     cases = [cache_case(int(index), row, cache, spec) for index, row in cohort.rows.iterrows()]  # type: ignore[call-overload]
     log.info("%d cases prepared, %d of them positive", len(cases), sum(case.label for case in cases))
-    splits = split_folds(cases, settings.folds, settings.seed)
-    cases = relabel(cases, settings.labels, cohort.rows["site"].tolist(), settings.seed)
-    check_classes(cases, splits)
+    cases, splits = split_and_relabel(cohort, cases, settings)
     return PreparedCohort(cohort, file_sha256(manifest), cases, splits)
+
+
+def split_and_relabel(
+    cohort: Cohort, cases: Sequence[CachedCase], settings: SplitSettings
+) -> tuple[list[CachedCase], list[tuple[np.ndarray, np.ndarray]]]:
+    """The cases with the labels to learn, and the indices of the seen and the unseen cases of each fold's member.
+
+    Raises:
+        ManifestError: there are too few anatomies for the folds, or a fold would hold one class only.
+    """
+    splits = split_folds(cases, settings.folds, settings.seed)
+    learnt = relabel(cases, settings.labels, cohort.rows["site"].tolist(), settings.seed)
+    check_classes(learnt, splits)
+    return learnt, splits

@@ -1,4 +1,4 @@
-"""A trained member of the ensemble as it ships: calibrated, rounded, and run on the cases that it has not seen."""
+"""A trained network of the ensemble as it ships: calibrated, rounded, and run on the cases that it has not seen."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pipeline.classification.predict import for_prediction, predict_member
 from pipeline.training.classifier.data import CachedCase
 from pipeline.training.classifier.diagnostics import attention_shares
 from pipeline.training.classifier.fold import MemberTraining
+from pipeline.training.classifier.member_predictions import MemberPredictions
 from pipeline.training.classifier.operating_point import platt
 
 DIAGNOSED_CASES = 16
@@ -22,20 +23,10 @@ DIAGNOSED_CASES = 16
 
 
 @dataclass(frozen=True)
-class TrainedMember:
+class TrainedMember(MemberPredictions):
     """One fold's network, and its predictions for the cases that it has not seen."""
 
     net: MaskedAttentionNet
-    unseen: Sequence[CachedCase]
-    """Cases that the member has not seen."""
-    raw_logits: np.ndarray
-    """Logits before Platt scaling, (cases,)."""
-    logits: np.ndarray
-    """Logits after Platt scaling, (cases,)."""
-    scale_and_shift: tuple[float, float]
-    """Platt scaling, from raw logits to log odds."""
-    heat_peaks: np.ndarray
-    """Strongest heat in the liver after Platt scaling, (cases,)."""
     epochs: int
     """Number of epochs trained."""
     seconds: float
@@ -66,7 +57,7 @@ def finish_member(run: MemberTraining, unseen: Sequence[CachedCase]) -> TrainedM
     logits = predict_unseen()
     peaks = np.array([heat_peak(net, case.tensor(spec).to(device)) for case in unseen])
     shares = attention_shares(net, (case.tensor(spec).to(device) for case in unseen[:DIAGNOSED_CASES]))
-    return TrainedMember(net, unseen, raw_logits, logits, (scale, shift), peaks, run.epochs, run.seconds, shares)
+    return TrainedMember(unseen, raw_logits, logits, (scale, shift), peaks, net, run.epochs, run.seconds, shares)
 
 
 def round_as_stored(net: MaskedAttentionNet) -> None:

@@ -1,0 +1,44 @@
+"""Settings and options of a classifier of hand-crafted features; loads neither torch nor pandas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.network_names import FeatureGroup
+from pipeline.training.classifier.settings import Labels, default_cut_offs
+
+if TYPE_CHECKING:
+    from pipeline.classification.slices import InputSpec
+    from pipeline.cohort.manifest import CutOffs
+
+
+@dataclass(frozen=True)
+class FeatureSettings:
+    """What the coefficients depend on, besides cohort and input; ``model.json`` holds these fields by name."""
+
+    features: tuple[FeatureGroup, ...] = ("texture",)
+    """Groups of features, in the order of the coefficients."""
+    folds: int = 3
+    """Folds by anatomy, one ensemble member each; as those of networks for equal cases and ``seed``."""
+    seed: int = 0
+    cut_offs: CutOffs = field(default_factory=default_cut_offs)
+    labels: Labels = "cohort"
+
+
+@dataclass(frozen=True)
+class FeatureOptions:
+    """How a training is run: what its coefficients depend on, and where, from what and for whom."""
+
+    settings: FeatureSettings = field(default_factory=FeatureSettings)
+    spec: InputSpec | None = None
+    """How slices are prepared, for this training and every prediction with it; None for ``FEATURE_SPEC``."""
+    work: Path | None = None
+    """Folder of ``out_of_fold.csv``; None for a sibling of the model, ``.work`` appended."""
+    cache: Path | None = None
+    """Folder of the cases' features, which trainings of one cohort may share; None for ``features`` in ``work``."""
+    licence: str = "unknown"
+    """Licence of the model, as its data demand; for ``model.json`` and the card."""
+    target_sensitivity: float | None = None
+    """Target sensitivity of the operating point, 0-1; None maximises Youden's index."""
