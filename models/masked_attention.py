@@ -2,8 +2,8 @@
 
 Several axial slices of one case go in, one logit comes out. The image is read in two channels: as it is, and relative
 to the liver around each pixel (``LocalContrast``). A liver mask steers the network in two places, softly: features of
-the liver are gated after each stage (``MaskedAttention``), and the cells of all slices are pooled to their mean and
-standard deviation with weights that are the liver's share of a cell times a learned factor (``AttentionPooling``).
+the liver are gated after each stage (``MaskedAttention``), and the cells of all slices are averaged with weights that
+are the liver's share of a cell times a learned factor (``AttentionPooling``).
 ``mask="pooling"`` switches both learned parts off and keeps the liver's share; ``mask="none"`` runs the whole network
 with a mask of ones: that is the direct, unmasked approach.
 """
@@ -87,11 +87,11 @@ class Focus(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    """Mean and standard deviation of the features of one case's cells, weighted inside the liver.
+    """Weighted mean of the features of one case's cells inside the liver.
 
     Attention over the cells of all slices (Ilse et al., ICML 2018) with the logarithm of the liver's share as its bias:
     a cell without liver has weight 0, and the learned factor starts at 1, so the first guess is the average over the
-    liver's volume. The standard deviation carries texture that is finer than the liver but coarser than a cell.
+    liver's volume.
     """
 
     def __init__(self, channels: int, hidden: int = 32, *, learned: bool = True) -> None:
@@ -108,13 +108,10 @@ class AttentionPooling(nn.Module):
         return torch.softmax(bias if self.score is None else bias + self.score(x)[:, 0], dim=0)
 
     def forward(self, x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (slices, C, h, w) and share (slices, 1, h, w) of one case -> (2 C,) and slice weights (slices,)."""
+        """Features (slices, C, h, w) and share (slices, 1, h, w) of one case -> (C,) and slice weights (slices,)."""
         cells = x.permute(0, 2, 3, 1).flatten(0, 2)
         weight = self.weights(cells, share.flatten())
-        mean = weight @ cells
-        variance = weight @ cells.square() - mean.square()
-        pooled = torch.cat([mean, (variance.clamp_min(0) + 1e-4).sqrt()])
-        return pooled, weight.view(len(x), -1).sum(dim=1)
+        return weight @ cells, weight.view(len(x), -1).sum(dim=1)
 
 
 class MaskedAttentionNet(nn.Module):
@@ -147,7 +144,6 @@ class MaskedAttentionNet(nn.Module):
         channels = backbone_net.feature_info.channels()
         names = list(backbone_net.return_layers)
         self.last_stage = names[-1]
-        self.cell_pixels = backbone_net.feature_info.reduction()[-1] ** 2
         attends = mask != "pooling"
         self.attend = nn.ModuleDict(
             {name: MaskedAttention(c) if attends else NoAttention() for name, c in zip(names, channels, strict=True)}
@@ -156,9 +152,9 @@ class MaskedAttentionNet(nn.Module):
         self.norm = nn.LayerNorm(channels[-1]) if self.channels_last else nn.Identity()
         self.focus = Focus()
         self.pool = AttentionPooling(channels[-1], learned=attends)
-        self.standardise = nn.BatchNorm1d(2 * channels[-1])
+        self.standardise = nn.BatchNorm1d(channels[-1])
         self.drop = nn.Dropout(drop)
-        self.head = nn.Linear(2 * channels[-1], 1)
+        self.head = nn.Linear(channels[-1], 1)
 
     def forward(self, x: Tensor, slices_per_case: int | Sequence[int] | None = None) -> Tensor:
         """Logits (cases, 1); one case if ``slices_per_case`` is not given. Arguments as ``forward_with_weights``."""

@@ -30,9 +30,9 @@ MARGIN = 12
 class InputSpec:
     """Preparation of slices, stored as ``input`` in ``model.json``: prediction must repeat that of training."""
 
-    spacing_mm: Annotated[float, Field(gt=0)] = 1.5
+    spacing_mm: Annotated[float, Field(gt=0)] = 1.2
     """Spacing in plane, along x and y."""
-    size_yx: tuple[CropSize, CropSize] = (128, 160)
+    size_yx: tuple[CropSize, CropSize] = (160, 192)
     """Smallest crop around the liver, pixels; a larger liver gets a larger crop."""
     max_slices: Annotated[int, Field(ge=1)] = 24
     """Largest number of slices; of more an even selection is taken."""
@@ -42,7 +42,7 @@ class InputSpec:
     """Distance outside the liver's edge at which the soft mask is 0.5."""
     softness_mm: Annotated[float, Field(gt=0)] = 6.0
     """Width over which the soft mask falls from 1 to 0."""
-    clip: tuple[float, float] = (-1.0, 1.0)
+    clip: tuple[float, float] = (-1.0, 1.5)
     """Range of brightness, where 0 is the liver's median and -1 is no signal. Much brighter tissue, such as bile and
     kidneys, is clipped, so that contrast inside the liver prevails."""
 

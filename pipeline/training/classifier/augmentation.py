@@ -19,7 +19,11 @@ def draw_training_input(
     images, distance = case.arrays()
     picks = draw_slices(len(images), settings.slices, random)
     pair = torch.from_numpy(np.stack([images[picks], distance[picks]], axis=1))  # (slices, 2, Y, X)
-    image, distance_mm = vary_geometry(pair, spec, ranges, random).split(1, dim=1)  # (slices, 1, y, x) each
+    size_yx, centres = spec.size_yx, None
+    if settings.patch is not None:
+        size_yx, centres = (settings.patch, settings.patch), draw_centres(distance[picks], random)
+    pair = vary_geometry(pair, size_yx, centres, ranges, random)
+    image, distance_mm = pair.split(1, dim=1)  # (slices, 1, y, x) each
     return torch.cat([vary_contrast(image, spec, ranges, random), vary_mask(distance_mm, spec, ranges, random)], dim=1)
 
 
@@ -30,26 +34,48 @@ def draw_slices(available: int, count: int, random: np.random.Generator) -> np.n
     return np.minimum((edges[:-1] + random.random(count) * np.diff(edges)).astype(int), available - 1)
 
 
-def vary_geometry(
-    pair: torch.Tensor, spec: InputSpec, ranges: Augmentation, random: np.random.Generator
-) -> torch.Tensor:
-    """Rotate, stretch, shear and shift in plane, equally in all slices, onto a crop of ``size_yx``.
+def draw_centres(distance_mm: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A random pixel of the liver in each slice, (slices, y, x) -> (slices, 2) as x and y; the deepest if none is inside."""
+    centres = []
+    for plane in distance_mm:
+        y, x = np.nonzero(plane < max(0.0, float(plane.min()) + 1e-3))
+        pick = random.integers(len(y))
+        centres.append((x[pick], y[pick]))
+    return np.array(centres, float)
 
-    (slices, 2, Y, X) -> (slices, 2, y, x). Never mirrored, since the liver is not symmetric.
+
+def vary_geometry(
+    pair: torch.Tensor,
+    size_yx: tuple[int, int],
+    centres: np.ndarray | None,
+    ranges: Augmentation,
+    random: np.random.Generator,
+) -> torch.Tensor:
+    """Rotate, stretch and shear in plane, equally in all slices, onto crops: (slices, 2, Y, X) -> (slices, 2, y, x).
+
+    Never mirrored, since the liver is not symmetric.
+
+    Args:
+        size_yx: size of the crops.
+        centres: pixel (x, y) at the middle of each slice's crop, (slices, 2); None for the slice's middle, shifted
+            equally in all slices.
     """
     height, width = pair.shape[-2:]
-    size_y, size_x = spec.size_yx
+    size_y, size_x = size_yx
     turn = np.deg2rad(random.uniform(-1, 1) * ranges.turn_degrees)
     shear = random.uniform(-1, 1) * ranges.shear
     stretch = np.exp(random.uniform(-1, 1, size=2) * ranges.stretch)
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     matrix = matrix @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag(stretch)  # in pixels, (x, y)
-    shift = random.uniform(-1, 1, size=2) * ranges.shift_mm / spec.spacing_mm
+    if centres is None:
+        shift = np.tile(random.uniform(-1, 1, size=2) * ranges.shift_pixels, (len(pair), 1))
+    else:
+        shift = centres + 0.5 - np.array([width, height]) / 2
     # affine_grid uses half widths as units: those of the crop for its input, of the cached slice for its output.
     matrix = matrix * np.array([[size_x / width, size_y / width], [size_x / height, size_y / height]])
-    affine = np.column_stack([matrix, 2 * shift / [width, height]]).astype(np.float32)  # (2, 3)
-    theta = torch.from_numpy(affine).expand(len(pair), -1, -1)
-    grid = F.affine_grid(theta, [len(pair), 2, size_y, size_x], align_corners=False)
+    offset = 2 * shift / [width, height]  # (slices, 2)
+    affine = np.concatenate([np.tile(matrix, (len(pair), 1, 1)), offset[:, :, None]], axis=2).astype(np.float32)
+    grid = F.affine_grid(torch.from_numpy(affine), [len(pair), 2, size_y, size_x], align_corners=False)
     return F.grid_sample(pair, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
@@ -78,30 +104,16 @@ def vary_contrast(
 def vary_mask(
     distance_mm: torch.Tensor, spec: InputSpec, ranges: Augmentation, random: np.random.Generator
 ) -> torch.Tensor:
-    """A soft mask with errors of segmenters: edge moved and wavy; in some draws a part missing, or all ones (no mask).
+    """A soft mask with errors of segmenters: its edge moved and wavy.
 
     Args:
         distance_mm: signed distance to the liver's edge, (slices, 1, y, x).
     """
-    if random.random() < ranges.no_mask_probability:
-        return torch.ones_like(distance_mm)
     waves = torch.from_numpy(
         random.normal(0, ranges.mask_waves_mm, size=(len(distance_mm), 1, 6, 8)).astype(np.float32)
     )
     waves = F.interpolate(waves, distance_mm.shape[-2:], mode="bicubic", align_corners=True)
     edge_mm = distance_mm + waves + float(random.uniform(-1, 1) * ranges.mask_edge_mm)
     mask = torch.from_numpy(soft_mask(edge_mm.numpy(), spec))
-    if random.random() < ranges.mask_without_side_probability:
-        cut = without_a_side(mask, random)
-        mask = cut if bool((cut > 0.5).any()) else mask
     # Never empty: the network refuses a case without liver.
     return mask if bool((mask > 0).any()) else torch.from_numpy(soft_mask(distance_mm.numpy(), spec))
-
-
-def without_a_side(mask: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
-    """The mask, (slices, 1, y, x), cut along a random line that is the same in all slices."""
-    height, width = mask.shape[-2:]
-    angle, offset = random.uniform(0, 2 * np.pi), random.uniform(0, 0.25) * width
-    y = torch.arange(height)[:, None] - height / 2
-    x = torch.arange(width)[None] - width / 2
-    return mask * (x * float(np.cos(angle)) + y * float(np.sin(angle)) < offset)

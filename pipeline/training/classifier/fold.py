@@ -32,9 +32,9 @@ from pipeline.training.curve import LOSS, LearningCurve
 
 log = logging.getLogger(__name__)
 
-CURVE_SCORE, CURVE_CASES = "AUC", 48
+CURVE_SCORE, CURVE_CASES, CURVE_EVERY = "AUC", 48, 4
 """Score of the learning curve; the number of held-out cases, each with as many slices as a training sample, that it is
-measured on after every epoch."""
+measured on; the epochs between two measurements."""
 STORED_AS_IS = ("epochs", "seconds", "best_loss", "best_epoch", "best")
 """Attributes of ``MemberTraining`` that a checkpoint holds as they are."""
 
@@ -173,7 +173,7 @@ def judge(run: MemberTraining, stopping: Sequence[CachedCase]) -> dict[str, floa
         logits = predicted(net, [case.tensor(task.spec) for case in stopping], task.device)
         run.keep_if_best(balanced_loss(logits, stopping))
         scores["inner_fold"] = auc(labels_of(stopping), logits)
-    if task.unseen:
+    if task.unseen and (run.epochs % CURVE_EVERY == 0 or run.done):
         shown = task.unseen[:: math.ceil(len(task.unseen) / CURVE_CASES)]
         inputs = (evenly(case.tensor(task.spec), task.settings.slices) for case in shown)
         scores["held_out"] = auc(labels_of(shown), predicted(net, inputs, task.device))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from models.network_names import MaskUse
 from pipeline.training.classifier.settings import Settings
 
 RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -22,12 +23,16 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 """Fields of ``Settings`` by backbone; a backbone that is not named has the defaults."""
+WHOLE_CROP: Mapping[str, Any] = MappingProxyType({"patch": None, "slices": 4})
+"""Fields of a network that is not steered by the liver's mask: a patch around a point of the liver would tell it."""
+STEERED = ("attention", "pooling")
 
 
-def recipe(backbone: str = Settings.backbone, **chosen: Any) -> Settings:
-    """The settings of a backbone's training.
+def recipe(backbone: str = Settings.backbone, mask: MaskUse = Settings.mask, **chosen: Any) -> Settings:
+    """The settings of a training by backbone and use of the mask.
 
     Args:
-        chosen: fields of ``Settings`` that go before the backbone's.
+        chosen: fields of ``Settings`` that go before those of the recipe.
     """
-    return Settings(**{"backbone": backbone, **RECIPES.get(backbone, {}), **chosen})
+    sampling = {} if mask in STEERED else WHOLE_CROP
+    return Settings(**{"backbone": backbone, "mask": mask, **RECIPES.get(backbone, {}), **sampling, **chosen})

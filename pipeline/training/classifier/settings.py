@@ -40,8 +40,8 @@ class Augmentation:
     """Largest shear in plane, either way."""
     stretch: NotNegative = 0.14
     """Largest logarithm of the stretch along x and along y, either way."""
-    shift_mm: NotNegative = 12.0
-    """Largest shift along x and along y, either way."""
+    shift_pixels: NotNegative = 8.0
+    """Largest shift of the whole crop along x and along y, either way; patches lie anywhere in the liver."""
     gain: NotNegative = 0.15
     """Largest logarithm of the factor of brightness, either way."""
     gamma: NotNegative = 0.25
@@ -58,10 +58,6 @@ class Augmentation:
     """Largest distance by which the mask's whole edge is moved, either way."""
     mask_waves_mm: NotNegative = 3.0
     """Standard deviation of the waves of the mask's edge."""
-    mask_without_side_probability: Share = 0.2
-    """Share of the masks that miss a part."""
-    no_mask_probability: Share = 0.1
-    """Share of the samples whose mask is all ones."""
 
 
 def default_cut_offs() -> CutOffs:
@@ -96,9 +92,12 @@ class Settings:
     its cases."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of folds, initial weights and every random draw."""
-    slices: Count = 4
+    slices: Count = 6
     """Slices drawn from a case in each epoch: few, since another case teaches more than another slice."""
-    batch: Count = 8
+    patch: Annotated[int, Field(ge=32, multiple_of=32)] | None = 96
+    """Side of the square, in pixels, around a random point of the liver that is taken of each slice; the whole crop if
+    not given. Prediction always takes the whole crop."""
+    batch: Annotated[int, Field(ge=2)] = 8
     """Cases in an optimiser step."""
     learning_rate: Positive = 1e-3
     """Peak learning rate of AdamW."""
