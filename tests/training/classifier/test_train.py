@@ -11,6 +11,7 @@ import pytest
 import SimpleITK as sitk
 from huggingface_hub import ModelCard
 
+from models.install import check
 from models.registry import find
 from pipeline.classification import Classifier
 from pipeline.classification.predict import predict_member
@@ -68,6 +69,14 @@ def test_the_model_card_carries_the_measured_figures_and_the_note(trained):
     assert "train-classifier MANIFEST -o MODEL --config training.toml`" in card
     assert "](learning_curve.png)" in card
     assert set(info["training"]["diagnostics"]["fold1"]) == {"layer1", "layer2", "layer3"}
+
+
+def test_what_a_training_writes_can_be_installed(trained):
+    folder, _ = trained
+    tried = []
+    assert check(folder / "model", tried.append).members == ("fold0", "fold1")
+    assert len(tried) == 2
+    assert (folder / "model" / "training.toml").is_file()
 
 
 def test_same_seed_same_weights_also_when_resumed(tmp_path, monkeypatch, tiny_backbone):
