@@ -40,8 +40,12 @@ def simulate(
     anatomies: Annotated[
         Path | None, typer.Option(help="Folder with imagesTr and labelsTr (or images and labels), or a manifest.")
     ] = None,
+    shapes: Annotated[
+        Path | None,
+        typer.Option(help="Folder of label maps: painted as further anatomies, and shapes for --anatomies."),
+    ] = None,
     phantoms: Annotated[
-        int | None, typer.Option(help=f"Phantom anatomies (default: {PHANTOMS} without --anatomies, else none).")
+        int | None, typer.Option(help=f"Phantom anatomies (default: {PHANTOMS} without other anatomies, else none).")
     ] = OPTIONS.phantoms,
     sites: Annotated[int, typer.Option(help="Sites, each with its own scanner.")] = OPTIONS.sites,
     confounding: Annotated[
@@ -72,7 +76,11 @@ def simulate(
         from pipeline.simulation import simulate as simulation
 
         manifest = simulation.simulate(
-            out, options=options, anatomies=anatomies, progress=case_by_case(progress, "Making cases")
+            out,
+            options=options,
+            anatomies=anatomies,
+            shapes=shapes,
+            progress=case_by_case(progress, "Making cases"),
         )
     typer.echo(f"{cases + test} cases in {manifest}")
     if contact_sheet:

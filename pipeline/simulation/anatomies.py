@@ -1,4 +1,4 @@
-"""Anatomies that signs are put into: real ones of a data set, or phantoms, and their distribution over the splits."""
+"""Anatomies that signs are put into (real ones, phantoms, label maps), and their distribution over the splits."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ class Anatomy:
     name: str
     image: Path
     labels: Path
+    donor: str = ""
+    """Label map whose liver lent its shape; empty: the anatomy has its own."""
 
 
 def find_anatomies(data: Path) -> list[Anatomy]:
@@ -62,6 +64,11 @@ def _write_phantom(seed: int, options: SimulationOptions, anatomy: Anatomy) -> N
     sitk.WriteImage(labels, str(anatomy.labels))
 
 
+def share_of_test(cases: int, test: int) -> float:
+    """Share of the anatomies that the test split takes: its share of the cases, a third at most."""
+    return min(test / (cases + test), 1 / 3)
+
+
 def split_anatomies(
     kinds: Sequence[list[Anatomy]], cases: int, test: int, seed: np.random.SeedSequence
 ) -> tuple[list[Anatomy], list[Anatomy]]:
@@ -71,7 +78,7 @@ def split_anatomies(
     anatomies, not from how often it sees each.
 
     Args:
-        kinds: real anatomies and phantoms.
+        kinds: real anatomies, phantoms and painted label maps.
         cases, test: numbers of training and of test cases.
 
     Raises:
@@ -82,7 +89,7 @@ def split_anatomies(
         return everyone, []
     if len(everyone) < 2:
         raise ManifestError("A test split needs anatomies of its own; give at least two.")
-    rng, share = np.random.default_rng(seed), min(test / (cases + test), 1 / 3)
+    rng, share = np.random.default_rng(seed), share_of_test(cases, test)
     tested: set[str] = set()
     for kind in kinds:
         count = int(np.clip(round(len(kind) * share), 1, len(kind) - 1)) if len(kind) > 1 else 0

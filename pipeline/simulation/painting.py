@@ -83,13 +83,14 @@ class PaintedCase:
     """uint8 on the same grid: 0 background, 1 liver, 2 right kidney, 3 left kidney, 4 spleen."""
 
 
-def paint(labels: sitk.Image, ct: sitk.Image | None, rng: np.random.Generator) -> PaintedCase:
+def paint(labels: sitk.Image, ct: sitk.Image | None, rng: np.random.Generator, scan: Scan | None = None) -> PaintedCase:
     """Paint a label map as a T2-weighted stack of 4 to 9 mm slices around the liver.
 
     Args:
         labels: uint8, LPS, values as in ``label_maps``.
         ct: float32 on the same grid, 8-bit values; without it the labels must be dense.
         rng: random source; equal states give equal images.
+        scan: the acquisition, with contiguous slices; drawn at random if None.
     """
     grid = _paint_grid(labels)
     label_array = sitk.GetArrayFromImage(sitk.Resample(labels, grid, sitk.Transform(), sitk.sitkNearestNeighbor))
@@ -102,7 +103,7 @@ def paint(labels: sitk.Image, ct: sitk.Image | None, rng: np.random.Generator) -
     signal = _signal(tissues, spacing_mm_zyx, rng)
     signal *= 1 + _texture(tissues, ct_array, spacing_mm_zyx, rng)
     _paint_vessels(signal, label_array, ct_array, rng)
-    return _scan(np.maximum(signal, 0), label_array, grid, rng)
+    return _scan(np.maximum(signal, 0), label_array, grid, scan, rng)
 
 
 def _paint_grid(labels: sitk.Image) -> sitk.Image:
@@ -228,18 +229,28 @@ def _paint_vessels(signal: Array, labels: Array, ct: Array | None, rng: np.rando
     signal *= 1 + share.astype(np.float32) * np.float32(factor - 1)
 
 
-def _scan(signal: Array, labels: Array, grid: sitk.Image, rng: np.random.Generator) -> PaintedCase:
+def _scan(signal: Array, labels: Array, grid: sitk.Image, scan: Scan | None, rng: np.random.Generator) -> PaintedCase:
     """Average over the slice profile, sample slices, and acquire."""
-    thickness, gap = rng.uniform(4, 9), rng.uniform(1.0, 1.15)
+    thickness, gap = (rng.uniform(4, 9), rng.uniform(1.0, 1.15)) if scan is None else (scan.slice_mm, 1.0)
     step = thickness * gap
     width = thickness / THIN_MM
     profile = ndimage.uniform_filter1d(signal, max(round(width), 1), axis=0, mode="nearest")
     centres = np.arange(rng.uniform(0, step), signal.shape[0] * THIN_MM, step)
     at = np.minimum(np.rint(centres / THIN_MM).astype(int), signal.shape[0] - 1)
     spacing = (IN_PLANE_MM, IN_PLANE_MM, float(step))
-    scan = Scan(
+    voxels = acquire(profile[at], scan or _drawn_scan(step, rng), np.array(spacing[::-1]), rng)
+    image, truth = (sitk.GetImageFromArray(array) for array in (voxels, names.organ_labels(labels[at])))
+    for one in (image, truth):
+        one.SetSpacing(spacing)
+        one.SetOrigin(grid.TransformContinuousIndexToPhysicalPoint((0.0, 0.0, float(centres[0] / THIN_MM))))
+        one.SetDirection(grid.GetDirection())
+    return PaintedCase(image, truth)
+
+
+def _drawn_scan(step_mm: float, rng: np.random.Generator) -> Scan:
+    return Scan(
         in_plane_mm=IN_PLANE_MM,
-        slice_mm=step,
+        slice_mm=step_mm,
         gamma=rng.uniform(0.75, 1.3),
         noise=rng.uniform(0.004, 0.04),
         shading=rng.uniform(0.0, 0.3),
@@ -247,10 +258,3 @@ def _scan(signal: Array, labels: Array, grid: sitk.Image, rng: np.random.Generat
         ghosts=rng.uniform(0, 0.12) * float(rng.uniform() < 0.4),
         bright=rng.uniform(300, 1500),
     )
-    voxels = acquire(profile[at], scan, np.array(spacing[::-1]), rng)
-    image, truth = (sitk.GetImageFromArray(array) for array in (voxels, names.organ_labels(labels[at])))
-    for one in (image, truth):
-        one.SetSpacing(spacing)
-        one.SetOrigin(grid.TransformContinuousIndexToPhysicalPoint((0.0, 0.0, float(centres[0] / THIN_MM))))
-        one.SetDirection(grid.GetDirection())
-    return PaintedCase(image, truth)

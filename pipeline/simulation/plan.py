@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.simulation.anatomies import Anatomy, split_anatomies
+from pipeline.simulation.anatomies import Anatomy
 from pipeline.simulation.options import SimulationOptions
 
 STREAMS = ("person", "signs", "scan", "shape", "texture", "mask", "vessels", "ascites")
@@ -30,6 +30,8 @@ class CasePlan:
     seed: np.random.SeedSequence
     split: str = "train"
     poor_mask: bool = False
+    donor: str = ""
+    """Label map whose liver lent the anatomy its shape."""
 
     def stream(self, use: str) -> np.random.Generator:
         """A separate random stream per use (one of ``STREAMS``), so that the draws of one never shift another's."""
@@ -46,11 +48,12 @@ class CohortSeeds:
     phantoms: np.random.SeedSequence
     cases: np.random.SeedSequence
     test: np.random.SeedSequence
+    shapes: np.random.SeedSequence
 
     @staticmethod
     def of(seed: int) -> CohortSeeds:
         """The seeds that belong to ``SimulationOptions.seed``; equal in every call."""
-        return CohortSeeds(*np.random.SeedSequence(seed).spawn(4))
+        return CohortSeeds(*np.random.SeedSequence(seed).spawn(5))
 
 
 @dataclass(frozen=True)
@@ -65,18 +68,14 @@ class Split:
     """Number of the first case in its ``patient_id``."""
 
 
-def plan_cohort(kinds: Sequence[list[Anatomy]], options: SimulationOptions) -> list[CasePlan]:
+def plan_cohort(train: Sequence[Anatomy], test: Sequence[Anatomy], options: SimulationOptions) -> list[CasePlan]:
     """Plans of the training cases, then of the test cases.
 
     Args:
-        kinds: real anatomies and phantoms.
+        train, test: anatomies of either split.
         options: resolved ones.
-
-    Raises:
-        ManifestError: a test split is asked for and there is only one anatomy.
     """
     seeds = CohortSeeds.of(options.seed)
-    train, test = split_anatomies(kinds, options.cases, options.test, seeds.test)
     plans = plan_cases(train, Split(options.cases, seeds.design, seeds.cases), options)
     if options.test:
         design_seed, case_seed = seeds.test.spawn(2)
@@ -108,6 +107,7 @@ def plan_cases(anatomies: Sequence[Anatomy], split: Split, options: SimulationOp
             seed=child,
             split=split.name,
             poor_mask=bool(poor[i]),
+            donor=anatomies[anatomy[i]].donor,
         )
         for i, child in enumerate(split.case_seed.spawn(cases))
     ]

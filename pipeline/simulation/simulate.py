@@ -13,10 +13,11 @@ from pathlib import Path
 
 from models.files import write_json
 from pipeline.errors import ManifestError
-from pipeline.simulation.anatomies import Anatomy, find_anatomies, make_phantoms
+from pipeline.simulation.anatomies import Anatomy, find_anatomies, make_phantoms, share_of_test, split_anatomies
 from pipeline.simulation.options import SimulationOptions
 from pipeline.simulation.plan import CasePlan, CohortSeeds, plan_cohort
 from pipeline.simulation.reference_standard import manifest_row
+from pipeline.simulation.shapes import Shapes, find_shapes, paint_abdomens, split_donors, warp_to_donors
 from pipeline.simulation.simulated_case import make_case
 from pipeline.simulation.tables import write_rows
 from pipeline.simulation.truth import SIGN_MAPS, TRUE_MASKS, CaseTruth
@@ -32,6 +33,7 @@ def simulate(
     options: SimulationOptions,
     *,
     anatomies: Path | None = None,
+    shapes: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Simulate a cohort into the folder ``out`` and return its manifest.
@@ -44,6 +46,8 @@ def simulate(
     Args:
         anatomies: folder in nnU-Net's raw layout (imagesTr and labelsTr, or images and labels), or a manifest, as
             ``find_anatomies`` takes it.
+        shapes: folder of label maps, as ``find_label_maps`` takes it. Whole abdomens are painted as further anatomies;
+            the other livers lend their shapes to the real ones.
         progress: called with the numbers of finished and of all cases.
 
     A script that calls this needs the usual ``if __name__ == "__main__"`` guard, since workers are spawned.
@@ -54,21 +58,38 @@ def simulate(
     """
     if (out / "manifest.csv").exists():
         raise ManifestError("The output folder already holds a cohort; choose an empty folder.")
-    options = options.resolved(has_anatomies=anatomies is not None)
+    options = options.resolved(has_anatomies=anatomies is not None or shapes is not None)
     with tempfile.TemporaryDirectory() as scratch, worker_pool(options.workers) as pool:
-        real = find_anatomies(anatomies) if anatomies else []
-        seeds = CohortSeeds.of(options.seed).phantoms.spawn(options.phantoms or 0)
-        phantoms = make_phantoms(pool, Path(scratch), seeds, options)
-        plans = plan_cohort([real, phantoms], options)
+        train, test = _prepare_anatomies(pool, Path(scratch), options, anatomies, shapes)
+        plans = plan_cohort(train, test, options)
         wanted = {"images": True, "masks": True, TRUE_MASKS: options.poor_masks > 0, SIGN_MAPS: options.sign_maps}
         for name in (name for name, needed in wanted.items() if needed):
             (out / name).mkdir(parents=True, exist_ok=True)
         truths = _make_cases(pool, plans, out, options, progress)
     write_rows(out / "truth.csv", [truth.to_row() for truth in truths])
-    write_json(out / "cohort.json", _description(options, [*real, *phantoms]))
+    write_json(out / "cohort.json", _description(options, [*train, *test]))
     # Last, so that a manifest exists only beside a complete cohort.
     rows = [manifest_row(plan, truth, options.parameters) for plan, truth in zip(plans, truths, strict=True)]
     return write_rows(out / "manifest.csv", rows)
+
+
+def _prepare_anatomies(
+    pool: Executor, folder: Path, options: SimulationOptions, anatomies: Path | None, shapes: Path | None
+) -> tuple[list[Anatomy], list[Anatomy]]:
+    """Anatomies of the training and of the test cases; those that have no files yet are written into ``folder``."""
+    seeds = CohortSeeds.of(options.seed)
+    real = find_anatomies(anatomies) if anatomies else []
+    kinds = [real, make_phantoms(pool, folder, seeds.phantoms.spawn(options.phantoms or 0), options)]
+    paint_seed, split_seed, *warp_seeds = seeds.shapes.spawn(4)
+    found = find_shapes(pool, shapes, real) if shapes else Shapes([], [])
+    kinds.append(paint_abdomens(pool, folder, found.whole, paint_seed))
+    if not any(kinds):
+        raise ManifestError("None of the label maps is a whole abdomen; give anatomies or phantoms too.")
+    sides = split_anatomies(kinds, options.cases, options.test, seeds.test)
+    donors = split_donors(found.donors, share_of_test(options.cases, options.test), split_seed)
+    for side, own, seed in zip(sides, donors, warp_seeds, strict=True):
+        side += warp_to_donors(pool, folder, [anatomy for anatomy in side if anatomy in real], own, seed)
+    return sides
 
 
 def _make_cases(
@@ -96,7 +117,8 @@ def _description(options: SimulationOptions, anatomies: Sequence[Anatomy]) -> di
         "test": options.test,
         "confounding": options.confounding,
         "poor_masks": options.poor_masks,
-        "anatomies": [anatomy.name for anatomy in anatomies],
+        "anatomies": list(dict.fromkeys(anatomy.name for anatomy in anatomies)),
+        "donors": {anatomy.donor: anatomy.name for anatomy in anatomies if anatomy.donor},
         "parameters": dataclasses.asdict(options.parameters),
         "parameters_sha256": options.parameters.sha256,
     }

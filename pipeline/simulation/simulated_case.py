@@ -94,6 +94,7 @@ def make_case(plan: CasePlan, out: Path, p: Parameters, *, sign_map: bool = Fals
         signs=signs,
         background=background,
         scan=scan,
+        shape_donor=plan.donor,
         mask_fault=fault,
         liver_dice=overlap["dice"],
         liver_hd95_mm=overlap["hd95_mm"],

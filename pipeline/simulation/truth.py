@@ -28,6 +28,8 @@ class CaseTruth:
     signs: FibrosisSigns
     background: Background
     scan: Scan
+    shape_donor: str
+    """Label map whose liver lent the anatomy its shape; empty where it has its own."""
     mask_fault: str
     """Names of the faults put into the mask, joined by +; empty for the true mask."""
     liver_dice: float
@@ -54,6 +56,7 @@ class CaseTruth:
             "stage": f"F{self.stage}",
             "severity": round(self.severity, 4),
             **{name: round(value, 4) for name, value in drawn.items()},
+            "shape_donor": self.shape_donor,
             "mask_fault": self.mask_fault,
             "liver_dice": round(self.liver_dice, 4),
             "liver_hd95_mm": round(self.liver_hd95_mm, 1),
