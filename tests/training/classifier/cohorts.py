@@ -59,7 +59,7 @@ def train(
     manifest: Path, out: Path, *, fold: int | None = None, settings: dict[str, Any] | None = None, **options: Any
 ) -> OutOfFoldFigures | None:
     """Two folds of one epoch on the CPU, but for what ``settings`` and ``options`` say."""
-    chosen = Settings(**{"folds": 2, "slices": 3, "epochs": 1} | (settings or {}))
+    chosen = Settings(**{"folds": 2, "slices": 3, "patch": 32, "epochs": 1} | (settings or {}))
     return train_classifier(manifest, out, TrainingOptions(chosen, SPEC, device="cpu", **options), fold=fold)
 
 

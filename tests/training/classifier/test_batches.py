@@ -9,7 +9,7 @@ from pipeline.training.classifier.batches import TrainingSamples, training_batch
 from pipeline.training.classifier.settings import Settings
 from tests.training.classifier.cohorts import CPU, SPEC
 
-SETTINGS = Settings(slices=2, batch=3, epochs=2)
+SETTINGS = Settings(slices=2, patch=32, batch=3, epochs=2)
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_recipes_are_of_backbones_and_name_settings():
         ("batch = true", "The setting batch of the configuration should be a valid integer"),
         ("learning_rate = -1", "The setting learning_rate of the configuration should be greater than 0"),
         ("smoothing = nan", "The setting smoothing of the configuration should be"),
-        ('mask = "liver"', "The setting mask of the configuration should be 'attention', 'none'"),
+        ('mask = "liver"', "The setting mask of the configuration should be 'attention', 'pooling'"),
         ("[input]\nsize_yx = [100, 160]", r"The setting size_yx in \[input\] .* should be a multiple of 32"),
         ("[augmentation]\ncoarser = [0.5]", "The setting coarser"),
         ("[augmentation]\ncoarser_probability = 2", "should be less than or equal to 1"),

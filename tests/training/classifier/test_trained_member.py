@@ -18,7 +18,7 @@ from tests.training.classifier.cohorts import CPU, SPEC, TINY
 @pytest.fixture
 def run(cases, tmp_path, tiny_backbone) -> MemberTraining:
     torch.manual_seed(0)
-    return MemberTraining(FoldTask(0, cases[:4], Settings(backbone=TINY), SPEC, CPU, tmp_path / "fold0.pt"))
+    return MemberTraining(FoldTask(0, cases[:4], Settings(backbone=TINY, patch=32), SPEC, CPU, tmp_path / "fold0.pt"))
 
 
 def test_platt_scaling_is_written_into_the_network(run, cases, monkeypatch):
