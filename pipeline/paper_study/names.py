@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from models.network_names import FeatureGroup
+
 MAIN, POOLING, TEXTURE, SEVERITY, SITE, SHUFFLED = "resnet", "pooling", "texture", "severity", "site", "shuffled"
 FIGURES = ("auc", "sensitivity", "specificity", "accuracy")
 PAPER: dict[str, dict[str, float]] = {
@@ -31,12 +33,18 @@ TITLES = {
     "texture_volumes": "Logistic regression on volumes",
     "texture_background": "Logistic regression on background texture",
 }
+CONTROL_FEATURES: dict[str, FeatureGroup] = {
+    "texture_outline": "outline",
+    "texture_volumes": "volumes",
+    "texture_background": "background",
+}
+"""Group of features of each positive control: a logistic regression that is given what a leak test's network sees."""
 CONTROLS = {
     "mask_only": ("texture_outline",),
     "background_only": ("texture_volumes", "texture_background"),
     "background_only_without_spleen": ("texture_background",),
 }
-"""Positive controls of the leak tests: plain baselines that are given what the network sees, as features."""
+"""Positive controls of each leak test."""
 
 
 def title(network: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from models.network_names import MaskUse
+from models.network_names import FeatureGroup, MaskUse
 from pipeline.classification.slices import InputSpec
 from pipeline.cohort.cohort_segmenter import Members
 from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, CutOffs
-from pipeline.paper_study.names import MAIN, POOLING, SHUFFLED, SITE
+from pipeline.paper_study.names import CONTROL_FEATURES, MAIN, POOLING, SHUFFLED, SITE, TEXTURE
+from pipeline.training.classifier.feature_settings import FeatureSettings
 from pipeline.training.classifier.recipes import recipe
 from pipeline.training.classifier.settings import Labels, Settings
 
@@ -92,17 +93,22 @@ class TrainingPlan:
     network: str
     """Name of its row in the tables."""
     seed: int
-    backbone: str
+    backbone: str = ""
+    """Empty for a baseline without a network."""
     mask: MaskUse = "attention"
     labels: Labels = "cohort"
+    features: tuple[FeatureGroup, ...] = ()
+    """Hand-crafted features of a baseline."""
 
     @property
     def name(self) -> str:
         """Name of its folders of model and checkpoints, and in evaluations."""
         return f"{self.network}_seed{self.seed}"
 
-    def settings(self, size: Size, cut_offs: CutOffs) -> Settings:
+    def settings(self, size: Size, cut_offs: CutOffs) -> Settings | FeatureSettings:
         """Settings of the training: the recipe of its backbone, as far as the size does not choose."""
+        if self.features:
+            return FeatureSettings(features=self.features, folds=size.folds, seed=self.seed, cut_offs=cut_offs)
         own = {"mask": self.mask, "labels": self.labels, "seed": self.seed, "cut_offs": cut_offs}
         chosen = {"members": size.members, "folds": size.folds, "slices": size.slices, "epochs": size.epochs}
         given = {name: value for name, value in chosen.items() if value is not None}
@@ -127,15 +133,17 @@ def networks(size: Size, seed: int) -> list[TrainingPlan]:
         replace(main, network="densenet121", backbone="densenet121"),
         replace(main, network="swin_tiny", backbone="swin_tiny"),
         replace(main, network="unmasked", mask="none"),
+        TrainingPlan(TEXTURE, seed, features=("texture",)),
     ]
 
 
 def leak_tests(size: Size, seed: int, sites: int) -> list[TrainingPlan]:
-    """Networks that see no liver, learn shuffled labels, or learn the site if there are several."""
+    """Networks that see no liver, learn shuffled labels, or learn the site if there are several; positive controls."""
     main = TrainingPlan(MAIN, seed, size.resnet)
     blind: tuple[MaskUse, ...] = ("mask_only", "background_only", "background_only_without_spleen")
     return [
         *(replace(main, network=mask, mask=mask) for mask in blind),
         replace(main, network=SHUFFLED, labels="shuffled"),
         *([replace(main, network=SITE, labels="site")] if sites > 1 else []),
+        *(TrainingPlan(control, seed, features=(group,)) for control, group in CONTROL_FEATURES.items()),
     ]

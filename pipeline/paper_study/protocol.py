@@ -10,17 +10,19 @@ test has the paper's share of advanced cases, the large one the simulation's, so
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from pipeline.cohort.manifest import read_truth
 from pipeline.cohort.predicted_masks import PredictedMasks
+from pipeline.errors import ManifestError
 from pipeline.evaluation.classifier import EvaluationOptions, evaluate
 from pipeline.evaluation.result import Evaluation
 from pipeline.paper_study.clock import StepClock
+from pipeline.paper_study.names import CONTROL_FEATURES
 from pipeline.paper_study.note import check_same_study
-from pipeline.paper_study.plan import StudyOptions, TrainingPlan, leak_tests, networks, trainings
+from pipeline.paper_study.plan import StudyOptions, TrainingPlan, networks, trainings
 from pipeline.paper_study.report import write_report
 from pipeline.paper_study.rows import FinishedSeeds
 from pipeline.paper_study.scores import StudyScores, read_scores
@@ -101,14 +103,13 @@ class Study:
         self.tests = split_tests(masked.manifest, small_test, options.cut_offs)
         self.cohort = TrainingCohort.read(masked.manifest, options.cut_offs)
         self.evaluations: dict[str, list[Evaluation]] = {name: [] for name in self.tests}
-        self.seeds: list[int] = []
+        self.plans: dict[int, list[TrainingPlan]] = {}
+        """Trainings of the seeds that are done."""
 
     def run(self, seed: int) -> None:
         """Train every network at a seed and evaluate all of them on each test, in ``out/seedN/TEST``."""
-        plans = trainings(self.options.size, seed, self.cohort.named_sites)
-        for plan in plans:
-            with self.clock.step(f"train {plan.name}"):
-                train_network(plan, self.cohort, self.out, self.options)
+        wanted = trainings(self.options.size, seed, self.cohort.named_sites)
+        plans = [plan for plan in wanted if self.train(plan)]
         for name, test in self.tests.items():
             with self.clock.step(f"evaluate {name}_seed{seed}"):
                 evaluation = evaluate(
@@ -119,7 +120,19 @@ class Study:
                     progress=self.clock.cases("cases predicted"),
                 )
             self.evaluations[name].append(evaluation)
-        self.seeds.append(seed)
+        self.plans[seed] = plans
+
+    def train(self, plan: TrainingPlan) -> bool:
+        """Train one network. False for a positive control that the masks do not allow, such as one without a spleen."""
+        with self.clock.step(f"train {plan.name}"):
+            try:
+                train_network(plan, self.cohort, self.out, self.options)
+            except ManifestError as error:
+                if plan.network not in CONTROL_FEATURES:
+                    raise
+                self.clock.progress(f"{plan.name} is left out: {str(error).splitlines()[0]}")
+                return False
+        return True
 
     def folder(self, seed: int, test: str) -> Path:
         return self.out / f"seed{seed}" / test
@@ -130,15 +143,14 @@ class Study:
 
     def finished_seeds(self) -> FinishedSeeds:
         """What the seeds that are done have found."""
-        size, sites = self.options.size, self.cohort.named_sites
-        table = [networks(size, seed) for seed in self.seeds]
-        leaks = [leak_tests(size, seed, sites) for seed in self.seeds]
+        table = {plan.network for plan in networks(self.options.size, 1)}
+        leaks = {plan.network for plans in self.plans.values() for plan in plans} - table
         return FinishedSeeds(
             folder=self.out,
             note=self.note,
             seconds=self.clock.seconds,
-            seeds=tuple(self.seeds),
-            planned=size.seeds,
+            seeds=tuple(self.plans),
+            planned=self.options.size.seeds,
             evaluations=self.evaluations,
             scores={name: self.scores(name, table) for name in self.tests},
             leak_scores=self.scores(list(self.tests)[-1], leaks, with_severity=False),
@@ -146,8 +158,11 @@ class Study:
             cases_known=self.masked.cases_known,
         )
 
-    def scores(self, test: str, plans: Sequence[Sequence[TrainingPlan]], *, with_severity: bool = True) -> StudyScores:
-        """Predictions of the plans of each finished seed on one test."""
-        folders = [self.folder(seed, test) for seed in self.seeds]
+    def scores(self, test: str, chosen: Collection[str], *, with_severity: bool = True) -> StudyScores:
+        """Predictions of the chosen networks at each finished seed on one test."""
         severity = read_truth(self.masked.manifest).get("severity") if with_severity else None
-        return read_scores(folders, plans, severity, self.options.size.seed)
+        plans = {
+            self.folder(seed, test): [plan for plan in trained if plan.network in chosen]
+            for seed, trained in self.plans.items()
+        }
+        return read_scores(plans, severity, self.options.size.seed)

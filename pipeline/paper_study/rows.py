@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.evaluation.result import Evaluation
-from pipeline.paper_study.names import CONTROLS, FIGURES, MAIN, PAPER, SITE
+from pipeline.paper_study.names import CONTROL_FEATURES, CONTROLS, FIGURES, MAIN, PAPER, SITE
 from pipeline.paper_study.scores import StudyScores
 from pipeline.statistics.trainings import Difference, Trainings, difference_over_trainings, mean_over_trainings
 
@@ -147,9 +147,8 @@ def _leaks(study: FinishedSeeds) -> Iterator[LeakRow]:
         network: scores.area(network, scores.cases["site"].eq(study.first_site).to_numpy() if network == SITE else None)
         for network in scores.networks
     }
-    controls = {name for names in CONTROLS.values() for name in names}
     for network, area in areas.items():
-        if network not in controls:
+        if network not in CONTROL_FEATURES:
             beside = {name: areas[name] for name in CONTROLS.get(network, ()) if name in areas}
             yield LeakRow(network, Counts.of(scores), area, beside)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -89,19 +89,16 @@ def _share(right: np.ndarray, which: np.ndarray) -> Statistic:
     return share
 
 
-def read_scores(
-    folders: Sequence[Path], plans: Sequence[Sequence[TrainingPlan]], severity: pd.Series | None, seed: int
-) -> StudyScores:
+def read_scores(plans: Mapping[Path, Iterable[TrainingPlan]], severity: pd.Series | None, seed: int) -> StudyScores:
     """Read the evaluations of one test.
 
     Args:
-        folders: of each seed's evaluation.
-        plans: trainings of each seed.
+        plans: trainings to read, by the folder of their seed's evaluation.
         severity: drawn by the simulation, by ``patient_id``, as a further network; None if it is not known.
         seed: of the bootstrap.
     """
     tables: dict[str, list[pd.DataFrame]] = {}
-    for folder, trained in zip(folders, plans, strict=True):
+    for folder, trained in plans.items():
         predictions = CohortPredictions.read(folder)
         for plan in trained:
             tables.setdefault(plan.network, []).append(predictions.by_case(plan.name))

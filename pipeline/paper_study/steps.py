@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from pipeline.paper_study.plan import StudyOptions, TrainingPlan
 from pipeline.simulation.options import SimulationOptions
 from pipeline.simulation.parameters import LIKE_THE_PAPER
 from pipeline.simulation.simulate import simulate
-from pipeline.training.classifier.recipes import recipe
-from pipeline.training.classifier.settings import TrainingOptions
+from pipeline.training.classifier.feature_settings import FeatureOptions, FeatureSettings
+from pipeline.training.classifier.settings import Settings, TrainingOptions
 from pipeline.training.classifier.train import train_classifier
+from pipeline.training.classifier.train_features import train_features
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,9 @@ def train_network(plan: TrainingPlan, cohort: TrainingCohort, out: Path, options
     """Train a network, unless an earlier run has trained it on the same cases with the same settings.
 
     Checkpoints of an interrupted training are resumed if they were trained on the same cases.
+
+    Raises:
+        ManifestError: the cohort cannot be used; for a baseline also where a group needs an organ that a mask lacks.
     """
     folder, work = out / "models" / plan.name, out / "work" / plan.name
     settings, learnt_from = plan.settings(options.size, options.cut_offs), work / "learnt_from.txt"
@@ -144,6 +148,9 @@ def train_network(plan: TrainingPlan, cohort: TrainingCohort, out: Path, options
         shutil.rmtree(folder)  # else an interruption would leave it beside the new cases' name
     work.mkdir(parents=True, exist_ok=True)
     write_text(learnt_from, cohort.content)
+    if isinstance(settings, FeatureSettings):
+        train_features(cohort.manifest, folder, FeatureOptions(settings, work=work, cache=out / "work" / "features"))
+        return
     training = TrainingOptions(
         settings,
         spec=options.size.input,
@@ -156,7 +163,7 @@ def train_network(plan: TrainingPlan, cohort: TrainingCohort, out: Path, options
     train_classifier(cohort.manifest, folder, training)
 
 
-def _made_with(info: Mapping[str, Any], settings: Settings) -> bool:
+def _made_with(info: Mapping[str, Any], settings: Settings | FeatureSettings) -> bool:
     """Whether a model was trained with these settings; ``study.json`` holds the choice of initial weights."""
-    wanted = json.loads(json.dumps(asdict(replace(settings, pretrained=""))))
-    return wanted == {name: info["training"].get(name) for name in wanted} | {"pretrained": ""}
+    wanted = {name: value for name, value in asdict(settings).items() if name != "pretrained"}
+    return json.loads(json.dumps(wanted)) == {name: info["training"].get(name) for name in wanted}

@@ -6,6 +6,7 @@ import html
 import json
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,10 +24,12 @@ from pipeline.case import LIVER, SPLEEN, OrganMask
 from pipeline.classification.slices import InputSpec
 from pipeline.cohort import cohort_segmenter
 from pipeline.cohort.manifest import DEFAULT_CUT_OFFS
+from pipeline.cohort.predicted_masks import PredictedMasks
 from pipeline.errors import ManifestError
 from pipeline.evaluation import figures as evaluation_figures
 from pipeline.evaluation import measures as evaluation_measures
 from pipeline.paper_study import plan, protocol, scores, steps
+from pipeline.paper_study.clock import StepClock
 from pipeline.paper_study.names import PAPER
 from pipeline.paper_study.plan import (
     SIZES,
@@ -41,6 +44,7 @@ from pipeline.paper_study.plan import (
 from pipeline.paper_study.protocol import run_protocol
 from pipeline.paper_study.steps import split_tests
 from pipeline.training.classifier import out_of_fold
+from pipeline.training.classifier.feature_settings import FeatureSettings
 from pipeline.training.classifier.recipes import recipe
 from tests.processes import compute_in_this_process
 
@@ -56,6 +60,8 @@ TINY = Size(
     slices=2,
     input=InputSpec(spacing_mm=8.0, size_yx=(32, 32), max_slices=3),
 )
+TRAIN = ("train_classifier", "train_features")
+"""Functions of ``steps`` that train."""
 OPTIONS = StudyOptions(size=TINY, device="cpu")
 
 
@@ -98,32 +104,37 @@ class Runs:
 
 
 def few_networks(size: Size, seed: int) -> list[TrainingPlan]:
-    """Two of the table: the others differ in backbone or mask only."""
-    return [each for each in networks(size, seed) if each.network in ("resnet", "unmasked")]
+    """Two of the table, and the baseline: the others differ in backbone or mask only."""
+    return [each for each in networks(size, seed) if each.network in ("resnet", "unmasked", "texture")]
 
 
 def few_leak_tests(size: Size, seed: int, sites: int) -> list[TrainingPlan]:
-    return [each for each in leak_tests(size, seed, sites) if not each.network.startswith("background")]
+    chosen = ("mask_only", "shuffled", "site", "texture_outline")
+    return [each for each in leak_tests(size, seed, sites) if each.network in chosen]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, patched) -> Runs:
     folder = tmp_path_factory.mktemp("runs")
-    out, said, trained, train = folder / "study", [], ([], []), steps.train_classifier
+    out, said, trained = folder / "study", [], ([], [])
     interrupted_at = ["resnet_seed2"]
 
-    def recorded(manifest: Path, model: Path, options: object) -> None:
-        if model.name in interrupted_at:
-            interrupted_at.clear()
-            raise KeyboardInterrupt
-        trained[not interrupted_at].append(model.name)
-        train(manifest, model, options)
+    def recorded(train: Callable[..., object]) -> Callable[[Path, Path, object], None]:
+        def call(manifest: Path, model: Path, options: object) -> None:
+            if model.name in interrupted_at:
+                interrupted_at.clear()
+                raise KeyboardInterrupt
+            trained[not interrupted_at].append(model.name)
+            train(manifest, model, options)
+
+        return call
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steps, "train_classifier", recorded)
+        for name in TRAIN:
+            patch.setattr(steps, name, recorded(getattr(steps, name)))
+        patch.setattr(plan, "leak_tests", few_leak_tests)
         for module in (plan, protocol):
             patch.setattr(module, "networks", few_networks)
-            patch.setattr(module, "leak_tests", few_leak_tests)
         with pytest.raises(KeyboardInterrupt):
             run_protocol(out, OPTIONS, progress=said.append)
         (folder / "one").mkdir()
@@ -138,6 +149,12 @@ def runs(tmp_path_factory, patched) -> Runs:
 @pytest.fixture
 def study(runs) -> Path:
     return runs.out
+
+
+def masked_cohort(study: Path) -> PredictedMasks:
+    manifest = study / "masked" / "manifest.csv"
+    nothing = pd.DataFrame({"reason": []})
+    return PredictedMasks(manifest, 0, 0, pd.Series(dtype=float), nothing, True)
 
 
 def test_leaves_a_table_with_every_network_and_test(study):
@@ -230,7 +247,8 @@ def test_the_papers_rows_on_masks_and_scores_are_shown_beside_ours(study):
 def test_leak_tests_are_evaluated_on_the_larger_test_and_the_site_against_the_site(study):
     content = json.loads((study / "protocol.json").read_text(encoding="utf-8"))
     rows = {row["test"]: row for row in content["leaks"]}
-    assert rows.keys() == {each.network for each in few_leak_tests(TINY, 1, sites=2)}
+    assert rows.keys() == {"mask_only", "shuffled", "site"}
+    assert rows["mask_only"]["controls"].keys() == {"texture_outline"}
     assert all(row["cases"] == 8 for row in rows.values())
     by_seed = []
     for seed in (1, 2):
@@ -257,6 +275,7 @@ def test_a_network_is_trained_anew_where_its_cases_have_changed(study, tmp_path)
     called = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "train_classifier", lambda *given: called.append((given[1].name, given[2].resume)))
+        patch.setattr(steps, "train_features", lambda *given: called.append((given[1].name, False)))
         patch.setattr(protocol, "evaluate", lambda *given, **named: None)
         patch.setattr(protocol.Study, "finished_seeds", lambda study: None)
         patch.setattr(protocol, "write_report", lambda found: copy)
@@ -273,12 +292,14 @@ def test_no_site_network_is_trained_where_sites_are_not_named(study, tmp_path):
     rows.to_csv(masked, index=False)
     called = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steps, "train_classifier", lambda *given, **named: called.append(given[1].name))
+        for name in TRAIN:
+            patch.setattr(steps, name, lambda *given: called.append(given[1].name))
         patch.setattr(protocol, "evaluate", lambda *given, **named: None)
         patch.setattr(protocol.Study, "finished_seeds", lambda study: None)
         patch.setattr(protocol, "write_report", lambda found: tmp_path)
         run_protocol(tmp_path / "out", replace(OPTIONS, manifest=masked))
-    assert called[-1] == "shuffled_seed2"
+    assert "shuffled_seed2" in called
+    assert "site_seed1" not in called
 
 
 def test_a_given_cohort_that_cannot_be_used_leaves_nothing_behind(study, tmp_path):
@@ -332,12 +353,34 @@ def test_every_network_of_the_table_and_of_the_leak_tests_is_trained_alike():
         plans = trainings(size, 1, sites=2)
         for each in plans:
             settings = each.settings(size, DEFAULT_CUT_OFFS)
+            if isinstance(settings, FeatureSettings):
+                assert (settings.folds, settings.seed) == (size.folds, 1), "the folds are those of the networks"
+                continue
             assert (settings.members, settings.folds, settings.seed) == (size.members, size.folds, 1)
             same = replace(settings, mask="attention", labels="cohort")
             assert same == recipe(each.backbone, members=size.members, folds=size.folds, seed=1)
         assert set(PAPER) < {each.network for each in plans}
         assert [replace(each, seed=2) for each in plans] == trainings(size, 2, sites=2)
-    assert [each.network for each in leak_tests(TINY, 1, sites=1)][-1] == "shuffled"
+    assert "site" not in {each.network for each in leak_tests(TINY, 1, sites=1)}
+
+
+def test_a_positive_control_that_the_masks_do_not_allow_is_left_out_and_a_network_is_not(study, tmp_path):
+    copy, said = tmp_path / "study", []
+    shutil.copytree(study, copy)
+    shutil.rmtree(copy / "models" / "texture_outline_seed1")
+
+    def refuse(*given: object) -> None:
+        raise ManifestError("Line 3: no spleen.\nLine 4: no spleen.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "train_features", refuse)
+        patch.setattr(protocol, "split_tests", lambda *given: {})
+        found = protocol.Study(copy, OPTIONS, {}, StepClock(copy / "seconds.json", said.append), masked_cohort(copy))
+        control, texture = (TrainingPlan(name, 1, features=("outline",)) for name in ("texture_outline", "texture"))
+        assert not found.train(control)
+        assert said[-1] == "texture_outline_seed1 is left out: Line 3: no spleen."
+        with pytest.raises(ManifestError):
+            found.train(texture)
 
 
 def test_the_command_refuses_what_a_study_chooses_itself(tmp_path):

@@ -49,10 +49,15 @@ def test_what_is_stated_of_every_network_is_said_once_for_all_seeds():
         )
         for seed in (1, 2)
     ]
-    study = SimpleNamespace(cases_known=False, evaluations={"test_5": evaluations, "test_14": evaluations})
+    study = SimpleNamespace(
+        cases_known=False,
+        evaluations={"test_5": evaluations, "test_14": evaluations},
+        scores={"test_5": SimpleNamespace(left_out=0), "test_14": SimpleNamespace(left_out=2)},
+    )
     assert statements(study) == [  # type: ignore[arg-type]
         UNCHECKED,
         "The cohort is simulated.",
         "Every network: A note.",
         "resnet: Only here.",
+        "test_14: 2 cases that a network could not predict are in no row of the table.",
     ]
