@@ -67,10 +67,11 @@ screenshots: setup-dev
 bench: setup-dev
 	$(BIN)/python -m benchmarks
 
-# The paper's study on simulated cases: real anatomies where this folder has some, else phantoms alone.
+# The paper's study on simulated cases: real anatomies and label maps where these folders have some, else phantoms alone.
 ANATOMIES ?= $(wildcard ../shared/data/chaos_t2)
+SHAPES ?= $(wildcard ../shared/data/anatomies)
 paper: setup
-	$(BIN)/python -m pipeline evaluate --protocol paper -o runs/paper $(if $(ANATOMIES),--anatomies $(ANATOMIES))
+	$(BIN)/python -m pipeline evaluate --protocol paper -o runs/paper $(if $(ANATOMIES),--anatomies $(ANATOMIES)) $(if $(SHAPES),--shapes $(SHAPES))
 
 # Compiled for every platform and for Python 3.11 and 3.12 at once; no registry address is written.
 lock: $(BIN)/uv

@@ -45,6 +45,9 @@ SizeName = Annotated[
 Anatomies = Annotated[
     Path | None, typer.Option(help="For the study's simulation: folder with imagesTr and labelsTr, or a manifest.")
 ]
+Shapes = Annotated[
+    Path | None, typer.Option(help="For the study's simulation: folder of label maps, as further anatomies and shapes.")
+]
 StudySegmenter = Annotated[str, typer.Option(help="Segmenter of the study, by name or folder.")]
 Pretrained = Annotated[
     Literal["", "imagenet"],
@@ -66,6 +69,7 @@ def evaluate(
     protocol: Protocol = None,
     size: SizeName = "cpu",
     anatomies: Anatomies = None,
+    shapes: Shapes = None,
     segmenter: StudySegmenter = "liver_t2",
     pretrained: Pretrained = "",
 ) -> None:
@@ -81,6 +85,7 @@ def evaluate(
         study = StudyOptions(
             manifest=manifest,
             anatomies=anatomies,
+            shapes=shapes,
             size=SIZES[size],
             segmenter=segmenter,
             cut_offs=cut_offs,
@@ -110,7 +115,7 @@ def refuse_unused_options(context: typer.Context, *, study: bool) -> None:
     """
     if study and (given := given_options(context, "models", "split", "prevalence", "seed")):
         raise ManifestError(f"A study has its own {' and '.join(given)}; leave them out beside --protocol.")
-    if not study and (given := given_options(context, "size", "anatomies", "segmenter", "pretrained")):
+    if not study and (given := given_options(context, "size", "anatomies", "shapes", "segmenter", "pretrained")):
         raise ManifestError(f"Only a study takes {' and '.join(given)}; add --protocol paper, or leave them out.")
 
 

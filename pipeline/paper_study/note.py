@@ -12,6 +12,7 @@ from models.files import file_sha256, write_json
 from pipeline.errors import ManifestError
 from pipeline.paper_study.plan import StudyOptions
 from pipeline.simulation.anatomies import find_anatomies
+from pipeline.simulation.label_maps import find_label_maps
 from pipeline.simulation.parameters import LIKE_THE_PAPER
 
 NOTE = "study.json"
@@ -20,12 +21,13 @@ NOTE = "study.json"
 def study_note(options: StudyOptions) -> dict[str, Any]:
     """Content of ``study.json``."""
     model = registry.find(options.segmenter, "segmenter")
-    manifest, anatomies = options.manifest, options.anatomies
+    manifest, anatomies, shapes = options.manifest, options.anatomies, options.shapes
     content = {
         "size": asdict(options.size),
         "segmenter": [model.name, model.sha256],
         "manifest": manifest and file_sha256(manifest),
         "anatomies": sorted(anatomy.name for anatomy in find_anatomies(anatomies)) if anatomies else [],
+        "shapes": [label_map.case for label_map in find_label_maps(shapes)] if shapes else [],
         "cut_offs": asdict(options.cut_offs),
         "parameters": None if manifest else LIKE_THE_PAPER.sha256,
         "pretrained": options.pretrained,

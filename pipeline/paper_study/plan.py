@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from models.network_names import FeatureGroup, MaskUse
 from pipeline.classification.slices import InputSpec
@@ -38,7 +39,7 @@ class Size:
     """Trainings of each network, with the seeds from ``seed``; shuffled labels are shuffled anew by each."""
     seed: int = 1
     epochs: int | None = None
-    """None for the backbone's own."""
+    """None for the recipe's."""
     folds: int = 3
     members: int | None = 1
     """Members of each training, None for all folds: another seed tells more of the network than another fold."""
@@ -52,7 +53,9 @@ class Size:
     large_test: int = 500
     """Cases of the larger simulated test."""
     slices: int | None = None
-    """Slices drawn from a case in each epoch; None for the backbone's own."""
+    """Slices drawn from a case in each epoch; None for the recipe's."""
+    patch: int | None = None
+    """Side of the patches that networks learn from, pixels; None for the recipe's."""
     input: InputSpec = field(default_factory=InputSpec)
 
     @property
@@ -73,7 +76,9 @@ class StudyOptions:
     manifest: Path | None = None
     """Of a cohort with test rows; None to simulate one."""
     anatomies: Path | None = None
-    """Folder of images and organ labels, or a manifest, for the simulation; None for phantoms alone."""
+    """Folder of images and organ labels, or a manifest, for the simulation; None for none."""
+    shapes: Path | None = None
+    """Folder of label maps for the simulation, as further anatomies and as shapes of livers; None for none."""
     size: Size = SIZES["cpu"]
     segmenter: str = "liver_t2"
     """Name or path."""
@@ -109,10 +114,10 @@ class TrainingPlan:
         """Settings of the training: the recipe of its backbone, as far as the size does not choose."""
         if self.features:
             return FeatureSettings(features=self.features, folds=size.folds, seed=self.seed, cut_offs=cut_offs)
-        own = {"mask": self.mask, "labels": self.labels, "seed": self.seed, "cut_offs": cut_offs}
-        chosen = {"members": size.members, "folds": size.folds, "slices": size.slices, "epochs": size.epochs}
-        given = {name: value for name, value in chosen.items() if value is not None}
-        return recipe(self.backbone, **own, **given)
+        chosen = {"members": size.members, "slices": size.slices, "epochs": size.epochs, "patch": size.patch}
+        given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+        own: dict[str, Any] = {"labels": self.labels, "seed": self.seed, "cut_offs": cut_offs}
+        return recipe(self.backbone, self.mask, folds=size.folds, **own, **given)
 
 
 def trainings(size: Size, seed: int, sites: int) -> list[TrainingPlan]:

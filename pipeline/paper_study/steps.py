@@ -59,8 +59,8 @@ def check_cohort(manifest: Path, options: StudyOptions) -> None:
     Raises:
         ManifestError: there are no test rows, or no others, or the options do not fit a given cohort.
     """
-    if options.anatomies is not None:
-        raise ManifestError("Anatomies are for the simulation; leave them out where a manifest is given.")
+    if options.anatomies is not None or options.shapes is not None:
+        raise ManifestError("Anatomies and shapes are for the simulation; leave them out where a manifest is given.")
     need = ("patient_id", "image", "label_source")
     rows = read_manifest(manifest, need=need, cut_offs=options.cut_offs).rows
     if set(rows["split"] == "test") != {True, False}:
@@ -82,7 +82,11 @@ def simulate_cohort(out: Path, options: StudyOptions, clock: StepClock) -> Path:
     )
     with clock.step("simulate"):
         return simulate(
-            manifest.parent, simulation, anatomies=options.anatomies, progress=clock.cases("cases simulated")
+            manifest.parent,
+            simulation,
+            anatomies=options.anatomies,
+            shapes=options.shapes,
+            progress=clock.cases("cases simulated"),
         )
 
 

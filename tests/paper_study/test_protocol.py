@@ -58,6 +58,7 @@ TINY = Size(
     small_test=(2, 2),
     large_test=8,
     slices=2,
+    patch=32,
     input=InputSpec(spacing_mm=8.0, size_yx=(32, 32), max_slices=3),
 )
 TRAIN = ("train_classifier", "train_features")
@@ -357,8 +358,8 @@ def test_every_network_of_the_table_and_of_the_leak_tests_is_trained_alike():
                 assert (settings.folds, settings.seed) == (size.folds, 1), "the folds are those of the networks"
                 continue
             assert (settings.members, settings.folds, settings.seed) == (size.members, size.folds, 1)
-            same = replace(settings, mask="attention", labels="cohort")
-            assert same == recipe(each.backbone, members=size.members, folds=size.folds, seed=1)
+            same = replace(settings, labels="cohort")
+            assert same == recipe(each.backbone, each.mask, members=size.members, folds=size.folds, seed=1)
         assert set(PAPER) < {each.network for each in plans}
         assert [replace(each, seed=2) for each in plans] == trainings(size, 2, sites=2)
     assert "site" not in {each.network for each in leak_tests(TINY, 1, sites=1)}
