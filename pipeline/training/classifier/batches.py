@@ -77,5 +77,10 @@ def training_batches(
     an epoch is saved.
     """
     batches = EpochBatches(len(samples.cases), samples.settings, samples.fold, first_epoch)
-    loader = DataLoader(samples, batch_sampler=batches, num_workers=workers, pin_memory=device.type == "cuda")
-    return iter(loader)
+    yield from DataLoader(
+        samples,
+        batch_sampler=batches,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator(),  # else it draws a number of torch's own, and so changes dropout
+    )

@@ -165,7 +165,7 @@ def train_fold(task: FoldTask) -> MemberTraining:
 def judge(run: MemberTraining, stopping: Sequence[CachedCase]) -> dict[str, float]:
     """AUC of the averaged network by part of the cases; the inner fold's loss decides whether its weights are kept.
 
-    The held-out cases, of which ``curve_inputs`` takes a sample, are for the eye: nothing is chosen by them.
+    The held-out cases, of which a sample is taken, are for the eye: nothing is chosen by them.
     """
     task, net = run.task, run.average.module
     scores = {}
