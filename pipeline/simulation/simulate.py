@@ -60,7 +60,7 @@ def simulate(
         raise ManifestError("The output folder already holds a cohort; choose an empty folder.")
     options = options.resolved(has_anatomies=anatomies is not None or shapes is not None)
     with tempfile.TemporaryDirectory() as scratch, worker_pool(options.workers) as pool:
-        train, test = _prepare_anatomies(pool, Path(scratch), options, anatomies, shapes)
+        train, test = prepare_anatomies(pool, Path(scratch), options, anatomies, shapes)
         plans = plan_cohort(train, test, options)
         wanted = {"images": True, "masks": True, TRUE_MASKS: options.poor_masks > 0, SIGN_MAPS: options.sign_maps}
         for name in (name for name, needed in wanted.items() if needed):
@@ -73,7 +73,7 @@ def simulate(
     return write_rows(out / "manifest.csv", rows)
 
 
-def _prepare_anatomies(
+def prepare_anatomies(
     pool: Executor, folder: Path, options: SimulationOptions, anatomies: Path | None, shapes: Path | None
 ) -> tuple[list[Anatomy], list[Anatomy]]:
     """Anatomies of the training and of the test cases; those that have no files yet are written into ``folder``."""
