@@ -63,9 +63,8 @@ class MaskedAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.project = nn.Conv2d(channels, channels, kernel_size=1)
+        self.project = nn.Conv2d(channels, channels, kernel_size=1, bias=False)
         nn.init.normal_(self.project.weight, std=0.02)
-        nn.init.zeros_(self.project.bias)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         share = liver_share(mask, x)  # (B, 1, H, W) -> (B, 1, h, w)
@@ -98,9 +97,9 @@ class AttentionPooling(nn.Module):
         super().__init__()
         self.score = None
         if learned:
-            self.score = nn.Sequential(nn.Linear(channels, hidden), nn.Tanh(), nn.Linear(hidden, 1))
-            nn.init.zeros_(self.score[-1].weight)
-            nn.init.zeros_(self.score[-1].bias)
+            last = nn.Linear(hidden, 1, bias=False)
+            nn.init.zeros_(last.weight)
+            self.score = nn.Sequential(nn.Linear(channels, hidden), nn.Tanh(), last)
 
     def weights(self, x: Tensor, share: Tensor) -> Tensor:
         """Cells (cells, C) and their liver shares (cells,) -> weights (cells,) that sum to 1."""

@@ -35,7 +35,10 @@ def draw_slices(available: int, count: int, random: np.random.Generator) -> np.n
 
 
 def draw_centres(distance_mm: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A random pixel of the liver in each slice, (slices, y, x) -> (slices, 2) as x and y; the deepest if none is inside."""
+    """A random pixel of the liver in each slice, (slices, y, x) -> (slices, 2) as x and y.
+
+    Without a pixel inside, the one that is nearest to the liver.
+    """
     centres = []
     for plane in distance_mm:
         y, x = np.nonzero(plane < max(0.0, float(plane.min()) + 1e-3))
