@@ -35,6 +35,13 @@ def test_signs_grow_with_the_stage_and_overlap():
     assert np.mean([s.ascites_mm > 0 for s in drawn[4]]) > 0.15
     assert all(s.ascites_mm == 0 and s.confluent == 0 for s in drawn[0])
     assert np.median([s.spleen for s in drawn[4]]) > 1.3
+    for sign, expected in (
+        ("varices_mm", DEFAULTS.varices_probability),
+        ("umbilical_mm", DEFAULTS.umbilical_probability),
+    ):
+        shares = [np.mean([getattr(s, sign) > 0 for s in stage]) for stage in drawn]
+        assert shares == pytest.approx(expected, abs=0.06)
+        assert shares[:3] == [0, 0, 0]
     assert all(s.lobar == 0 for s in drawn[0]), "lobar change belongs to late disease"
 
 
@@ -44,6 +51,7 @@ def test_most_cirrhotic_livers_have_changed_lobes():
     lobar = np.array([signs.lobar for signs in cirrhotic])
     assert np.mean(lobar > 0) == pytest.approx(DEFAULTS.lobar_probability, abs=0.08)
     assert 0.4 < np.median(lobar[lobar > 0]) < 1
+    assert lobar.max() <= DEFAULTS.lobar_most
     assert all(signs.caudate == signs.lobar for signs in cirrhotic), "one process changes both"
 
 
@@ -100,6 +108,47 @@ def test_a_large_caudate_adds_liver_behind_and_leaves_the_right_edge(organs):
     middle = np.argwhere(organs == LIVER).mean(0)
     assert np.median(y) > middle[1]
     assert np.median(x) > middle[2]
+
+
+def width_ratio(labels: np.ndarray) -> float:
+    """Width left of a marked sagittal plane over that right of it, in one row at the caudate's level.
+
+    The plane moves with the tissue, as the portal bifurcation does.
+    """
+    row = np.isin(labels[8, 54], (LIVER, 9))
+    x, line = np.flatnonzero(row), np.flatnonzero(labels[8, 54] == 9).mean()
+    return float((x[-1] - line) / (line - x[0]))
+
+
+def test_caudate_to_right_lobe_ratio_grows_beyond_0_65_with_the_lobar_sign(organs):
+    marked = organs.copy()
+    marked[(organs == LIVER) & (abs(np.arange(organs.shape[2]) - 48) < 2)] = 9
+    still, late = (
+        width_ratio(moved_nearest(marked, organs, FibrosisSigns(lobar=strength, caudate=strength)))
+        for strength in (0.0, 1.15)
+    )
+    assert still < 0.65 < late
+    assert late > 1.25 * still
+
+
+def moved_nearest(marked: np.ndarray, labels: np.ndarray, signs: FibrosisSigns) -> np.ndarray:
+    """A marked copy of the labels, moved as the labels are."""
+    shift = displacement(signs, labels, np.full(labels.shape, 100.0), SPACING_ZYX, np.random.default_rng(0))
+    at = [i + s / mm for i, s, mm in zip(np.indices(labels.shape), shift, SPACING_ZYX, strict=True)]
+    return ndimage.map_coordinates(marked, at, order=0, mode="nearest")
+
+
+@pytest.mark.parametrize("signs", [FibrosisSigns(lobar=1.15, caudate=1.15, spleen=2.2), FibrosisSigns(spleen=3.0)])
+def test_the_deformation_does_not_fold_at_the_largest_signs(organs, signs):
+    shift = displacement(signs, organs, np.full(organs.shape, 100.0), SPACING_ZYX, np.random.default_rng(0))
+    for axis in range(3):
+        assert np.diff(shift[axis], axis=axis).min() > -0.95 * SPACING_ZYX[axis]
+
+
+def test_the_skin_stays_where_it_is(organs):
+    skin = np.zeros(organs.shape)
+    shift = displacement(FibrosisSigns(lobar=1.0, spleen=2.0), organs, skin, SPACING_ZYX, np.random.default_rng(0))
+    assert not np.any(shift[1:])
 
 
 def test_a_notch_is_cut_into_the_right_lobe_from_behind(organs):
