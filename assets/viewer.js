@@ -187,7 +187,7 @@ class Viewer {
     const { mask, heat, doubt } = this.state;
     if (!this.value || !this.value.overlays) return 0;
     if (name === "doubt") return doubt.on && this.state.plane !== "render" ? HATCH_OPACITY : 0;
-    if (name === "heat") return heat.on ? heat.opacity : 0;
+    if (name === "heat") return heat.on && this.value.overlays.heat ? heat.opacity : 0;
     if (!mask.on) return 0;
     // There is no outline of a volume: in 3-D the liver itself is shown.
     if (this.state.plane === "render") return name === "liver" ? mask.opacity * LIVER_IN_3D : 0;
@@ -271,7 +271,8 @@ class Viewer {
     this.heatOpacity.value = String(heat.opacity);
     this.doubtOn.checked = doubt.on;
     this.doubtSwitch.hidden = !(overlays && this.value.overlays.doubt);
-    this.heatEmpty.hidden = !(overlays && this.value.heat_empty);
+    this.heatNote.textContent = overlays ? this.value.heat_note : "";
+    for (const control of [this.heatOn.parentElement, this.heatOpacity]) control.hidden = overlays && !this.value.overlays.heat;
     this.glass.hidden = plane === "render";
   }
 
@@ -327,7 +328,7 @@ class Viewer {
         <input type="range" class="frv-mask-opacity" min="0" max="1" step="0.05" aria-label="Opacity of the liver mask">
         <label class="frv-switch"><input type="checkbox" class="frv-heat-on"><span class="frv-swatch frv-heat"></span>Heat map</label>
         <input type="range" class="frv-heat-opacity" min="0" max="1" step="0.05" aria-label="Opacity of the heat map">
-        <span class="frv-heat-empty" hidden>no positive evidence</span>
+        <span class="frv-heat-note"></span>
         <label class="frv-switch frv-doubt-switch" hidden><input type="checkbox" class="frv-doubt-on"><span class="frv-swatch frv-doubt"></span>Outline in doubt</label>
       </div>`;
     const find = (name) => this.element.querySelector(`.${name}`);
@@ -340,7 +341,7 @@ class Viewer {
     this.caption = find("frv-caption");
     this.message = find("frv-message");
     this.overlayRow = find("frv-overlays");
-    this.heatEmpty = find("frv-heat-empty");
+    this.heatNote = find("frv-heat-note");
     this.marks = Object.fromEntries(["left", "right", "top", "bottom"].map((edge) => [edge, find(`frv-${edge}`)]));
     this.planeButtons = this.buttons(find("frv-planes"), { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal", render: "3-D" }, (name) => this.setPlane(name));
     this.presetButtons = this.buttons(find("frv-presets"), { full: "1–99 %", liver: "Liver" }, (name) => this.usePreset(name));

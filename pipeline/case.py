@@ -310,7 +310,8 @@ class Analysis:
     volume: Volume
     organs: OrganMask
     fibrosis: Fibrosis
-    heatmap: HeatMap
+    heatmap: HeatMap | None
+    """None where the classifier is no network."""
     segmenter: ModelInfo
     classifier: ModelInfo
     warnings: tuple[CaseWarning, ...] = ()

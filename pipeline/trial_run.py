@@ -13,7 +13,7 @@ from models.errors import ModelError, SegmentationError
 from models.registry import ModelFolder
 from pipeline.case import Source, Volume
 from pipeline.classification import Classifier
-from pipeline.classification.predict import predict_member
+from pipeline.classification.slices import CaseSlices, InputSpec, signed_distance
 from pipeline.segmentation import Segmenter, segment
 
 
@@ -55,9 +55,22 @@ def _noise() -> Volume:
 
 
 def _try_classifier(classifier: Classifier) -> None:
-    if not (0 <= classifier.threshold <= 1 and classifier.heat_scale > 0):
+    scale = classifier.heat_scale
+    if not (0 <= classifier.threshold <= 1 and (scale is None or scale > 0)):
         raise ModelError("The threshold in model.json must lie between 0 and 1, and the heat scale above 0.")
-    for network in classifier.networks:
-        logit, weights = predict_member(network, torch.rand(3, 2, *classifier.spec.size_yx))
-        if not (math.isfinite(logit) and weights.shape == (3,) and bool(np.isfinite(weights).all())):
+    x = classifier.ensemble.input_of(_noisy_slices(classifier.spec))
+    for member in range(len(classifier.ensemble)):
+        answer = classifier.ensemble.predict(member, x)
+        if not (math.isfinite(answer.logit) and answer.weights.shape == (3,) and np.isfinite(answer.weights).all()):
             raise ModelError("Its output is not finite.")
+
+
+def _noisy_slices(spec: InputSpec) -> CaseSlices:
+    """Three slices of noise with an ellipse of liver, and a spleen."""
+    images = np.random.default_rng(0).normal(0, 0.3, (3, *spec.size_yx)).clip(*spec.clip).astype(np.float32)
+    y, x = (np.linspace(-1, 1, size) for size in spec.size_yx)
+    liver = np.broadcast_to(np.hypot(y[:, None], x) < 0.5, images.shape)
+    distance = np.stack([signed_distance(plane) for plane in liver]) * spec.spacing_mm
+    grid = sitk.Image([*spec.size_yx[::-1], 3], sitk.sitkUInt8)
+    grid.SetSpacing((spec.spacing_mm, spec.spacing_mm, 5.0))
+    return CaseSlices(images, distance.astype(np.float32), (0, 1, 2), grid, spleen_ml=200.0)

@@ -186,7 +186,7 @@ def gradients_from(layer: nn.Module) -> Iterator[None]:
 
 def explain_steps(
     volume: Volume, organs: OrganMask, classifier: Classifier, encoded: Encoded | None = None
-) -> Generator[Step, None, HeatMap]:
+) -> Generator[Step, None, HeatMap | None]:
     """``explain``, as one step per member; the generator's return value is the map.
 
     Args:
@@ -195,10 +195,12 @@ def explain_steps(
     Raises:
         SegmentationError: the liver mask is empty.
     """
+    if classifier.heat_scale is None:
+        return None
     liver = organs.liver
     case = (encoded and encoded.case) or take_slices(volume, liver, classifier.spec)
     features = encoded.features if encoded else []
-    x = case.tensor(classifier.spec).to(classifier.device)
+    x = classifier.ensemble.input_of(case)
     members = len(classifier.networks)
     heat = np.zeros(case.images.shape, np.float32)
     for number, (net, given) in enumerate(zip_longest(classifier.networks, features), start=1):
@@ -207,8 +209,11 @@ def explain_steps(
     return heat_map(to_volume(heat / classifier.heat_scale, case, volume), liver)
 
 
-def explain(volume: Volume, organs: OrganMask, classifier: Classifier) -> HeatMap:
-    """Grad-CAM of the ensemble (mean of its members) on the volume's grid. Raises as ``explain_steps``."""
+def explain(volume: Volume, organs: OrganMask, classifier: Classifier) -> HeatMap | None:
+    """Grad-CAM of the ensemble (mean of its members) on the volume's grid; None where the members are no networks.
+
+    Raises as ``explain_steps``.
+    """
     return run_to_end(explain_steps(volume, organs, classifier))
 
 

@@ -1,14 +1,20 @@
-"""Logistic regression on hand-crafted features: one member of a classifier without a network."""
+"""Logistic regression on hand-crafted features: the members of a classifier without networks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from models.network_names import FeatureGroup
+from models.registry import ModelFolder
+from pipeline.classification.ensemble import MemberPrediction
+from pipeline.classification.feature_groups import case_features
+from pipeline.classification.slices import CaseSlices, InputSpec
 from pipeline.errors import ModelError
 
 MOST_SD = 4.0
@@ -67,3 +73,56 @@ class LogisticMember:
     def as_stored(self) -> LogisticMember:
         """The member rounded as a model folder holds it, so that what ships is measured."""
         return LogisticMember.from_state(self.state(), [""] * len(self.mean))
+
+
+@dataclass(frozen=True)
+class FeatureInput:
+    """Features of one case, and the share of each slice in the liver."""
+
+    values: np.ndarray
+    """(features,)."""
+    weights: np.ndarray
+    """(slices,), of which the sum is 1."""
+
+
+@dataclass(frozen=True)
+class LogisticEnsemble:
+    """Members that predict from the same features."""
+
+    members: tuple[LogisticMember, ...]
+    groups: tuple[FeatureGroup, ...]
+    names: tuple[str, ...]
+    """Names of the features, in the order of the coefficients."""
+    spec: InputSpec
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def input_of(self, case: CaseSlices) -> FeatureInput:
+        """The features of a case; slices weigh as much as they hold liver.
+
+        Raises:
+            SegmentationError: no pixel is liver, or a group needs what was not segmented.
+            ModelError: this version computes other features.
+        """
+        found = case_features(case, self.groups, self.spec)
+        if tuple(found) != self.names:
+            raise ModelError("The classifier was trained on other features than this version computes.")
+        area = (case.distance_mm <= 0).sum(axis=(1, 2))
+        return FeatureInput(np.array([*found.values()]), area / area.sum())
+
+    def predict(self, member: int, x: FeatureInput) -> MemberPrediction:
+        return MemberPrediction(float(self.members[member].logits(x.values)), x.weights)
+
+
+def load_features(folder: ModelFolder, spec: InputSpec) -> LogisticEnsemble:
+    """The members of a classifier folder that predict from features.
+
+    Raises:
+        ModelError: ``model.json`` names a group that there is not, or the coefficients do not fit.
+    """
+    groups, names = folder.info["features"], folder.info.get("feature_names")
+    if not isinstance(groups, list) or not set(groups) <= set(get_args(FeatureGroup)) or not isinstance(names, list):
+        raise ModelError("The classifier's model.json names features that this version does not know.")
+    members = tuple(LogisticMember.from_state(folder.state(member), names) for member in folder.members)
+    return LogisticEnsemble(members, tuple(groups), tuple(names), spec)

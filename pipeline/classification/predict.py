@@ -16,6 +16,8 @@ from models.masked_attention import MaskedAttentionNet
 from models.registry import ModelFolder, ModelInfo
 from models.weights import load_into
 from pipeline.case import Fibrosis, OrganMask, SliceWeight, Step, Volume, run_to_end
+from pipeline.classification.ensemble import Ensemble, MemberPrediction
+from pipeline.classification.feature_model import load_features
 from pipeline.classification.slices import CaseSlices, InputSpec, take_slices
 from pipeline.errors import ModelError
 
@@ -23,12 +25,33 @@ MOST_MOVED_MM = 3.0
 """Largest distance by which the mask's edge is moved; it is one voxel in plane where that is less."""
 
 
-class Classifier:
-    """The networks of one classifier folder, loaded on a device.
+@dataclass(frozen=True)
+class Networks:
+    """Networks on one device."""
 
-    ``model.json`` describes them: ``network`` (arguments of ``MaskedAttentionNet``), ``input`` (``InputSpec``),
-    ``positive_class``, ``threshold``, ``heat_scale`` and, where it has one, ``indeterminate``. Not re-entrant, since
-    Grad-CAM hooks into the networks: one case at a time per classifier.
+    networks: tuple[MaskedAttentionNet, ...]
+    spec: InputSpec
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.networks)
+
+    def input_of(self, case: CaseSlices) -> Tensor:
+        """(slices, 2, y, x), image and soft mask, on the device."""
+        return case.tensor(self.spec).to(self.device)
+
+    def predict(self, member: int, x: Tensor) -> MemberPrediction:
+        net = self.networks[member]
+        features = encode(net, x)
+        return MemberPrediction(*_answer(net, features, x), features)
+
+
+class Classifier:
+    """The members of one classifier folder, loaded on a device.
+
+    ``model.json`` describes them: ``network`` (arguments of ``MaskedAttentionNet``) and ``heat_scale``, or ``features``
+    and ``feature_names``; ``input`` (``InputSpec``), ``positive_class``, ``threshold`` and, where it has one,
+    ``indeterminate``. Not re-entrant, since Grad-CAM hooks into the networks: one case at a time per classifier.
 
     Raises:
         ModelError: ``model.json`` or the weights do not fit this software.
@@ -41,15 +64,28 @@ class Classifier:
         try:
             self.positive_class = str(folder.info["positive_class"])
             self.threshold = float(folder.info["threshold"])
-            self.heat_scale = float(folder.info["heat_scale"])
+            has_heat = "features" not in folder.info
+            self.heat_scale = float(folder.info["heat_scale"]) if has_heat else None
             self.indeterminate = read_zone(folder.info.get("indeterminate"))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 "The classifier's model.json lacks its class, threshold or heat scale, or they are no numbers."
             ) from error
-        networks = (build_network(folder.info.get("network", {}), folder.state(member)) for member in folder.members)
-        # A CPU convolves a fifth faster in this memory format.
-        self.networks = tuple(net.to(device).to(memory_format=torch.channels_last) for net in networks)
+        self.ensemble: Ensemble = (
+            load_networks(folder, self.spec, device) if has_heat else load_features(folder, self.spec)
+        )
+
+    @property
+    def networks(self) -> tuple[MaskedAttentionNet, ...]:
+        """The networks, which alone have heat maps; empty where the members predict from features."""
+        return self.ensemble.networks if isinstance(self.ensemble, Networks) else ()
+
+
+def load_networks(folder: ModelFolder, spec: InputSpec, device: torch.device) -> Networks:
+    """The networks of a classifier folder. Raises ModelError as ``build_network``."""
+    networks = (build_network(folder.info.get("network", {}), folder.state(member)) for member in folder.members)
+    # A CPU convolves a fifth faster in this memory format.
+    return Networks(tuple(net.to(device).to(memory_format=torch.channels_last) for net in networks), spec, device)
 
 
 def read_zone(stored: Any) -> tuple[float, float] | None:
@@ -107,10 +143,10 @@ def classify_steps(
         encoded: is filled for ``explain_steps``.
 
     Raises:
-        SegmentationError: the liver mask is empty.
+        SegmentationError: the liver mask is empty, or lacks what the classifier needs.
     """
     spec = classifier.spec
-    case = take_slices(volume, organs.liver, spec)
+    case = take_slices(volume, organs.liver, spec, spleen_ml=organs.spleen_ml)
     kept = encoded or Encoded()
     kept.case = case
     moved_mm = min(max(volume.spacing_mm_xyz[:2]), MOST_MOVED_MM)
@@ -119,18 +155,17 @@ def classify_steps(
         ", mask eroded": case.with_edge_moved(-moved_mm, spec),
         ", mask dilated": case.with_edge_moved(moved_mm, spec),
     }
-    members = len(classifier.networks)
+    ensemble, members = classifier.ensemble, len(classifier.ensemble)
     probabilities = np.zeros((len(masks), members))
     weights = []
     for row, (words, masked) in enumerate(masks.items()):
-        x = masked.tensor(spec).to(classifier.device)
-        for column, net in enumerate(classifier.networks):
-            features = encode(net, x)
-            logit, weight = _answer(net, features, x)
-            probabilities[row, column] = expit(logit)
+        x = ensemble.input_of(masked)
+        for column in range(members):
+            answer = ensemble.predict(column, x)
+            probabilities[row, column] = expit(answer.logit)
             if masked is case:
-                weights.append(weight)
-                kept.features.append(features)
+                weights.append(answer.weights)
+                kept.features += [] if answer.features is None else [answer.features]
             done = (row * members + column + 1) / (len(masks) * members)
             yield Step(f"Estimating fibrosis, model {column + 1} of {members}{words}", done)
     means = probabilities.mean(axis=1)  # (masks,)
@@ -146,9 +181,14 @@ def classify_steps(
 
 
 def probability_of(case: CaseSlices, classifier: Classifier) -> float:
-    """The ensemble's probability alone, 0-1, equal to that of ``classify`` on the same slices; a third of its work."""
-    x = case.tensor(classifier.spec).to(classifier.device)
-    logits = np.array([predict_member(net, x)[0] for net in classifier.networks])
+    """The ensemble's probability alone, 0-1, equal to that of ``classify`` on the same slices; a third of its work.
+
+    Raises:
+        SegmentationError: the mask lacks what the classifier needs.
+    """
+    ensemble = classifier.ensemble
+    x = ensemble.input_of(case)
+    logits = np.array([ensemble.predict(member, x).logit for member in range(len(ensemble))])
     return float(np.mean(expit(logits)))
 
 

@@ -24,6 +24,7 @@ from pipeline.commands.shared import (
     faults_in_one_line,
     log_shown,
 )
+from pipeline.training.classifier.feature_settings import feature_options
 from pipeline.training.classifier.settings import Labels, Settings, TrainingOptions
 from pipeline.training.segmenter.options import SegmenterTraining
 
@@ -128,6 +129,12 @@ Pretrained = Annotated[
     str | None,
     typer.Option(help="Initial weights: imagenet (timm's) or a .safetensors file of timm's (default: random)."),
 ]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        help="Fit hand-crafted features, not a network: texture, outline, volumes or background; several by commas."
+    ),
+]
 LearntLabels = Annotated[
     Labels | None, typer.Option(help="What to learn; shuffled (AUC near 0.5) and site (the scanner) test for leaks.")
 ]
@@ -142,6 +149,7 @@ Sensitivity = Annotated[
 def train_classifier(
     manifest: Annotated[Path, typer.Argument(help="Cohort manifest (CSV).")],
     out: Out,
+    features: Features = None,
     config: Config = None,
     backbone: Backbone = None,
     mask: Mask = None,
@@ -168,6 +176,7 @@ def train_classifier(
     """
     with faults_in_one_line(), log_shown():
         from pipeline.training.classifier import train as classifier
+        from pipeline.training.classifier import train_features as fitted
         from pipeline.training.classifier.config import read_config
 
         options_given = given(
@@ -194,7 +203,10 @@ def train_classifier(
             pretrained=chosen.settings.pretrained,
             target_sensitivity=sensitivity,
         )
-        figures = classifier.train_classifier(manifest, out, options, fold=fold)
+        if features is None:
+            figures = classifier.train_classifier(manifest, out, options, fold=fold)
+        else:
+            figures = fitted.train_features(manifest, out, feature_options(features, options, fold))
     if figures is None:
         typer.echo(f"Fold {fold} is trained. When all {chosen.settings.folds} are, run the command without --fold.")
     else:

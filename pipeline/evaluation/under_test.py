@@ -17,7 +17,7 @@ from models.registry import ModelFolder
 from pipeline.case import LIVER, Volume, view
 from pipeline.classification import Classifier
 from pipeline.classification.predict import probability_of
-from pipeline.classification.slices import CaseSlices, InputSpec, take_slices
+from pipeline.classification.slices import CaseSlices, InputSpec, spleen_volume_ml, take_slices
 from pipeline.cohort.images import read_labels, read_volume
 from pipeline.cohort.manifest import line_of
 from pipeline.cohort.out_of_fold import OutOfFoldMembers
@@ -65,9 +65,14 @@ class CaseUnderTest:
         return read_volume(Path(self.row["image"]))
 
     @cached_property
+    def organs(self) -> np.ndarray:
+        """Organ labels, (z, y, x), as in the file: not cleaned, since this very mask is evaluated."""
+        return view(read_labels(Path(self.row["mask"]), self.volume))
+
+    @property
     def liver(self) -> np.ndarray:
-        """(z, y, x) bool, as in the file: not cleaned, since this very mask is evaluated."""
-        return view(read_labels(Path(self.row["mask"]), self.volume)) == LIVER
+        """(z, y, x) bool."""
+        return self.organs == LIVER
 
     def slices(self, spec: InputSpec) -> CaseSlices:
         """Input slices, shared by the models of one ``spec``.
@@ -76,7 +81,8 @@ class CaseUnderTest:
             SegmentationError: the mask is empty.
         """
         if spec not in self.prepared:
-            self.prepared[spec] = take_slices(self.volume, self.liver, spec)
+            spleen_ml = spleen_volume_ml(self.organs, self.volume.spacing_mm_xyz)
+            self.prepared[spec] = take_slices(self.volume, self.liver, spec, spleen_ml=spleen_ml)
         return self.prepared[spec]
 
     def overlap(self) -> dict[str, float]:

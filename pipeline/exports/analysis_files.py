@@ -17,7 +17,8 @@ from pipeline.exports.analysis_json import analysis_json
 
 def write_analysis(analysis: Analysis, folder: Path) -> None:
     """Write ``analysis.json``, ``liver_mask.nii.gz`` (uint8, 0 or 1), ``organs.nii.gz`` (uint8, values of
-    ``pipeline.case``), ``heatmap.nii.gz`` (float32, 0-1), ``report.pdf`` and ``report.png`` into ``folder``.
+    ``pipeline.case``), ``report.pdf``, ``report.png`` and, of a network, ``heatmap.nii.gz`` (float32, 0-1) into
+    ``folder``.
 
     The images lie on the input's own grid: axes permuted and flipped back, nothing resampled. The files of an earlier
     analysis in ``folder`` are replaced, others are left alone. ``analysis.json`` is written last: where it exists, the
@@ -40,7 +41,8 @@ def write_analysis(analysis: Analysis, folder: Path) -> None:
             timed = replace(analysis, timings_s=_timings(analysis, time.perf_counter() - started))
             text = json.dumps(analysis_json(timed), indent=1, ensure_ascii=False, allow_nan=False)
             (staging / "analysis.json").write_text(text + "\n", encoding="utf-8")
-            (folder / "analysis.json").unlink(missing_ok=True)
+            for old in ("analysis.json", "heatmap.nii.gz"):
+                (folder / old).unlink(missing_ok=True)
             for file in sorted(staging.iterdir(), key=lambda file: file.name == "analysis.json"):
                 file.replace(folder / file.name)
         undo.pop_all()
@@ -56,8 +58,11 @@ def _timings(analysis: Analysis, write_s: float) -> dict[str, float]:
 def _write_images(analysis: Analysis, folder: Path) -> None:
     organs = analysis.organs.labels
     liver = sitk.Cast(organs == LIVER, sitk.sitkUInt8)
-    heat = sitk.Cast(sitk.Clamp(analysis.heatmap.image, lowerBound=0.0, upperBound=1.0), sitk.sitkFloat32)
-    for name, image in (("liver_mask", liver), ("organs", sitk.Cast(organs, sitk.sitkUInt8)), ("heatmap", heat)):
+    images = {"liver_mask": liver, "organs": sitk.Cast(organs, sitk.sitkUInt8)}
+    if analysis.heatmap is not None:
+        clamped = sitk.Clamp(analysis.heatmap.image, lowerBound=0.0, upperBound=1.0)
+        images["heatmap"] = sitk.Cast(clamped, sitk.sitkFloat32)
+    for name, image in images.items():
         native = sitk.DICOMOrient(image, analysis.volume.source.native_orientation)
         try:
             sitk.WriteImage(native, str(folder / f"{name}.nii.gz"), useCompression=True, compressionLevel=4)

@@ -7,7 +7,7 @@ from typing import Any
 from models.registry import ModelInfo
 from pipeline import __version__
 from pipeline.case import Analysis, Fibrosis, MaskDoubt, OrganMask
-from pipeline.exports.wording import doubt_words
+from pipeline.exports.wording import doubt_words, heat_words
 
 SCHEMA = 1
 
@@ -47,7 +47,7 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
             "advanced": bool(fibrosis.advanced),
             "unreliable": analysis.unreliable,
             **_doubt(fibrosis),
-            "heat_outside_liver": _number(analysis.heatmap.heat_outside_liver),
+            **_heat(analysis),
             "slices": [{"z": int(s.z), "weight": float(s.weight)} for s in fibrosis.slices],
         },
         "models": {"segmenter": _model(analysis.segmenter), "classifier": _model(analysis.classifier)},
@@ -92,6 +92,13 @@ def _doubt(fibrosis: Fibrosis) -> dict[str, Any]:
     if fibrosis.mask_sensitivity is not None:
         doubt["mask_sensitivity"] = [float(p) for p in fibrosis.mask_sensitivity]
     return doubt
+
+
+def _heat(analysis: Analysis) -> dict[str, Any]:
+    """``no_heat_map`` says why there is none, where the classifier has none."""
+    if analysis.heatmap is None:
+        return {"heat_outside_liver": None, "no_heat_map": heat_words(analysis)}
+    return {"heat_outside_liver": _number(analysis.heatmap.heat_outside_liver)}
 
 
 def _model(model: ModelInfo) -> dict[str, str]:

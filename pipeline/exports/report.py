@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pipeline import RESEARCH_USE, __version__
-from pipeline.case import Analysis, Fibrosis
+from pipeline.case import Analysis, Fibrosis, HeatMap
 from pipeline.exports.a4_page import AMBER, AMBER_DARK, INK, LINE, MUTED, PAGE, RULE, Page, TextStyle
 from pipeline.exports.report_pictures import COLUMNS, PICTURE, TOP_HEAT, axial_row, heat_row
 from pipeline.exports.wording import doubt_words, mask_quality, range_words, side_words, unreliable_words
@@ -96,7 +96,7 @@ def _scale(page: Page, fibrosis: Fibrosis) -> None:
 
 
 def _measurements(page: Page, analysis: Analysis) -> None:
-    organs, heat = analysis.organs, analysis.heatmap.heat_outside_liver
+    organs = analysis.organs
     left, top = COLUMNS[2] + 0.06, TOP_HEAT - 0.14
     rows = [
         ("Liver volume", f"{organs.liver_ml:,.0f} mL"),
@@ -105,7 +105,7 @@ def _measurements(page: Page, analysis: Analysis) -> None:
         ("Liver parts found", _parts(organs.components, organs.largest_component_share)),
         ("Liver meets image edge", "yes" if organs.touches_edge else "no"),
         ("Slices classified", str(len(analysis.fibrosis.slices))),
-        ("Heat outside liver, uncut", "no heat" if heat is None else f"{heat:.0%}"),
+        ("Heat outside liver, uncut", _outside(analysis.heatmap)),
     ]
     if organs.score is not None:
         rows.insert(3, ("Mask quality", mask_quality(organs)))
@@ -116,6 +116,12 @@ def _measurements(page: Page, analysis: Analysis) -> None:
         page.text(left, y, name, TextStyle(7.5, colour=MUTED))
         page.text(7.77, y, value, TextStyle(8.5, colour=INK, bold=True), right=True)
         page.rule(left, 7.77, y + 0.48 * step, RULE)
+
+
+def _outside(heatmap: HeatMap | None) -> str:
+    if heatmap is None:
+        return "no heat map"
+    return "no heat" if heatmap.heat_outside_liver is None else f"{heatmap.heat_outside_liver:.0%}"
 
 
 def _parts(components: int, kept: float) -> str:

@@ -13,6 +13,7 @@ from pipeline.case import SPLEEN, Analysis, view
 from pipeline.exports import pictures
 from pipeline.exports.a4_page import MUTED, Page
 from pipeline.exports.colours import LIVER_COLOUR, SPLEEN_COLOUR
+from pipeline.exports.wording import heat_words
 
 NEIGHBOUR_MM = 20.0
 """Distance of the neighbouring slices shown beside the one with the largest liver."""
@@ -55,31 +56,32 @@ def shown_slices(liver: np.ndarray, spacing_z_mm: float) -> tuple[int, int, int]
 
 def heat_row(page: Page, analysis: Analysis) -> None:
     """Draw the heat map on the axial slice and the coronal row with the most heat; without heat, the most liver."""
-    heat, voxels, liver = view(analysis.heatmap.image), analysis.volume.voxels, analysis.organs.liver
+    voxels, liver, why_none = analysis.volume.voxels, analysis.organs.liver, heat_words(analysis)
     sx, sy, sz = analysis.volume.spacing_mm_xyz
     limits = pictures.window(voxels)
-    by_slice = heat.sum(axis=(1, 2)) if not analysis.heatmap.empty else liver.sum(axis=(1, 2))
-    z = int(by_slice.argmax())
-    y = int((heat if not analysis.heatmap.empty else liver).sum(axis=(0, 2)).argmax())
-    page.heading(
-        COLUMNS[0],
-        TOP_HEAT - 0.14,
-        "Heat map",
-        "Grad-CAM of the classifier, cut around the liver; one scale for every case",
-    )
+    heat = None if analysis.heatmap is None or analysis.heatmap.empty else view(analysis.heatmap.image)
+    shown = liver if heat is None else heat
+    z, y = int(shown.sum(axis=(1, 2)).argmax()), int(shown.sum(axis=(0, 2)).argmax())
+    if analysis.heatmap is None:
+        page.heading(COLUMNS[0], TOP_HEAT - 0.14, "Liver outline", why_none)
+    else:
+        method = "Grad-CAM of the classifier, cut around the liver; one scale for every case"
+        page.heading(COLUMNS[0], TOP_HEAT - 0.14, "Heat map", method)
     axial = page.axes(COLUMNS[0], TOP_HEAT, PICTURE, PICTURE)
     pictures.show_slice(axial, voxels[z], spacing_mm=(sy, sx), limits=limits)
     coronal = page.axes(COLUMNS[1], TOP_HEAT, PICTURE, PICTURE)
     pictures.show_slice(coronal, voxels[::-1, y], spacing_mm=(sz, sx), limits=limits)  # head on top
-    for axes, hot, mask in ((axial, heat[z], liver[z]), (coronal, heat[::-1, y], liver[::-1, y])):
-        if not analysis.heatmap.empty:
-            pictures.show_heat(axes, hot)
-        pictures.outline(axes, mask, LIVER_COLOUR, 0.9)
+    for axes, plane in ((axial, np.s_[z]), (coronal, np.s_[::-1, y])):
+        if heat is not None:
+            pictures.show_heat(axes, heat[plane])
+        pictures.outline(axes, liver[plane], LIVER_COLOUR, 0.9)
         pictures.mark_sides(axes)
     pictures.caption(axial, f"axial, slice {z + 1} / {voxels.shape[0]}")
     pictures.caption(coronal, f"coronal, row {y + 1} / {voxels.shape[1]}")
-    if analysis.heatmap.empty:
-        pictures.say(axial, "no positive evidence")
+    if analysis.heatmap is None:
+        return
+    if why_none:
+        pictures.say(axial, why_none)
     _heat_bar(page, page.axes(COLUMNS[0], TOP_HEAT + PICTURE + 0.08, 2 * PICTURE + 0.065, 0.08))
 
 

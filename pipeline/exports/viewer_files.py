@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from pipeline.case import Analysis, OrganMask, Volume, view
 from pipeline.exports.planes import PLANE_AXES, hatch_bits, largest_area_xyz, outline_bits, slice_runs
-from pipeline.exports.wording import doubt_words
+from pipeline.exports.wording import doubt_words, heat_words
 
 VOLUME_FILE = "volume.nii.gz"
 LIVER_FILE = "liver.nii.gz"
@@ -38,22 +38,25 @@ def write_viewer_volume(volume: Volume, folder: Path) -> dict[str, object]:
 
 
 def write_viewer_overlays(analysis: Analysis, folder: Path) -> dict[str, object]:
-    """Write liver mask, liver outline, heat map and, where there is one, the hatch of doubt, and describe them.
+    """Write liver mask, liver outline and, where there are any, heat map and hatch of doubt, and describe them.
 
     Returns:
         ``files`` by overlay, ``liver_window`` (from the middle of the liver's intensities), ``start_xyz``: the voxel to
-        open on, in the slices with the largest liver area of each plane, ``heat_empty``, and ``doubts`` and
-        ``doubt_slices`` as ``described_doubts`` returns them.
+        open on, in the slices with the largest liver area of each plane, ``heat_note``: why no heat is shown, and
+        ``doubts`` and ``doubt_slices`` as ``described_doubts`` returns them.
     """
     liver = analysis.organs.liver
     like = analysis.volume.image
     _write(_on_grid(liver.astype(np.uint8), like), folder / LIVER_FILE)
     _write(_on_grid(outline_bits(liver), like), folder / OUTLINE_FILE)
-    heat = view(analysis.heatmap.image)
-    _write(_on_grid(np.rint(np.clip(heat, 0, 1) * 255).astype(np.uint8), like), folder / HEAT_FILE)
-    files = {"outline": OUTLINE_FILE, "liver": LIVER_FILE, "heat": HEAT_FILE}
+    files = {"outline": OUTLINE_FILE, "liver": LIVER_FILE}
+    for optional in (HEAT_FILE, DOUBT_FILE):
+        (folder / optional).unlink(missing_ok=True)  # of an earlier analysis
+    if analysis.heatmap is not None:
+        heat = view(analysis.heatmap.image)
+        _write(_on_grid(np.rint(np.clip(heat, 0, 1) * 255).astype(np.uint8), like), folder / HEAT_FILE)
+        files["heat"] = HEAT_FILE
     region = _region(analysis.organs)
-    (folder / DOUBT_FILE).unlink(missing_ok=True)  # of an earlier analysis
     if region is not None:
         x, y, z = analysis.volume.spacing_mm_xyz
         _write(_on_grid(hatch_bits(region > 0, (z, y, x)), like), folder / DOUBT_FILE)
@@ -62,7 +65,7 @@ def write_viewer_overlays(analysis: Analysis, folder: Path) -> dict[str, object]
         "files": files,
         "liver_window": liver_window(analysis.volume.voxels, liver),
         "start_xyz": largest_area_xyz(liver),
-        "heat_empty": analysis.heatmap.empty,
+        "heat_note": heat_words(analysis),
         **described_doubts(analysis.organs),
     }
 

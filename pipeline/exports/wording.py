@@ -52,6 +52,13 @@ def unreliable_words(analysis: Analysis) -> str:
     return "Unreliable: check the segmentation"
 
 
+def heat_words(analysis: Analysis) -> str:
+    """Why no heat is shown; empty where it is."""
+    if analysis.heatmap is None:
+        return "No heat map: this classifier uses hand-crafted features"
+    return "no positive evidence" if analysis.heatmap.empty else ""
+
+
 def mask_quality(organs: OrganMask) -> str:
     """``score 2, Dice 0.88``; ``score 3`` where no Dice is predicted, empty where there is no score."""
     if organs.score is None:

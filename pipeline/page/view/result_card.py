@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pipeline import RESEARCH_USE
 from pipeline.case import Analysis, OrganMask
-from pipeline.exports.wording import doubt_words, unreliable_words
+from pipeline.exports.wording import doubt_words, heat_words, unreliable_words
 from pipeline.page.view.rendering import render
 from pipeline.page.view.review_form import QUALITIES
 
@@ -20,6 +20,7 @@ def result_html(analysis: Analysis, downloads: Mapping[str, str]) -> str:
         analysis=analysis,
         unreliable=unreliable_words(analysis),
         quality=quality_words(analysis.organs),
+        heat_note=heat_words(analysis),
         doubts=[doubt_words(doubt) for doubt in analysis.organs.doubts],
         messages=list(dict.fromkeys(w.message for w in (*analysis.volume.warnings, *analysis.warnings))),
         downloads=downloads,

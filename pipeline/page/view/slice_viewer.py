@@ -90,7 +90,7 @@ def with_overlays(value: Mapping[str, Any], overlays: Mapping[str, Any]) -> dict
     return {
         **value,
         "overlays": overlays["files"],
-        "heat_empty": overlays["heat_empty"],
+        "heat_note": overlays["heat_note"],
         "doubts": overlays["doubts"],
         "doubt_slices": overlays["doubt_slices"],
         "windows": {**value["windows"], "liver": overlays["liver_window"]},

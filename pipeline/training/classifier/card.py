@@ -56,7 +56,7 @@ def header(info: Mapping[str, Any], name: str) -> ModelCardData:
     ]
     return ModelCardData(
         license=licence_tag(info["licence"]),
-        library_name="timm",
+        library_name="timm" if "network" in info else "sklearn",
         pipeline_tag="image-classification",
         tags=["liver", "MRI", "T2", "fibrosis", "research-only"],
         model_name=name,
@@ -72,3 +72,14 @@ def command(settings: Settings) -> str:
     """The command line that repeats a training, without paths; its settings are in the model's ``training.toml``."""
     initial = " --pretrained FILE" if settings.pretrained.startswith(BY_HASH) else ""
     return f"python -m pipeline train-classifier MANIFEST -o MODEL --config {FILE}{initial}"
+
+
+def other_options(settings: Any, defaults: Any, names: Sequence[str]) -> list[str]:
+    """Options of a command whose fields of these names, or whose cut-offs, differ from the defaults."""
+    values = {name: getattr(settings, name) for name in names}
+    words = [
+        f"--{name} {str(value).replace('_', '-')}" for name, value in values.items() if value != getattr(defaults, name)
+    ]
+    if settings.cut_offs != defaults.cut_offs:
+        words.append(f"--lsm-cut {settings.cut_offs.lsm_kpa:g} --metavir-cut {settings.cut_offs.metavir}")
+    return words

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast, get_args
 
 from models.network_names import FeatureGroup
-from pipeline.training.classifier.settings import Labels, default_cut_offs
+from pipeline.errors import ModelError
+from pipeline.training.classifier.settings import Labels, Settings, TrainingOptions, default_cut_offs
 
 if TYPE_CHECKING:
     from pipeline.classification.slices import InputSpec
@@ -42,3 +43,32 @@ class FeatureOptions:
     """Licence of the model, as its data demand; for ``model.json`` and the card."""
     target_sensitivity: float | None = None
     """Target sensitivity of the operating point, 0-1; None maximises Youden's index."""
+
+
+def feature_options(groups: str, options: TrainingOptions, fold: int | None) -> FeatureOptions:
+    """The options of a training on features that were given as those of a network.
+
+    Args:
+        groups: names of ``FeatureGroup``, with commas between them.
+        fold: the only fold to train, which only networks have.
+
+    Raises:
+        ModelError: there is no such group, or an option is one of networks.
+    """
+    names = tuple(dict.fromkeys(name.strip() for name in groups.split(",")))
+    if not set(names) <= set(get_args(FeatureGroup)):
+        raise ModelError(f"The features must be of {', '.join(get_args(FeatureGroup))}, with commas between them.")
+    given = options.settings
+    shared = {name: getattr(given, name) for name in ("folds", "seed", "cut_offs", "labels")}
+    if fold is not None or options.pretrained or given != replace(Settings(), **shared):
+        raise ModelError(
+            "A training with --features takes no option of a network; leave out --backbone, --mask, --fold, --members, "
+            "--epochs, --patience and --pretrained."
+        )
+    return FeatureOptions(
+        settings=FeatureSettings(cast("tuple[FeatureGroup, ...]", names), **shared),
+        work=options.work,
+        cache=options.cache,
+        licence=options.licence,
+        target_sensitivity=options.target_sensitivity,
+    )

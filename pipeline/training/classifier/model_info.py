@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
 
 import timm
 import torch
@@ -13,8 +13,9 @@ from models.network_names import BACKBONES, MaskUse
 from pipeline.classification.slices import InputSpec
 from pipeline.cohort.manifest import Cohort
 from pipeline.training.classifier.card import command
+from pipeline.training.classifier.member_predictions import MemberPredictions
 from pipeline.training.classifier.out_of_fold import OutOfFoldFigures
-from pipeline.training.classifier.prepared import PreparedCohort
+from pipeline.training.classifier.prepared import PreparedCohort, SplitSettings
 from pipeline.training.classifier.settings import Labels, Settings
 from pipeline.training.classifier.trained_member import TrainedMember
 
@@ -30,7 +31,7 @@ LEAK_NOTES: dict[Labels, str] = {
 
 @dataclass(frozen=True)
 class TrainedEnsemble:
-    """A finished training and everything that its files are written from."""
+    """A finished training of networks and everything that its files are written from."""
 
     prepared: PreparedCohort
     members: Sequence[TrainedMember]
@@ -42,6 +43,29 @@ class TrainedEnsemble:
     licence: str
     """Licence of the weights, as their data demand."""
     device: torch.device
+
+
+class Trained(Protocol):
+    """What is said of every finished training, of networks or not."""
+
+    @property
+    def prepared(self) -> PreparedCohort: ...
+    @property
+    def members(self) -> Sequence[MemberPredictions]: ...
+    @property
+    def figures(self) -> OutOfFoldFigures: ...
+    @property
+    def settings(self) -> SplitSettings: ...
+    @property
+    def spec(self) -> InputSpec: ...
+    @property
+    def licence(self) -> str: ...
+
+
+class TrainingRecord(Protocol):
+    """How a model was made, for ``model.json``."""
+
+    def to_json(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -122,12 +146,16 @@ class ClassifierInfo:
     """Criterion of the threshold, in words."""
     indeterminate: tuple[float, float] | None
     """Rule-out and rule-in point, probabilities; no key in ``model.json`` where there is none."""
-    heat_scale: float
-    """Heat that is shown as 1."""
-    network: NetworkInfo
+    heat_scale: float | None
+    """Heat that is shown as 1; None without networks."""
+    network: NetworkInfo | None
+    features: tuple[str, ...] | None
+    """Groups of features; None with networks. As the others that may be None it has no key then."""
+    feature_names: tuple[str, ...] | None
+    """In the order of the coefficients."""
     input: InputSpec
     out_of_fold: OutOfFoldInfo
-    training: TrainingInfo
+    training: TrainingRecord
     manifest_sha256: str
     unseen_anatomies: dict[str, list[str]]
     """Anatomies that each fold leaves out, by fold, with a member or without."""
@@ -137,13 +165,18 @@ class ClassifierInfo:
     def to_json(self) -> dict[str, Any]:
         """The keys and values of ``model.json``, in its order."""
         content = {"schema": 1, "kind": "classifier"} | asdict(self) | {"training": self.training.to_json()}
-        if self.indeterminate is None:
-            del content["indeterminate"]
-        return content
+        return {key: value for key, value in content.items() if value is not None}
 
 
 def classifier_info(ensemble: TrainedEnsemble) -> ClassifierInfo:
-    """Describe a finished training."""
+    """Describe a finished training of networks."""
+    settings = ensemble.settings
+    network = NetworkInfo(settings.backbone, settings.mask, BACKBONES[settings.backbone][1])
+    return replace(described(ensemble, training_info(ensemble)), network=network)
+
+
+def described(ensemble: Trained, training: TrainingRecord) -> ClassifierInfo:
+    """What is said of every finished training; without ``network``, ``features`` and ``feature_names``."""
     prepared, figures, settings = ensemble.prepared, ensemble.figures, ensemble.settings
     cases, cohort, zone = prepared.cases, prepared.cohort, figures.indeterminate
     positives, anatomies = sum(case.label for case in cases), len({case.anatomy for case in cases})
@@ -158,11 +191,13 @@ def classifier_info(ensemble: TrainedEnsemble) -> ClassifierInfo:
         threshold=round(figures.threshold, 4),
         threshold_rule=figures.rule,
         indeterminate=(round(zone[0], 4), round(zone[1], 4)) if zone else None,
-        heat_scale=float(f"{figures.heat_scale:.4g}"),
-        network=NetworkInfo(settings.backbone, settings.mask, BACKBONES[settings.backbone][1]),
+        heat_scale=None if figures.heat_scale is None else float(f"{figures.heat_scale:.4g}"),
+        network=None,
+        features=None,
+        feature_names=None,
         input=ensemble.spec,
         out_of_fold=out_of_fold_info(figures),
-        training=training_info(ensemble),
+        training=training,
         manifest_sha256=prepared.manifest_sha256,
         unseen_anatomies={
             f"fold{fold}": sorted({case.anatomy for case in prepared.unseen_by(fold)})

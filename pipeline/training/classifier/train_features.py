@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,26 +11,16 @@ import numpy as np
 from models.files import file_sha256
 from models.replacement import ensure_writable_model_folder
 from pipeline.classification.feature_groups import FEATURE_SPEC
-from pipeline.classification.feature_model import LogisticMember
 from pipeline.training.classifier.feature_cases import FeatureTable, cohort_features
 from pipeline.training.classifier.feature_fit import fit_member
+from pipeline.training.classifier.feature_info import FittedEnsemble, FittedMember, feature_info
 from pipeline.training.classifier.feature_settings import FeatureOptions
-from pipeline.training.classifier.member_predictions import MemberPredictions
+from pipeline.training.classifier.model_files import write_files
 from pipeline.training.classifier.operating_point import platt
 from pipeline.training.classifier.out_of_fold import OutOfFoldFigures, measure
 from pipeline.training.classifier.prepared import PreparedCohort, split_and_relabel, training_cohort
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class FittedMember(MemberPredictions):
-    """One fold's logistic regression, and its predictions for the cases that it has not seen."""
-
-    model: LogisticMember
-    """After Platt scaling, rounded as it is stored."""
-    penalty: float
-    """C, the inverse strength of the L2 penalty."""
 
 
 def train_features(manifest: Path, out: Path, options: FeatureOptions) -> OutOfFoldFigures:
@@ -43,6 +33,7 @@ def train_features(manifest: Path, out: Path, options: FeatureOptions) -> OutOfF
         ManifestError: the cohort cannot be used, or a group needs an organ that a mask lacks; it names the line.
         ModelError: ``out`` is a file.
     """
+    began = time.monotonic()
     settings, spec = options.settings, options.spec or FEATURE_SPEC
     ensure_writable_model_folder(out)
     work = options.work or out.with_name(f"{out.resolve().name}.work")
@@ -56,6 +47,11 @@ def train_features(manifest: Path, out: Path, options: FeatureOptions) -> OutOfF
     figures = measure(members, settings.seed, options.target_sensitivity)
     work.mkdir(parents=True, exist_ok=True)
     figures.out_of_fold.to_csv(work / "out_of_fold.csv", index=False)
+    ensemble = FittedEnsemble(
+        prepared, members, figures, settings, spec, options.licence, table.names, time.monotonic() - began
+    )
+    states = [member.model.state() for member in members]
+    write_files(out, prepared, feature_info(ensemble), states, exact=True)
     return figures
 
 
