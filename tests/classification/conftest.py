@@ -10,10 +10,14 @@ import pytest
 import torch
 
 from models.masked_attention import MaskedAttentionNet
+from models.network_names import FeatureGroup
 from models.registry import ModelFolder, find, write_model_json
 from models.weights import save_member
 from pipeline.case import OrganMask, Source, Volume
 from pipeline.classification import Classifier
+from pipeline.classification.feature_groups import case_features
+from pipeline.classification.feature_model import LogisticMember
+from pipeline.classification.slices import InputSpec, take_slices
 from tests.abdomen import Box, make_abdomen
 
 SPACING_XYZ = (3.0, 4.0, 8.0)
@@ -61,3 +65,27 @@ def make_classifier(tmp_path: Path) -> Callable[..., Classifier]:
         return Classifier(write_classifier(tmp_path / name, **arguments), torch.device("cpu"))
 
     return make
+
+
+def write_feature_classifier(folder: Path, *groups: FeatureGroup, members: int = 2) -> ModelFolder:
+    """A classifier folder of logistic regressions on features, with random coefficients."""
+    spec = InputSpec(spacing_mm=4.0, size_yx=(32, 64))
+    volume, organs = make_case((slice(2, 8), slice(8, 30), slice(6, 34)))
+    case = take_slices(volume, organs.liver, spec, spleen_ml=200.0)
+    found = case_features(case, groups, spec)
+    values = np.array([*found.values()])
+    for number in range(members):
+        coefficients = np.random.default_rng(number).normal(0, 0.1, len(values))
+        member = LogisticMember(values, np.abs(values) / 10 + 1e-3, coefficients, 0.2 * number)
+        save_member(folder, f"fold{number}", member.state(), exact=True)
+    info = {
+        "kind": "classifier",
+        "trained_on": "nothing",
+        "positive_class": "LSM > 12 kPa",
+        "threshold": 0.5,
+        "features": list(groups),
+        "feature_names": list(found),
+        "input": spec.to_json(),
+    }
+    write_model_json(folder, info)
+    return find(folder, "classifier")

@@ -23,7 +23,7 @@ def test_probability_is_the_mean_of_the_members(case, make_classifier):
     answer = classify(*case, classifier)
     networks, alone = classifier.networks, []
     for net in networks:
-        classifier.networks = (net,)
+        classifier.ensemble = replace(classifier.ensemble, networks=(net,))
         alone.append(classify(*case, classifier).probability)
     assert len(set(alone)) == 3
     assert answer.probability == pytest.approx(np.mean(alone))
