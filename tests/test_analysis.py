@@ -17,7 +17,7 @@ from pipeline.errors import Cancelled, SegmentationError, SeriesError
 from pipeline.exports.analysis_json import analysis_json
 from pipeline.exports.wording import mask_quality
 from pipeline.intake import open_upload, preselected
-from tests.classification.conftest import write_classifier
+from tests.classification.conftest import write_classifier, write_feature_classifier
 from tests.phantoms import write_dicom_series, zip_folder
 from tests.segmentation.conftest import bright_segmenter, make_volume, model_folder  # noqa: F401 - fixtures
 from tests.shared import shared_path
@@ -187,3 +187,10 @@ def test_an_ordinary_t2_series_keeps_its_score(models, study, monkeypatch, codes
     assert "poor_segmentation" not in found.warning_codes
     assert "score" not in analysis_json(found)["segmentation_quality"]
     assert found.unreliable == bool(found.warning_codes & POOR_MASK_CODES)
+
+
+def test_a_classifier_without_networks_gives_a_probability_and_no_heat_map(models, study, tmp_path):
+    features = Classifier(write_feature_classifier(tmp_path / "features", "texture"), torch.device("cpu"))
+    found = analyze(study, KEY, replace(models, classifier=features))
+    assert 0 < found.fibrosis.probability < 1
+    assert found.heatmap is None

@@ -162,3 +162,13 @@ def test_a_second_analysis_replaces_the_first(tmp_path):
     write_analysis(make_analysis(probability=0.9), tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == FILES
     assert json.loads((tmp_path / "analysis.json").read_text())["fibrosis"]["probability"] == 0.9
+
+
+def test_without_a_heat_map_no_file_claims_one_and_the_reason_is_given(tmp_path):
+    write_analysis(make_analysis(), tmp_path)
+    write_analysis(replace(make_analysis(), heatmap=None), tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == FILES - {"heatmap.nii.gz"}
+    found = json.loads((tmp_path / "analysis.json").read_text())["fibrosis"]
+    assert found["heat_outside_liver"] is None
+    assert found["no_heat_map"] == "No heat map: this classifier uses hand-crafted features"
+    assert "no_heat_map" not in analysis_json(make_analysis())["fibrosis"]

@@ -83,3 +83,13 @@ def test_a_hatch_is_written_and_goes_with_the_next_analysis(tmp_path: Path) -> N
     about = write_viewer_overlays(make_analysis(), tmp_path)
     assert "doubt" not in about["files"]  # type: ignore[operator]
     assert "doubt" not in overlay_files(tmp_path)
+
+
+def test_a_viewer_without_a_heat_map_says_why_and_shows_none_of_an_earlier_analysis(tmp_path: Path) -> None:
+    analysis = make_analysis()
+    about = write_viewer_overlays(analysis, tmp_path)
+    assert ("heat" in about["files"], about["heat_note"]) == (True, "")  # type: ignore[operator]
+    about = write_viewer_overlays(replace(analysis, heatmap=None), tmp_path)
+    assert "heat" not in about["files"]  # type: ignore[operator]
+    assert "heat" not in overlay_files(tmp_path)
+    assert about["heat_note"] == "No heat map: this classifier uses hand-crafted features"

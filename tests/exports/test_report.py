@@ -192,3 +192,10 @@ def test_flat_volume_can_be_drawn():
     analysis = make_analysis()
     flat = as_image(np.zeros(view(analysis.volume.image).shape, np.float32))
     assert draw_report(replace(analysis, volume=replace(analysis.volume, image=flat))) is not None
+
+
+def test_a_classifier_without_a_heat_map_is_said_to_have_none():
+    said = words(draw_report(replace(make_analysis(), heatmap=None)))
+    assert "No heat map: this classifier uses hand-crafted features" in said
+    assert "Grad-CAM" not in said
+    assert "no positive evidence" not in said

@@ -8,7 +8,7 @@ from models.files import file_sha256
 from models.registry import ModelInfo
 from pipeline.case import Analysis
 from pipeline.exports import write_analysis
-from pipeline.exports.viewer_files import overlay_files, write_viewer_overlays
+from pipeline.exports.viewer_files import write_viewer_overlays
 from pipeline.page.state.open_cases import OpenCase
 from pipeline.page.state.session_state import StoredResult
 from pipeline.page.view.result_card import result_html
@@ -27,8 +27,6 @@ def pack(analysis: Analysis, case: OpenCase) -> StoredResult:
     """Write all files of an analysis into the case's private folder and describe it. Nothing is served yet."""
     results, overlays = case.private / "results", case.private / "overlays"
     overlays.mkdir(exist_ok=True)
-    for earlier in overlay_files(case.served).values():
-        earlier.unlink()
     write_analysis(analysis, results)
     about = write_viewer_overlays(analysis, overlays)
     case_id = analysis.volume.source.case_id

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline.classification.feature_model import LogisticMember, standardised
@@ -46,8 +45,8 @@ def inner_loss(labels: np.ndarray, values: np.ndarray, split: tuple[np.ndarray, 
     seen, unseen = split
     logits = fit(labels[seen], values[seen], c).logits(values[unseen])
     positive = labels[unseen]
-    weights = np.where(positive, 1 / positive.sum(), 1 / (~positive).sum())
-    return float(log_loss(positive, 1 / (1 + np.exp(-logits)), sample_weight=weights))
+    losses = np.logaddexp(0, np.where(positive, -logits, logits))
+    return float((losses[positive].mean() + losses[~positive].mean()) / 2)
 
 
 def fit(labels: np.ndarray, values: np.ndarray, c: float) -> LogisticMember:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from pipeline.page.state.session_state import SessionState
 from tests.page.desk import Desk
 
@@ -92,3 +94,16 @@ def test_what_was_held_back_is_gone_with_its_case_but_not_the_verdict(desk: Desk
     assert "open the case again" in said
     assert "62 %" not in said
     assert desk.store.rows()["after_reveal"].tolist() == ["no"]
+
+
+def test_a_result_without_a_heat_map_offers_none(desk: Desk, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.page.fake_models.fake_heat", lambda organs: None)
+    desk.open(file)
+    said = desk.analyse()
+    case = desk.cases.find(desk.state.case_key)
+    assert case
+    assert "No heat map: this classifier uses hand-crafted features" in said
+    assert "liver_mask.nii.gz" in said
+    assert "heatmap.nii.gz" not in said
+    assert not [served.name for served in case.served.iterdir() if "heat" in served.name]
+    assert "heat" not in desk.state.viewer["overlays"]

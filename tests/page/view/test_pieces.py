@@ -197,3 +197,8 @@ def test_the_server_draws_doubt_in_its_own_colour():
     picture = np.asarray(Image.open(io.BytesIO(png)))
     assert tuple(picture[3, 3]) == rgb(DOUBT_COLOUR)
     assert not picture[0, 0].any()
+
+
+def test_a_result_without_a_heat_map_says_so():
+    assert "No heat map: this classifier uses" in result_html(replace(make_analysis(), heatmap=None), {})
+    assert "No heat map" not in result_html(make_analysis(), {})
