@@ -15,7 +15,7 @@ REFERENCE_SECONDS = {
     "train texture": 120.0,
     "evaluate": 600.0,
 }
-"""Of the size ``cpu`` on two cores; a network that is not named takes as long as ``resnet``."""
+"""Rough times of the size ``cpu``, until there are measured ones; other networks take as long as ``resnet``."""
 
 
 def expected_seconds(steps: Iterable[str], seconds: Mapping[str, float]) -> float:
