@@ -50,7 +50,7 @@ class Size:
     simulated: SimulatedCases = field(default_factory=SimulatedCases)
     small_test: tuple[int, int] = (18, 5)
     """Advanced and other cases of the simulated test of the paper's size, as many as the paper's figures imply."""
-    large_test: int = 500
+    large_test: int = 300
     """Cases of the larger simulated test."""
     slices: int | None = None
     """Slices drawn from a case in each epoch; None for the recipe's."""

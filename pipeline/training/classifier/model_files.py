@@ -1,4 +1,4 @@
-"""The files of a trained classifier: weights, ``model.json``, ``folds.json`` and model card, and those of its training."""
+"""The files of a trained classifier: weights, ``model.json``, ``folds.json``, its card and the training's settings."""
 
 from __future__ import annotations
 
