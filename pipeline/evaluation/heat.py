@@ -74,7 +74,7 @@ def evaluate_heat(
 
     Raises:
         ManifestError: the cohort cannot be used, or has no sign maps.
-        ModelError: a model is missing or damaged, or lacks a stage, or there is no such method.
+        ModelError: a model is missing or damaged, or lacks networks or a stage, or there is no such method.
     """
     if unknown := set(options.methods) - set(METHODS):
         raise ModelError(f"There is no kind of heat map {min(unknown)}; name one of {', '.join(METHODS)}.")
@@ -125,7 +125,6 @@ class CaseWithSigns:
             if chosen is None:
                 yield {"problem": SEEN}
                 continue
-
             options = [self.options.stages, self.options.methods, self.options.seed]
             key = ["heat", *case.files_key, file_sha256(self.sign_file), model_fingerprint(chosen), options]
             own = {"model": name, "patient_id": row["patient_id"], "anatomy": row["anatomy"]}
@@ -135,8 +134,11 @@ class CaseWithSigns:
 
     def _result(self, model: ModelFolder) -> dict[str, Any]:
         """``records`` of one model, as the cache stores them."""
+        classifier = self.models.classifier(model)
+        if not classifier.networks:
+            raise ModelError("A classifier without networks has no heat map; leave it out.")
         try:
-            return {"records": list(self._measured(self.models.classifier(model)))}
+            return {"records": list(self._measured(classifier))}
         except SegmentationError as error:
             return {"records": [{"problem": str(error)}]}
 

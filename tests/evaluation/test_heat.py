@@ -24,6 +24,7 @@ from pipeline.evaluation import heat
 from pipeline.evaluation.compared_maps import REFERENCES, classifier_heat, references, shuffled
 from pipeline.evaluation.heat import HeatOptions, evaluate_heat
 from pipeline.evaluation.sign_overlap import LocalSigns
+from pipeline.evaluation.under_test import ModelsUnderTest
 from tests.abdomen import as_image
 from tests.classification.conftest import make_case, write_classifier
 from tests.cohort.boxes import write_cohort, write_image
@@ -113,13 +114,16 @@ def test_a_map_that_is_known_to_be_right_scores_high_and_beats_its_shuffled_self
             assert means["pointing"].value == pytest.approx(means["pointing_chance"].value)
 
 
-def test_wrong_inputs_have_one_clear_sentence(tmp_path, manifest, model):
+def test_wrong_inputs_have_one_clear_sentence(tmp_path, manifest, model, monkeypatch):
     with pytest.raises(ModelError, match="no kind of heat map magic; name one of gradcam"):
         evaluate_heat(manifest, [model], tmp_path / "out", HeatOptions(methods=("magic",)))
     with pytest.raises(ModelError, match="no stage layer9; name one of layer1, layer2"):
         evaluate_heat(manifest, [model], tmp_path / "out", HeatOptions(stages=("layer9",), device="cpu"))
     (tmp_path / "signs" / "image2.nii.gz").unlink()
     with pytest.raises(ManifestError, match=r"^Line 4: the case has no sign map; simulate .* --sign-maps\.$"):
+        evaluate_heat(manifest, [model], tmp_path / "out", CPU)
+    monkeypatch.setattr(ModelsUnderTest, "classifier", lambda *arguments: SimpleNamespace(networks=()))
+    with pytest.raises(ModelError, match="without networks"):
         evaluate_heat(manifest, [model], tmp_path / "out", CPU)
 
 
@@ -148,7 +152,7 @@ class BrightSpots(nn.Module):
 
     def from_features(self, features: Tensor, mask: Tensor) -> tuple[Tensor, None]:
         share = liver_share(mask, features)
-        return self.factor * self.focus(features, share).sum(dim=(0, 2, 3))[None] / share.sum(), None
+        return self.factor * (self.focus(features) * share).sum(dim=(0, 2, 3))[None] / share.sum(), None
 
 
 def test_a_network_that_sees_bright_squares_points_at_them():
