@@ -10,6 +10,7 @@ with a mask of ones: that is the direct, unmasked approach.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, get_args
 
@@ -213,6 +214,18 @@ class MaskedAttentionNet(nn.Module):
             if name in self.attend:
                 x = self.backbone_layout(self.attend[name](self.channels_first(x), mask))
         return self.channels_first(self.norm(x))
+
+    @torch.no_grad()
+    def without_attention(self) -> MaskedAttentionNet:
+        """A copy whose gates and learned weights of cells do nothing; the mask still says what is pooled."""
+        net = copy.deepcopy(self)
+        for block in net.attend.values():
+            if isinstance(block, MaskedAttention):
+                block.project.weight.zero_()
+        if net.pool.score is not None:
+            for parameter in net.pool.score.parameters():
+                parameter.zero_()
+        return net
 
     def channels_first(self, x: Tensor) -> Tensor:
         """(B, h, w, C), as Swin's features are, or (B, C, h, w) -> (B, C, h, w)."""

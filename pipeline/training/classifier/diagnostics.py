@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.masked_attention import MaskedAttentionNet, liver_share
-from pipeline.classification.predict import encode
+from pipeline.classification.predict import encode, predict_member
+
+LOGIT_CHANGE = "logit"
+"""Key of ``diagnostics`` beside the stages' names."""
+
+
+def diagnostics(net: MaskedAttentionNet, cases: Sequence[Tensor]) -> dict[str, float]:
+    """``attention_shares`` by stage, and ``logit_change`` as ``LOGIT_CHANGE`` where there are two cases at least."""
+    change = {LOGIT_CHANGE: logit_change(net, cases)} if len(cases) > 1 else {}
+    return attention_shares(net, cases) | change
+
+
+def logit_change(net: MaskedAttentionNet, cases: Sequence[Tensor]) -> float:
+    """Root mean square change of the logit when all attention is switched off, after the mean change, over the SD of
+    the logits between cases: 0 is attention that changes no ranking."""
+    off = net.without_attention()
+    logits, without = (np.array([predict_member(one, x)[0] for x in cases]) for one in (net, off))
+    return float(np.std(without - logits) / max(np.std(logits), 1e-9))
 
 
 def attention_shares(net: MaskedAttentionNet, cases: Iterable[Tensor]) -> dict[str, float]:

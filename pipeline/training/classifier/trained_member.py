@@ -13,7 +13,7 @@ from models.weights import WEIGHT_BITS, as_stored
 from pipeline.classification.explain import member_heat
 from pipeline.classification.predict import for_prediction, predict_member
 from pipeline.training.classifier.data import CachedCase
-from pipeline.training.classifier.diagnostics import attention_shares
+from pipeline.training.classifier.diagnostics import diagnostics
 from pipeline.training.classifier.fold import MemberTraining
 from pipeline.training.classifier.member_predictions import MemberPredictions
 from pipeline.training.classifier.operating_point import platt
@@ -32,7 +32,7 @@ class TrainedMember(MemberPredictions):
     seconds: float
     """Training time, s."""
     diagnostics: dict[str, float] = field(default_factory=dict)
-    """``attention_shares`` on some of ``unseen``, by stage."""
+    """Measured on some of ``unseen``, by stage and ``LOGIT_CHANGE``."""
 
 
 def finish_member(run: MemberTraining, unseen: Sequence[CachedCase]) -> TrainedMember:
@@ -56,8 +56,8 @@ def finish_member(run: MemberTraining, unseen: Sequence[CachedCase]) -> TrainedM
     round_as_stored(net)  # the scaled layer is rounded too; a steep scale makes that visible
     logits = predict_unseen()
     peaks = np.array([heat_peak(net, case.tensor(spec).to(device)) for case in unseen])
-    shares = attention_shares(net, (case.tensor(spec).to(device) for case in unseen[:DIAGNOSED_CASES]))
-    return TrainedMember(unseen, raw_logits, logits, (scale, shift), peaks, net, run.epochs, run.seconds, shares)
+    measured = diagnostics(net, [case.tensor(spec).to(device) for case in unseen[:DIAGNOSED_CASES]])
+    return TrainedMember(unseen, raw_logits, logits, (scale, shift), peaks, net, run.epochs, run.seconds, measured)
 
 
 def round_as_stored(net: MaskedAttentionNet) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from models.masked_attention import MaskedAttentionNet
-from pipeline.training.classifier.diagnostics import attention_shares
+from pipeline.training.classifier.diagnostics import attention_shares, logit_change
 from tests.training.classifier.cohorts import SPEC, TINY
 
 
@@ -44,3 +44,25 @@ def test_shares_are_of_the_output_inside_the_liver(net, cases):
 def test_the_network_is_left_without_hooks(net, cases):
     attention_shares(net, [cases[0].tensor(SPEC)])
     assert all(not block._forward_hooks for block in net.attend.values())
+
+
+def test_switched_off_attention_changes_the_answers_of_a_trained_network(net, cases):
+    inputs = [case.tensor(SPEC) for case in cases[:4]]
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+    for _ in range(12):
+        logits = net(torch.cat(inputs), [len(x) for x in inputs])[:, 0]
+        labels = torch.tensor([float(case.label) for case in cases[:4]])
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert logit_change(net, inputs) > 0.01
+    assert min(attention_shares(net, inputs).values()) > 0.01
+    assert logit_change(net.without_attention(), inputs) == 0
+
+
+def test_a_network_without_attention_has_none_to_switch_off(tiny_backbone, cases):
+    net = MaskedAttentionNet(TINY, mask="pooling").eval()
+    inputs = [case.tensor(SPEC) for case in cases[:4]]
+    assert logit_change(net, inputs) == 0
+    assert set(attention_shares(net, inputs).values()) == {0.0}

@@ -68,7 +68,7 @@ def test_the_model_card_carries_the_measured_figures_and_the_note(trained):
     assert info["manifest_sha256"] in card
     assert "train-classifier MANIFEST -o MODEL --config training.toml`" in card
     assert "](learning_curve.png)" in card
-    assert set(info["training"]["diagnostics"]["fold1"]) == {"layer1", "layer2"}
+    assert set(info["training"]["diagnostics"]["fold1"]) == {"layer1", "layer2", "logit"}
 
 
 def test_what_a_training_writes_can_be_installed(trained):
