@@ -14,6 +14,7 @@ from pathlib import Path
 from models.files import write_json
 from pipeline.errors import ManifestError
 from pipeline.simulation.anatomies import Anatomy, find_anatomies, make_phantoms, share_of_test, split_anatomies
+from pipeline.simulation.label_maps import find_label_maps
 from pipeline.simulation.options import SimulationOptions
 from pipeline.simulation.plan import CasePlan, CohortSeeds, plan_cohort
 from pipeline.simulation.reference_standard import manifest_row
@@ -67,7 +68,7 @@ def simulate(
             (out / name).mkdir(parents=True, exist_ok=True)
         truths = _make_cases(pool, plans, out, options, progress)
     write_rows(out / "truth.csv", [truth.to_row() for truth in truths])
-    write_json(out / "cohort.json", _description(options, [*train, *test]))
+    write_json(out / "cohort.json", _description(options, [*train, *test], shapes))
     # Last, so that a manifest exists only beside a complete cohort.
     rows = [manifest_row(plan, truth, options.parameters) for plan, truth in zip(plans, truths, strict=True)]
     return write_rows(out / "manifest.csv", rows)
@@ -107,11 +108,13 @@ def _make_cases(
     return [job.result() for job in jobs]
 
 
-def _description(options: SimulationOptions, anatomies: Sequence[Anatomy]) -> dict[str, object]:
+def _description(options: SimulationOptions, anatomies: Sequence[Anatomy], shapes: Path | None) -> dict[str, object]:
     """Content of cohort.json: what the cohort is and how to simulate it again."""
+    sources = sorted({one.source for one in find_label_maps(shapes)} - {""}) if shapes else []
     return {
         "simulated": True,
-        "description": DESCRIPTION,
+        # Repeated by the card of every classifier that learns from the cohort: licences demand it.
+        "description": f"{DESCRIPTION} Label maps of {'; '.join(sources)}." if sources else DESCRIPTION,
         "seed": options.seed,
         "cases": options.cases,
         "test": options.test,

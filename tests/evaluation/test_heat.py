@@ -124,7 +124,7 @@ def test_wrong_inputs_have_one_clear_sentence(tmp_path, manifest, model, monkeyp
         evaluate_heat(manifest, [model], tmp_path / "out", CPU)
     monkeypatch.setattr(ModelsUnderTest, "classifier", lambda *arguments: SimpleNamespace(networks=()))
     with pytest.raises(ModelError, match="without networks"):
-        evaluate_heat(manifest, [model], tmp_path / "out", CPU)
+        evaluate_heat(manifest, [model], tmp_path / "other", CPU)
 
 
 class FeatureInfo(SimpleNamespace):
