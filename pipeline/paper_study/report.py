@@ -127,11 +127,9 @@ def statements(study: FinishedSeeds) -> list[str]:
                 networks_by_words.setdefault(words.removeprefix(name), {})[SEED.sub("", name)] = None
         for words, networks in networks_by_words.items():
             found[("Every network" if networks.keys() == models else ", ".join(networks)) + words] = None
-    for test, scores in study.scores.items():
+    for rows, scores in (study.scores | {"leak tests": study.leak_scores}).items():
         if scores.left_out:
-            found[f"{test}: {scores.left_out} cases that a network could not predict are in no row of the table."] = (
-                None
-            )
+            found[f"{rows}: {scores.left_out} cases that a network could not predict are in no row."] = None
     return list(found)
 
 

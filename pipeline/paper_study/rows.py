@@ -108,7 +108,7 @@ class FinishedSeeds:
     """Number of seeds of the whole study."""
     evaluations: Mapping[str, list[Evaluation]]
     """Of each seed, by the name of the test, the largest last."""
-    scores: Mapping[str, StudyScores]
+    scores: dict[str, StudyScores]
     """Of the table's networks, by the name of the test."""
     leak_scores: StudyScores
     """Of leak tests and controls, on the largest test."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.evaluation.report import NAMES, OVERLAP
 from pipeline.evaluation.result import Evaluation
-from pipeline.paper_study.names import FIGURES, PAPER, PAPER_ACCURACY_BY_SCORE, PAPER_OVERLAP, title
+from pipeline.paper_study.names import FIGURES, PAPER, PAPER_ACCURACY_BY_SCORE, PAPER_OVERLAP, SEVERITY, title
 from pipeline.paper_study.rows import Counts, FinishedSeeds, LeakRow, NetworkRow, StudyTables
 from pipeline.statistics.estimate import NOT_ESTIMABLE
 from pipeline.statistics.trainings import Trainings, mean_over_trainings
@@ -40,7 +40,8 @@ def network_lines(rows: Sequence[NetworkRow]) -> Iterator[list[str]]:
                 counts = row.counts
                 behind = f"n = {counts.cases} ({counts.positives} positive, {counts.anatomies} anatomies)"
                 figures = (in_words(row.figures[name]) if name in row.figures else "" for name in FIGURES)
-                yield [words, behind, str(len(row.area.values)), *figures]
+                seeds = "" if network == SEVERITY else str(len(row.area.values))
+                yield [words, behind, seeds, *figures]
                 words = ""
         if theirs := PAPER.get(network):
             yield ["", PAPERS_OWN, "", *(f"{theirs[name]:.3f}" if name in theirs else "" for name in FIGURES)]

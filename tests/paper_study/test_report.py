@@ -53,11 +53,13 @@ def test_what_is_stated_of_every_network_is_said_once_for_all_seeds():
         cases_known=False,
         evaluations={"test_5": evaluations, "test_14": evaluations},
         scores={"test_5": SimpleNamespace(left_out=0), "test_14": SimpleNamespace(left_out=2)},
+        leak_scores=SimpleNamespace(left_out=1),
     )
     assert statements(study) == [  # type: ignore[arg-type]
         UNCHECKED,
         "The cohort is simulated.",
         "Every network: A note.",
         "resnet: Only here.",
-        "test_14: 2 cases that a network could not predict are in no row of the table.",
+        "test_14: 2 cases that a network could not predict are in no row.",
+        "leak tests: 1 cases that a network could not predict are in no row.",
     ]
