@@ -106,4 +106,5 @@ def test_a_result_without_a_heat_map_offers_none(desk: Desk, file: Path, monkeyp
     assert "liver_mask.nii.gz" in said
     assert "heatmap.nii.gz" not in said
     assert not [served.name for served in case.served.iterdir() if "heat" in served.name]
-    assert "heat" not in desk.state.viewer["overlays"]
+    assert desk.state.result
+    assert "heat" not in desk.state.result.overlays["files"]
