@@ -16,6 +16,7 @@ from pipeline.training.classifier.model_info import LEAK_NOTES, SIMULATED_NOTE, 
 from pipeline.training.classifier.out_of_fold import OutOfFoldFigures, measure
 from pipeline.training.classifier.prepared import PreparedCohort
 from pipeline.training.classifier.settings import Settings
+from pipeline.training.curve import PICTURE
 from tests.training.classifier.cohorts import CPU, SPEC, cases_labelled, make_member, write_cohort
 
 LABELS = [False, False, True, True]
@@ -137,4 +138,5 @@ def test_the_card_shows_what_attention_adds_and_the_curve_if_there_is_one(ensemb
 
 def test_the_shipped_card_is_that_of_its_model_json():
     shipped = find("fibrosis_t2", "classifier")
-    assert (shipped.folder / "MODEL_CARD.md").read_text(encoding="utf-8") == model_card(shipped.info, shipped.name)
+    card = model_card(shipped.info, shipped.name, PICTURE)
+    assert (shipped.folder / "MODEL_CARD.md").read_text(encoding="utf-8") == card
