@@ -138,6 +138,8 @@ Features = Annotated[
 LearntLabels = Annotated[
     Labels | None, typer.Option(help="What to learn; shuffled (AUC near 0.5) and site (the scanner) test for leaks.")
 ]
+LsmCut = Annotated[float | None, LSM_CUT]
+MetavirCut = Annotated[str | None, METAVIR_CUT]
 Sensitivity = Annotated[
     float | None,
     typer.Option(
@@ -167,8 +169,8 @@ def train_classifier(
     labels: LearntLabels = None,
     sensitivity: Sensitivity = TrainingOptions.target_sensitivity,
     licence: Licence = TrainingOptions.licence,
-    lsm_cut: Annotated[float | None, LSM_CUT] = None,
-    metavir_cut: Annotated[str | None, METAVIR_CUT] = None,
+    lsm_cut: LsmCut = None,
+    metavir_cut: MetavirCut = None,
 ) -> None:
     """Train the fibrosis classifier on a cohort and print what was measured out of fold.
 

@@ -64,7 +64,7 @@ def run_protocol(out: Path, options: StudyOptions = DEFAULTS, *, progress: Calla
     clock.steps = expected_steps(options)
     manifest = given if given is not None else simulate_cohort(out, options, clock)
     masked = segment_cohort(manifest, out, options, clock)
-    study = Study(out, options, note, clock, masked)
+    study = StudyRun(out, options, note, clock, masked)
     for seed in options.size.all_seeds:
         study.run(seed)
         report = write_report(study.finished_seeds())
@@ -86,7 +86,7 @@ def expected_steps(options: StudyOptions) -> list[str]:
     return [*(["simulate"] if options.manifest is None else []), "segment", *by_seed]
 
 
-class Study:
+class StudyRun:
     """A study whose cohort has its masks: runs one seed after the other.
 
     Args:

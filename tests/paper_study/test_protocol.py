@@ -278,7 +278,7 @@ def test_a_network_is_trained_anew_where_its_cases_have_changed(study, tmp_path)
         patch.setattr(steps, "train_classifier", lambda *given: called.append((given[1].name, given[2].resume)))
         patch.setattr(steps, "train_features", lambda *given: called.append((given[1].name, False)))
         patch.setattr(protocol, "evaluate", lambda *given, **named: None)
-        patch.setattr(protocol.Study, "finished_seeds", lambda study: None)
+        patch.setattr(protocol.StudyRun, "finished_seeds", lambda study: None)
         patch.setattr(protocol, "write_report", lambda found: copy)
         run_protocol(copy, OPTIONS)
     assert [name for name, _ in called] == [each.name for seed in (1, 2) for each in trainings(TINY, seed, sites=2)]
@@ -296,7 +296,7 @@ def test_no_site_network_is_trained_where_sites_are_not_named(study, tmp_path):
         for name in TRAIN:
             patch.setattr(steps, name, lambda *given: called.append(given[1].name))
         patch.setattr(protocol, "evaluate", lambda *given, **named: None)
-        patch.setattr(protocol.Study, "finished_seeds", lambda study: None)
+        patch.setattr(protocol.StudyRun, "finished_seeds", lambda study: None)
         patch.setattr(protocol, "write_report", lambda found: tmp_path)
         run_protocol(tmp_path / "out", replace(OPTIONS, manifest=masked))
     assert "shuffled_seed2" in called
@@ -376,7 +376,7 @@ def test_a_positive_control_that_the_masks_do_not_allow_is_left_out_and_a_networ
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "train_features", refuse)
         patch.setattr(protocol, "split_tests", lambda *given: {})
-        found = protocol.Study(copy, OPTIONS, {}, StepClock(copy / "seconds.json", said.append), masked_cohort(copy))
+        found = protocol.StudyRun(copy, OPTIONS, {}, StepClock(copy / "seconds.json", said.append), masked_cohort(copy))
         control, texture = (TrainingPlan(name, 1, features=("outline",)) for name in ("texture_outline", "texture"))
         assert not found.train(control)
         assert said[-1] == "texture_outline_seed1 is left out: Line 3: no spleen."

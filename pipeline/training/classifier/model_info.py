@@ -62,7 +62,7 @@ class Trained(Protocol):
     def licence(self) -> str: ...
 
 
-class TrainingRecord(Protocol):
+class TrainedWith(Protocol):
     """How a model was made, for ``model.json``."""
 
     def to_json(self) -> dict[str, Any]: ...
@@ -155,7 +155,7 @@ class ClassifierInfo:
     """In the order of the coefficients."""
     input: InputSpec
     out_of_fold: OutOfFoldInfo
-    training: TrainingRecord
+    training: TrainedWith
     manifest_sha256: str
     unseen_anatomies: dict[str, list[str]]
     """Anatomies that each fold leaves out, by fold, with a member or without."""
@@ -175,7 +175,7 @@ def classifier_info(ensemble: TrainedEnsemble) -> ClassifierInfo:
     return replace(described(ensemble, training_info(ensemble)), network=network)
 
 
-def described(ensemble: Trained, training: TrainingRecord) -> ClassifierInfo:
+def described(ensemble: Trained, training: TrainedWith) -> ClassifierInfo:
     """What is said of every finished training; without ``network``, ``features`` and ``feature_names``."""
     prepared, figures, settings = ensemble.prepared, ensemble.figures, ensemble.settings
     cases, cohort, zone = prepared.cases, prepared.cohort, figures.indeterminate
