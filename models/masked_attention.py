@@ -41,17 +41,22 @@ class LocalContrast(nn.Module):
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """(slices, 1, y, x) twice, 0 is the liver's median -> (slices, 2, y, x)."""
         weight = (mask > 0.5).to(image.dtype) + 1e-3
-        mean = self._smooth(image * weight) / self._smooth(weight)
+        weighted = torch.cat([image * weight, weight], dim=1)
+        for _ in range(2):
+            weighted = box_mean(box_mean(weighted, self.pixels, dim=2), self.pixels, dim=3)
+        mean = weighted[:, :1] / weighted[:, 1:]
         contrast = (image - mean).clamp(-self.limit, self.limit) / self.unit
         return torch.cat([image, contrast], dim=1)
 
-    def _smooth(self, x: Tensor) -> Tensor:
-        """A box filter applied twice, rows and columns apart; the image's border is no signal."""
-        size, pad = self.pixels, self.pixels // 2
-        for _ in range(2):
-            x = F.avg_pool2d(x, (size, 1), 1, (pad, 0), count_include_pad=False)
-            x = F.avg_pool2d(x, (1, size), 1, (0, pad), count_include_pad=False)
-        return x
+
+def box_mean(x: Tensor, size: int, dim: int) -> Tensor:
+    """Mean of ``size`` neighbours along one axis, of fewer at the border; by running sums, so equally fast for any."""
+    length, reach = x.shape[dim], size // 2
+    sums = torch.cat([torch.zeros_like(x.narrow(dim, 0, 1)), x.cumsum(dim)], dim)
+    index = torch.arange(length, device=x.device)
+    upper, lower = (index + reach + 1).clamp(max=length), (index - reach).clamp(min=0)
+    count = (upper - lower).view([-1 if axis == dim else 1 for axis in range(x.ndim)])
+    return (sums.index_select(dim, upper) - sums.index_select(dim, lower)) / count
 
 
 class MaskedAttention(nn.Module):

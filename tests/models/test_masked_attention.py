@@ -11,6 +11,7 @@ from models.masked_attention import (
     LocalContrast,
     MaskedAttention,
     MaskedAttentionNet,
+    box_mean,
     liver_share,
 )
 from pipeline.errors import ModelError, SegmentationError
@@ -72,6 +73,14 @@ def test_fresh_pooling_is_the_mean_over_the_liver(x):
     pooled, weights = AttentionPooling(8)(features, share)
     torch.testing.assert_close(pooled, (features * share).sum((0, 2, 3)) / share.sum())
     torch.testing.assert_close(weights, share.sum((1, 2, 3)) / share.sum())
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_box_mean_averages_what_is_there(dim):
+    x = torch.randn(2, 2, 20, 30)
+    kernel, pad = ((5, 1), (2, 0)) if dim == 2 else ((1, 5), (0, 2))
+    expected = torch.nn.functional.avg_pool2d(x, kernel, 1, pad, count_include_pad=False)
+    torch.testing.assert_close(box_mean(x, 5, dim), expected, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
