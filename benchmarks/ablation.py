@@ -64,7 +64,7 @@ VARIANTS = {
     "contrast": Variant("without local contrast", change=without_contrast),
     "stage": Variant("a third stage, cells of 16 pixels", change=third_stage),
     "spacing": Variant("1.5 mm instead of 1.2 mm", spec=COARSE),
-    "crop": Variant("whole crops instead of patches", WHOLE_CROP),
+    "crop": Variant("whole crops instead of patches, 4 slices instead of 6", WHOLE_CROP),
 }
 
 
@@ -91,10 +91,8 @@ def measure(name: str, manifest: Path, work: Path, fold: int) -> tuple[str, ...]
 
 def drawn_severity(manifest: Path, cases: list[str]) -> np.ndarray | None:
     """Severity of simulated cases, (cases,); None where the cohort states none."""
-    read_truth(manifest)  # refuses a damaged file
-    file = manifest.with_name("truth.csv")
-    truth = pd.read_csv(file, index_col="patient_id") if file.is_file() else pd.DataFrame()
-    return truth.loc[cases, "severity"].to_numpy(float) if "severity" in truth else None
+    truth = read_truth(manifest)
+    return pd.to_numeric(truth.loc[cases, "severity"]).to_numpy(float) if "severity" in truth else None
 
 
 def main() -> None:

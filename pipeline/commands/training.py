@@ -110,7 +110,10 @@ Config = Annotated[
 Backbone = Annotated[BackboneName | None, typer.Option(help=f"Backbone network (default: {Settings.backbone}).")]
 Mask = Annotated[
     MaskName | None,
-    typer.Option(help="Use of the liver mask; none is the unmasked baseline, the others test for leaks."),
+    typer.Option(
+        help="Use of the liver mask; pooling has no learned attention, none is the unmasked baseline, the others test "
+        "for leaks."
+    ),
 ]
 Folds = Annotated[int | None, typer.Option(help="Folds by source anatomy, one ensemble member each.", min=2)]
 Members = Annotated[int | None, typer.Option(help="Train the first folds only, this many (default: all).", min=1)]
@@ -220,9 +223,11 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def training_config(backbone: Backbone = None) -> None:
+def training_config(backbone: Backbone = None, mask: Mask = None) -> None:
     """Print the settings of a classifier's training with comments, for a file that --config takes."""
     with faults_in_one_line():
         from pipeline.training.classifier.config import read_config
 
-        typer.echo(read_config(None, given(backbone=backbone)).to_toml(), nl=False)
+        typer.echo(
+            read_config(None, given(backbone=backbone, mask=mask and mask.replace("-", "_"))).to_toml(), nl=False
+        )

@@ -12,7 +12,7 @@ from pipeline.cohort.cohort_segmenter import Members
 from pipeline.cohort.manifest import DEFAULT_CUT_OFFS, CutOffs
 from pipeline.paper_study.names import CONTROL_FEATURES, MAIN, POOLING, SHUFFLED, SITE, TEXTURE
 from pipeline.training.classifier.feature_settings import FeatureSettings
-from pipeline.training.classifier.recipes import recipe
+from pipeline.training.classifier.recipes import STEERED, recipe
 from pipeline.training.classifier.settings import Labels, Settings
 
 
@@ -114,7 +114,9 @@ class TrainingPlan:
         """Settings of the training: the recipe of its backbone, as far as the size does not choose."""
         if self.features:
             return FeatureSettings(features=self.features, folds=size.folds, seed=self.seed, cut_offs=cut_offs)
-        chosen = {"members": size.members, "slices": size.slices, "epochs": size.epochs, "patch": size.patch}
+        chosen = {"members": size.members, "slices": size.slices, "epochs": size.epochs}
+        if self.mask in STEERED:
+            chosen["patch"] = size.patch
         given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
         own: dict[str, Any] = {"labels": self.labels, "seed": self.seed, "cut_offs": cut_offs}
         return recipe(self.backbone, self.mask, folds=size.folds, **own, **given)

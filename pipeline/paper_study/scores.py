@@ -106,8 +106,9 @@ def read_scores(plans: Mapping[Path, Iterable[TrainingPlan]], severity: pd.Serie
     predicted = np.all([table["probability"].notna() for each in tables.values() for table in each], axis=0)
     networks = {name: _stacked(found, predicted) for name, found in tables.items()}
     if severity is not None:
-        drawn = severity.reindex(cases["patient_id"]).to_numpy(float)
-        networks[SEVERITY] = NetworkScores(drawn[None, predicted], None)
+        drawn = pd.to_numeric(severity.reindex(cases["patient_id"]), errors="coerce").to_numpy(float)[predicted]
+        if np.isfinite(drawn).all():
+            networks[SEVERITY] = NetworkScores(drawn[None], None)
     kept = cases.loc[predicted, ["label", "anatomy", "site", "segmentation_score"]].reset_index(drop=True)
     return StudyScores(kept, networks, int((~predicted).sum()), seed)
 

@@ -24,6 +24,8 @@ BINS = 10
 LEAST_IN_BIN = 5
 """Cases in a bin of the calibration error, at least: with fewer its correction is mostly noise."""
 TEST_DRAWS = 2000
+LEAST_CLUSTERS = 6
+"""Clusters from which on a wrong model can reach p < 0.05 (2 of 2^6 combinations of signs)."""
 NEAREST = 1e-6
 """Smallest distance of a probability from 0 and 1 before its log odds are taken, which would be infinite there."""
 
@@ -101,12 +103,15 @@ def calibration_test(
 
     The statistic's distribution comes from outcomes drawn with the model's own probabilities, so that it holds for few
     cases too; nothing is fitted, so separated classes do no harm. With clusters, whose cases may err together, each
-    cluster's score keeps its size and draws its sign (the score-based wild bootstrap). NaN without cases.
+    cluster's score keeps its size and draws its sign (the score-based wild bootstrap). NaN without cases, and below
+    ``LEAST_CLUSTERS``, whose signs have too few combinations for a small p.
 
     Args:
         clusters: (cases,) as in ``bootstrap.cluster_draws``; None where the cases are independent.
     """
     if not len(labels):
+        return math.nan
+    if clusters is not None and len(np.unique(clusters)) < LEAST_CLUSTERS:
         return math.nan
     random = np.random.default_rng(seed)
     x = log_odds(probabilities)

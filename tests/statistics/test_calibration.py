@@ -147,3 +147,10 @@ def test_certain_probabilities_do_not_break_the_regression():
     assert math.isfinite(slope(labels, np.array([1.0, 0.0, 0.0, 0.3, 0.7, 1.0])))
     assert math.isnan(intercept(np.zeros(3, bool), np.array([0.0, 0.5, 1.0])))
     assert math.isnan(brier(np.zeros(0, bool), np.zeros(0)))
+
+
+def test_too_few_clusters_give_no_p():
+    labels = np.arange(60) % 2 == 0
+    wrong = np.where(labels, 0.01, 0.99)
+    assert np.isnan(calibration_test(labels, wrong, np.arange(60) % 5, seed=0))
+    assert calibration_test(labels, wrong, np.arange(60) % 8, seed=0) < 0.05

@@ -20,7 +20,7 @@ def draw_training_input(
     picks = draw_slices(len(images), settings.slices, random)
     pair = torch.from_numpy(np.stack([images[picks], distance[picks]], axis=1))  # (slices, 2, Y, X)
     size_yx, centres = spec.size_yx, None
-    if settings.patch is not None:
+    if settings.patch:
         size_yx, centres = (settings.patch, settings.patch), draw_centres(distance[picks], random)
     pair = vary_geometry(pair, size_yx, centres, ranges, random)
     image, distance_mm = pair.split(1, dim=1)  # (slices, 1, y, x) each

@@ -60,7 +60,7 @@ class EpochBatches(Sampler[list[Draw]]):
 
 def steps_per_epoch(cases: int, settings: Settings) -> int:
     """Number of optimiser steps of a pass over the cases."""
-    return math.ceil(cases / settings.batch)
+    return max(1, min(math.ceil(cases / settings.batch), cases // 2))  # features are standardised over 2 cases or more
 
 
 def epoch_random(settings: Settings, fold: int, epoch: int) -> np.random.Generator:

@@ -21,7 +21,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pipeline.classification.slices import InputSpec
 from pipeline.cohort.cut_offs import CutOffs
 from pipeline.errors import ConfigError
-from pipeline.training.classifier.recipes import recipe
+from pipeline.training.classifier.recipes import STEERED, recipe
 from pipeline.training.classifier.settings import Augmentation, Settings
 
 SECTIONS = {"augmentation": Augmentation, "cut_offs": CutOffs, "input": InputSpec}
@@ -60,6 +60,11 @@ def read_config(file: Path | None, overrides: dict[str, Any] | None = None) -> T
     }
     settings = checked(Settings, given) | chosen
     base = recipe(**settings)
+    if base.mask not in STEERED and base.patch:
+        raise ConfigError(
+            f"With the mask use {base.mask} a network learns from whole crops, since a patch around a point of the "
+            "liver would show it: set patch to 0."
+        )
     return TrainingConfig(
         replace(
             base,

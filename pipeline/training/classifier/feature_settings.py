@@ -60,10 +60,11 @@ def feature_options(groups: str, options: TrainingOptions, fold: int | None) -> 
         raise ModelError(f"The features must be of {', '.join(get_args(FeatureGroup))}, with commas between them.")
     given = options.settings
     shared = {name: getattr(given, name) for name in ("folds", "seed", "cut_offs", "labels")}
-    if fold is not None or options.pretrained or given != replace(Settings(), **shared):
+    own_input = options.spec is not None and options.spec != type(options.spec)()
+    if fold is not None or options.pretrained or own_input or given != replace(Settings(), **shared):
         raise ModelError(
-            "A training with --features takes no option of a network; leave out --backbone, --mask, --fold, --members, "
-            "--epochs, --patience and --pretrained."
+            "A training with --features takes no option of a network; leave out --config, --backbone, --mask, --fold, "
+            "--members, --epochs, --patience and --pretrained."
         )
     return FeatureOptions(
         settings=FeatureSettings(cast("tuple[FeatureGroup, ...]", names), **shared),

@@ -234,7 +234,7 @@ def digest(cases: Sequence[CachedCase]) -> str:
 
 
 def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict]:
-    """Parameter groups of AdamW: matrices decay; biases, norms and the gates' gamma do not."""
+    """Parameter groups of AdamW: matrices decay; biases and norms do not."""
     matrices = [p for p in net.parameters() if p.ndim >= 2]
     vectors = [p for p in net.parameters() if p.ndim < 2]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]

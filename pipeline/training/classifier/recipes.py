@@ -23,7 +23,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 """Fields of ``Settings`` by backbone; a backbone that is not named has the defaults."""
-WHOLE_CROP: Mapping[str, Any] = MappingProxyType({"patch": None, "slices": 4})
+WHOLE_CROP: Mapping[str, Any] = MappingProxyType({"patch": 0, "slices": 4})
 """Fields of a network that is not steered by the liver's mask: a patch around a point of the liver would tell it."""
 STEERED = ("attention", "pooling")
 

@@ -1,6 +1,6 @@
 """Settings and options of a classifier's training; loads neither torch nor pandas, for the command line.
 
-The docstrings of the fields are the comments of a written configuration (``config.config_text``).
+The docstrings of the fields are the comments of a written configuration (``config.TrainingConfig.to_toml``).
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class Settings:
     backbone: str = "resnet18"
     """Backbone network, by its name in ``models/network_names.py``."""
     mask: MaskUse = "attention"
-    """Use of the liver mask: attention, none (the unmasked baseline), or one of the tests for leaks: mask_only,
-    background_only, background_only_without_spleen."""
+    """Use of the liver mask: attention, pooling (no learned attention), none (the unmasked baseline), or one of the
+    tests for leaks: mask_only, background_only, background_only_without_spleen."""
     folds: Annotated[int, Field(ge=2)] = 3
     """Folds by anatomy, one ensemble member each."""
     members: Count | None = None
@@ -94,9 +94,9 @@ class Settings:
     """Seed of folds, initial weights and every random draw."""
     slices: Count = 6
     """Slices drawn from a case in each epoch: few, since another case teaches more than another slice."""
-    patch: Annotated[int, Field(ge=32, multiple_of=32)] | None = 96
-    """Side of the square, in pixels, around a random point of the liver that is taken of each slice; the whole crop if
-    not given. Prediction always takes the whole crop."""
+    patch: Annotated[int, Field(ge=0, multiple_of=32)] = 96
+    """Side of the square, in pixels, around a random point of the liver that is taken of each slice; 0 is the whole
+    crop, as prediction takes it."""
     batch: Annotated[int, Field(ge=2)] = 8
     """Cases in an optimiser step."""
     learning_rate: Positive = 1e-3

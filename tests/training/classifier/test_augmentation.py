@@ -12,7 +12,7 @@ from pipeline.training.classifier.augmentation import draw_slices, draw_training
 from pipeline.training.classifier.settings import Augmentation, Settings
 from tests.training.classifier.cohorts import SPEC
 
-SETTINGS = Settings(slices=3, patch=None)
+SETTINGS = Settings(slices=3, patch=0)
 
 
 def test_training_inputs_differ_each_time_and_are_seeded(cases):
@@ -69,7 +69,7 @@ def test_slices_are_spread_through_the_liver():
 def test_without_ranges_a_sample_is_what_prediction_sees(cases):
     """Every range at 0, and all slices: nothing moves and nothing changes but the choice of the crop."""
     still = Augmentation(**{field.name: 0.0 for field in fields(Augmentation) if field.name != "coarser"})
-    settings = Settings(slices=4, patch=None, augmentation=still)
+    settings = Settings(slices=4, patch=0, augmentation=still)
     x = draw_training_input(cases[0], SPEC, settings, np.random.default_rng(0))
     expected = cases[0].tensor(SPEC)
     assert len(expected) == 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.training.classifier.batches import TrainingSamples, training_batches
+from pipeline.training.classifier.batches import TrainingSamples, steps_per_epoch, training_batches
 from pipeline.training.classifier.settings import Settings
 from tests.training.classifier.cohorts import CPU, SPEC
 
@@ -47,3 +47,9 @@ def test_folds_and_cases_draw_different_numbers(samples, cases):
     assert not torch.equal(x, samples[1, 0][0])
     assert not torch.equal(x, TrainingSamples(cases, SETTINGS, SPEC, fold=2)[0, 0][0])
     assert not torch.equal(x, TrainingSamples([cases[0]] * 2, SETTINGS, SPEC, fold=1)[0, 1][0])
+
+
+def test_no_batch_holds_a_single_case():
+    for batch in (2, 3, 8):
+        settings = Settings(batch=batch)
+        assert all(cases // steps_per_epoch(cases, settings) >= 2 for cases in range(2, 40))

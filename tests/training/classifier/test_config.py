@@ -27,6 +27,7 @@ def test_what_is_written_is_read(tmp_path):
     settings = Settings(
         backbone="densenet121",
         mask="background_only",
+        patch=0,
         members=2,
         patience=None,
         learning_rate=3e-5,
@@ -90,3 +91,18 @@ def test_a_wrong_file_is_one_sentence(tmp_path, text, sentence):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
         read_config(tmp_path / "settings.toml")
+
+
+def test_a_network_without_the_mask_takes_no_patches_of_the_liver(tmp_path):
+    file = tmp_path / "s.toml"
+    file.write_text(read_config(None).to_toml())
+    with pytest.raises(ConfigError, match="set patch to 0"):
+        read_config(file, {"mask": "none"})
+    file.write_text(read_config(None, {"mask": "none"}).to_toml())
+    assert read_config(file).settings.patch == 0
+
+
+def test_whole_crops_survive_the_file(tmp_path):
+    file = tmp_path / "s.toml"
+    file.write_text(read_config(None, {"patch": 0}).to_toml())
+    assert read_config(file).settings == recipe(patch=0)
