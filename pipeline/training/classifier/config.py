@@ -49,7 +49,7 @@ def read_config(file: Path | None, overrides: dict[str, Any] | None = None) -> T
     """Read and check a file; without one, the recipe's settings.
 
     Args:
-        overrides: settings that go before those of the file; keys and values as in the file.
+        overrides: settings that override those of the file; keys and values as in the file.
 
     Raises:
         ConfigError: the file cannot be read, or a key or value is not as described.

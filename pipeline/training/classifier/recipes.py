@@ -32,7 +32,7 @@ def recipe(backbone: str = Settings.backbone, mask: MaskUse = Settings.mask, **c
     """The settings of a training by backbone and use of the mask.
 
     Args:
-        chosen: fields of ``Settings`` that go before those of the recipe.
+        chosen: fields of ``Settings`` that override those of the recipe.
     """
     sampling = {} if mask in STEERED else WHOLE_CROP
     return Settings(**{"backbone": backbone, "mask": mask, **RECIPES.get(backbone, {}), **sampling, **chosen})

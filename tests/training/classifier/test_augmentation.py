@@ -82,8 +82,8 @@ def test_each_range_changes_samples(cases, name):
     value = {"turn_degrees": 40.0, "shift_pixels": 20.0, "mask_edge_mm": 20.0, "mask_waves_mm": 20.0}.get(name, 1.0)
     wide = replace(Augmentation(), **{name: value})
     settings = [replace(SETTINGS, augmentation=ranges) for ranges in (Augmentation(), wide)]
-    for seed in range(20):
-        usual, other = (draw_training_input(cases[0], SPEC, s, np.random.default_rng(seed)) for s in settings)
-        if not torch.equal(usual, other):
-            return
-    pytest.fail("no sample changed")
+    usual, other = (
+        [draw_training_input(cases[0], SPEC, each, np.random.default_rng(seed)) for seed in range(20)]
+        for each in settings
+    )
+    assert not all(torch.equal(*pair) for pair in zip(usual, other, strict=True))
