@@ -167,7 +167,7 @@ def _optimise(
     saved_at, losses = began, list[float]()
     while state.step < steps:
         for group in trainer.optimizer.param_groups:
-            group["lr"] = learning_rate(state.step, steps)
+            group["lr"] = learning_rate(state.step, steps, pretrained=pretrained)
         contrast.probability = contrast_share(state.step, steps, pretrained=pretrained)
         losses.append(trainer.step(next(batches)))
         state.step += 1

@@ -25,7 +25,8 @@ from pipeline.training.segmenter import plan as nnunet_plan
 from pipeline.training.segmenter.added_cases import AddedCase, may_learn, read_added, sampling
 from pipeline.training.segmenter.augmentation import Acquisition, Corruption, Fluid, OrganContrast
 
-LEARNING_RATE = 1e-3
+LEARNING_RATE, CONTINUED_RATE = 1e-3, 3e-4
+"""Learning rate from random weights, and of a training that starts from a trained model."""
 WARM_UP, COOL_DOWN = 50, 0.65
 """Steps of the linear warm-up; share of the steps over which the learning rate falls to zero."""
 AVERAGE = 0.995
@@ -88,10 +89,11 @@ class OrganContrastTrainer(nnUNetTrainer):
         return float(loss.detach())
 
 
-def learning_rate(step: int, steps: int) -> float:
+def learning_rate(step: int, steps: int, *, pretrained: bool) -> float:
     """Learning rate of step ``step`` of ``steps``: linear warm-up, constant, then linear to zero."""
     fall = (steps - step) / (COOL_DOWN * steps)
-    return LEARNING_RATE * min(1.0, (step + 1) / WARM_UP, max(fall, 0.0))
+    highest = CONTINUED_RATE if pretrained else LEARNING_RATE
+    return highest * min(1.0, (step + 1) / WARM_UP, max(fall, 0.0))
 
 
 @torch.no_grad()

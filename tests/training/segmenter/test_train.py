@@ -254,9 +254,12 @@ def test_corruption_degrades_what_was_scanned_and_leaves_the_padding():
     assert torch.equal(corruption(image=image.clone(), segmentation=labels)["image"], image)
 
 
-def test_learning_rate_rises_holds_and_ends_at_zero():
-    rates = [nnunet_trainer.learning_rate(step, 1000) for step in (0, 100, 300, 800, 999)]
-    assert rates[0] < rates[1] == rates[2] == nnunet_trainer.LEARNING_RATE
+@pytest.mark.parametrize(
+    ("pretrained", "highest"), [(False, nnunet_trainer.LEARNING_RATE), (True, nnunet_trainer.CONTINUED_RATE)]
+)
+def test_learning_rate_rises_holds_and_ends_at_zero(pretrained, highest):
+    rates = [nnunet_trainer.learning_rate(step, 1000, pretrained=pretrained) for step in (0, 100, 300, 800, 999)]
+    assert rates[0] < rates[1] == rates[2] == highest
     assert rates[2] > rates[3] > rates[4] > 0
 
 
