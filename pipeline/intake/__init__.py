@@ -10,11 +10,14 @@ import SimpleITK as sitk
 from pipeline.intake.archive import BUDGET, Budget
 from pipeline.intake.checks import check_contrast
 from pipeline.intake.identity import case_id, case_key, data_folder
-from pipeline.intake.study import open_upload, preselected, read_series
+from pipeline.intake.isolated import LIMITS, Limits, open_upload, read_series
+from pipeline.intake.study import preselected
 
 __all__ = [
     "BUDGET",
+    "LIMITS",
     "Budget",
+    "Limits",
     "case_id",
     "case_key",
     "check_contrast",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
 """Bytes copied at a time."""
+LONGEST_END = 22 + 65535 + 20
+"""Bytes at the end of a zip among which its directory's end is found: it, its comment, and a locator before it."""
 HEAD = 4096
 """Bytes from which the kind of a file is recognised."""
 GZIP, ZIP, DICOM = b"\x1f\x8b", b"PK\x03\x04", b"DICM"
@@ -29,13 +32,23 @@ ADVICE = "upload the T2 series as NIfTI (.nii, .nii.gz) or as a .zip of its DICO
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits on the unpacked size of an upload; a whole abdominal MRI study is well below them."""
+    """Limits on the contents of an upload; a whole abdominal MRI study is well below them."""
 
     max_bytes: int = 3 << 30
-    max_members: int = 20_000
+    """Unpacked size."""
+    max_members: int = 10_000
+    """Number of files."""
+    max_ratio: int = 200
+    """Unpacked size per byte of the zip, beyond ``FREE_BYTES``: images pack to a half or a third."""
 
 
 BUDGET = Budget()
+FREE_BYTES = 256 << 20
+"""Unpacked size that is taken whatever the ratio, bytes."""
+BYTES_PER_ENTRY = 512
+"""Size of a zip's directory per file that may be in it, bytes: 46 and the name, mostly."""
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Compressions that are unpacked: the other ones take up to gigabytes of memory."""
 
 
 @dataclass
@@ -55,7 +68,6 @@ class _Member:
     """One file of the upload, without its name."""
 
     open: Callable[[], IO[bytes]]
-    size: int
 
 
 def sniff(head: bytes) -> str | None:
@@ -88,7 +100,7 @@ def gather(path: Path, into: Path, *, budget: Budget = BUDGET) -> Gathered:
     try:
         into.mkdir(parents=True, exist_ok=True)
         with _members(path, budget) as members:
-            return _copy(members, into, budget)
+            return _copy(members, into, budget, _most_bytes(path, budget))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError) as error:
         log_fault(log, error, "zip archive")
         raise InputError("The zip is damaged or uses an unusual compression; zip the files again.") from error
@@ -106,10 +118,38 @@ def _members(path: Path, budget: Budget) -> Iterator[Iterator[_Member]]:
         kind = sniff(file.read(HEAD))
         plain = kind not in (None, "zip") or (kind is None and not zipfile.is_zipfile(file))
     if plain:
-        yield iter([_Member(lambda: path.open("rb"), path.stat().st_size)])
+        yield iter([_Member(lambda: path.open("rb"))])
         return
+    _check_directory(path, budget)
     with zipfile.ZipFile(path) as archive:
         yield iter(_zip_members(archive, budget))
+
+
+def _check_directory(path: Path, budget: Budget) -> None:
+    """Refuse a zip with too large a directory before it is parsed, which takes time and memory for each entry.
+
+    The directory's end says where it starts (PKWARE APPNOTE 4.3.14 to 4.3.16); whatever the number of entries that it
+    declares, ``zipfile`` parses what lies between.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - LONGEST_END))
+        tail = file.read()
+        if (end := tail.rfind(b"PK\x05\x06")) < 0 or len(tail) < end + 22:
+            return  # zipfile says what is wrong with it
+        entries, length = struct.unpack_from("<HL", tail, end + 10)
+        locator = end - 20
+        if locator >= 0 and tail.startswith(b"PK\x06\x07", locator):
+            file.seek(min(struct.unpack_from("<Q", tail, locator + 8)[0], size))
+            record = file.read(56)
+            if len(record) == 56:
+                entries, length = struct.unpack_from("<QQ", record, 32)
+    if entries > budget.max_members or length > budget.max_members * BYTES_PER_ENTRY:
+        raise InputError(_too_many(budget))
+
+
+def _too_many(budget: Budget) -> str:
+    return f"The zip holds more than {budget.max_members:,} files; export a single study."
 
 
 def _folder_members(folder: Path) -> Iterator[_Member]:
@@ -117,23 +157,32 @@ def _folder_members(folder: Path) -> Iterator[_Member]:
         folders.sort()
         for file in (Path(parent, name) for name in sorted(names)):
             if file.is_file():
-                yield _Member(lambda file=file: file.open("rb"), file.stat().st_size)  # type: ignore[misc]
+                yield _Member(lambda file=file: file.open("rb"))  # type: ignore[misc]
 
 
 def _zip_members(archive: zipfile.ZipFile, budget: Budget) -> list[_Member]:
     """The members to examine. The declared contents are checked here, the actual size while it is copied."""
     infos = [info for info in archive.infolist() if not info.is_dir()]
     if len(infos) > budget.max_members:
-        raise InputError(f"The zip holds more than {budget.max_members:,} files; export a single study.")
+        raise InputError(_too_many(budget))
+    if any(info.compress_type not in METHODS for info in infos):
+        raise InputError("The zip uses an unusual compression; zip the files again with the usual one (deflate).")
     if any(info.flag_bits & 1 for info in infos):
         raise InputError("The zip is protected by a password; export it again without one.")
     if any(stat.S_ISLNK(info.external_attr >> 16) for info in infos):
         raise InputError("The zip holds links instead of files; zip the files themselves.")
-    return [_Member(lambda info=info: archive.open(info), info.file_size) for info in infos]  # type: ignore[misc]
+    return [_Member(lambda info=info: archive.open(info)) for info in infos]  # type: ignore[misc]
 
 
-def _copy(members: Iterator[_Member], into: Path, budget: Budget) -> Gathered:
-    gathered, left = Gathered(), budget.max_bytes
+def _most_bytes(path: Path, budget: Budget) -> int:
+    """Unpacked size that an upload may have: all of the budget, or less for a small zip."""
+    if path.is_dir():
+        return budget.max_bytes
+    return min(budget.max_bytes, max(FREE_BYTES, budget.max_ratio * path.stat().st_size))
+
+
+def _copy(members: Iterator[_Member], into: Path, budget: Budget, left: int) -> Gathered:
+    gathered = Gathered()
     for number, member in enumerate(members):
         if number >= budget.max_members:
             raise InputError(f"The folder holds more than {budget.max_members:,} files; choose a single study.")

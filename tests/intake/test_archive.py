@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import stat
+import struct
 import zipfile
 from pathlib import Path
 
@@ -12,15 +13,16 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.intake import Budget, open_upload, preselected
+from pipeline.intake import Budget, archive, open_upload, preselected
+from pipeline.intake.archive import gather
 from tests.intake.helpers import read, write_nifti
 from tests.phantoms import make_volume_image, zip_folder
 
 
 def make_zip(file: Path, members: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, content in members.items():
-            archive.writestr(name, content)
+            packed.writestr(name, content)
     return file
 
 
@@ -96,15 +98,15 @@ def test_too_many_members(case_folder: Path, tmp_path: Path) -> None:
 def zip_with_link() -> bytes:
     buffer, link = io.BytesIO(), zipfile.ZipInfo("link")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(link, "/etc/passwd")
+    with zipfile.ZipFile(buffer, "w") as packed:
+        packed.writestr(link, "/etc/passwd")
     return buffer.getvalue()
 
 
 def zip_of(content: bytes, name: str = "a.dcm") -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(name, content)
+    with zipfile.ZipFile(buffer, "w") as packed:
+        packed.writestr(name, content)
     return buffer.getvalue()
 
 
@@ -154,3 +156,46 @@ def test_missing_upload(tmp_path: Path, case_folder: Path) -> None:
     with pytest.raises(InputError, match="cannot be read") as refused:
         open_upload(tmp_path / "Doe_Jane.zip", case_folder)
     assert "Doe" not in str(refused.value)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compressions_that_take_gigabytes_are_refused(method: int, case_folder: Path, tmp_path: Path) -> None:
+    upload = tmp_path / "upload.zip"
+    with zipfile.ZipFile(upload, "w", method) as packed:
+        packed.writestr("a", b"\0" * 128 + b"DICM")
+    with pytest.raises(InputError, match="unusual compression"):
+        open_upload(upload, case_folder)
+
+
+@pytest.mark.parametrize("zip64", [False, True])
+def test_a_large_directory_is_refused_before_it_is_parsed(zip64: bool, case_folder: Path, tmp_path: Path) -> None:
+    """The end of the directory alone decides; nothing before it is a zip."""
+    count = 3_000_000
+    end = struct.pack("<4sHHHHLLH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF if zip64 else 60_000, 0xFFFFFFFF, 0, 0)
+    record = struct.pack("<4sQHHLLQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, count * 46, 0)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 4, 1)
+    upload = tmp_path / "upload.zip"
+    upload.write_bytes(b"PK\x03\x04" + ((record + locator) if zip64 else b"") + end)
+    with pytest.raises(InputError, match="more than 10,000 files"):
+        gather(upload, case_folder)
+
+
+def test_a_directory_that_hides_its_number_of_entries_is_refused(case_folder: Path, tmp_path: Path) -> None:
+    upload = make_zip(tmp_path / "many.zip", {f"{n:0200d}": b"" for n in range(60)})
+    content = bytearray(upload.read_bytes())
+    content[-12:-10] = (3).to_bytes(2, "little")  # entries in all, where there are 60
+    upload.write_bytes(content)
+    with pytest.raises(InputError, match="more than 20 files"):
+        gather(upload, case_folder, budget=Budget(max_members=20))
+
+
+def test_a_small_zip_does_not_unfold_to_all_of_the_budget(
+    case_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "FREE_BYTES", 1_000_000)
+    bomb = make_zip(tmp_path / "bomb.zip", {"a": b"\0" * 128 + b"DICM" + b"\0" * 30_000_000})
+    with pytest.raises(InputError, match="unfolds"):
+        gather(bomb, case_folder)
+    assert sum(p.stat().st_size for p in case_folder.iterdir()) <= 200 * bomb.stat().st_size
+    plain = make_zip(tmp_path / "plain.zip", {"a": b"\0" * 128 + b"DICM" + bytes(range(256)) * 3000})
+    assert len(gather(plain, tmp_path / "other").dicom) == 1

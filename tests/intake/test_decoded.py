@@ -12,7 +12,8 @@ import pytest
 import SimpleITK as sitk
 
 from pipeline.case import Study, Volume
-from pipeline.intake import decoded, dicom, open_upload, preselected, read_series
+from pipeline.intake import decoded, dicom
+from pipeline.intake.study import open_upload, preselected, read_series
 from tests.phantoms import SECRET, make_volume_image, write_dicom_series
 
 

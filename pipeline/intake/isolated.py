@@ -1,0 +1,213 @@
+"""Open uploads and decode series in a process of their own: what a hostile file does there, it does to one visitor.
+
+Codecs and parsers of many libraries see bytes that a stranger chose. ``worker`` runs them under limits on memory,
+processor time, wall-clock time and file size; here its answers are awaited and checked. A fork that dies is one
+sentence. On systems that cannot fork, the work is done in this process, without limits.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from pipeline import errors
+from pipeline.case import Study, Volume
+from pipeline.errors import InputError, PipelineError
+from pipeline.intake import decoded
+from pipeline.intake import study as in_process
+from pipeline.intake.archive import BUDGET, Budget
+
+log = logging.getLogger(__name__)
+
+STUDY = TypeAdapter(Study)
+"""A study as JSON and back, validated."""
+ROOT = Path(__file__).resolve().parents[2]
+DIED = "This file could not be read within the server's limits; export the T2 series again and upload it alone."
+NOT_KEPT = "The images cannot be stored; free disk space and open the case again."
+LARGEST_ANSWER = 32 << 20
+GRACE_S = 5.0
+"""Time beyond the fork's own limit after which its answer is no longer awaited, s."""
+CAN_FORK = hasattr(os, "fork") and hasattr(socket, "send_fds")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one upload, or the decoding of one series, may take."""
+
+    memory_bytes: int = 1536 << 20
+    """Address space beyond that of the idle process (Linux)."""
+    cpu_s: int = 60
+    wall_s: float = 90.0
+    file_bytes: int = 3 << 30
+    """Size of a single file that is written."""
+
+
+LIMITS = Limits()
+
+
+def open_upload(path: Path, into: Path, *, budget: Budget = BUDGET, limits: Limits = LIMITS) -> Study:
+    """``study.open_upload`` under ``limits``; after an error ``into`` is empty.
+
+    Raises:
+        InputError, SeriesError: as there, or the file takes more than the limits allow.
+    """
+    if not CAN_FORK:
+        return in_process.open_upload(path, into, budget=budget)
+    request = {"call": "open_upload", "path": str(path.absolute()), "into": str(into.absolute())}
+    try:
+        answer = WORKER.ask({**request, "budget": asdict(budget)}, limits)
+        return _study(answer, into)
+    except PipelineError:
+        _empty(into)
+        raise
+
+
+def read_series(study: Study, key: str, *, limits: Limits = LIMITS) -> Volume:
+    """``study.read_series`` under ``limits``; a series that was decoded before is loaded here.
+
+    Raises:
+        SeriesError, InputError: as there, or decoding takes more than the limits allow.
+    """
+    known = any(series.key == key for series in study.series)
+    volume = decoded.load(study.folder, key) if known else None
+    if volume is not None:
+        return volume
+    if not CAN_FORK:
+        return in_process.read_series(study, key)
+    WORKER.ask({"call": "read_series", "study": STUDY.dump_python(study, mode="json"), "key": key}, limits)
+    volume = decoded.load(study.folder, key)
+    if volume is None:
+        raise InputError(NOT_KEPT)
+    return volume
+
+
+def _study(answer: Mapping[str, Any], into: Path) -> Study:
+    try:
+        study = STUDY.validate_python(answer["study"])
+    except (KeyError, ValueError) as error:
+        log.warning("The answer of the intake process is damaged (%s).", type(error).__name__)
+        raise InputError(DIED) from error
+    if study.folder != into.absolute():
+        raise InputError(DIED)
+    return study
+
+
+def _empty(folder: Path) -> None:
+    """Delete what an upload that failed has left."""
+    with suppress(OSError):
+        for item in folder.iterdir():
+            shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
+
+
+class _Worker:
+    """The running ``worker`` of this process: started when it is first needed, and again if it has died."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def start(self) -> None:
+        """Start the process, if it does not run; returns at once, and it is ready within a second."""
+        with self._lock:
+            self._running()
+
+    def ask(self, request: Mapping[str, Any], limits: Limits) -> Mapping[str, Any]:
+        """Send a request to a new fork and await its answer; its log lines become this process's.
+
+        Raises:
+            PipelineError: the fault that the fork reports, or InputError where it dies or exceeds its time.
+        """
+        passed_on = {name: value for name, value in os.environ.items() if name.startswith("FIBROREVIEW_")}
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                self._hand_over(theirs)
+            try:
+                ours.settimeout(limits.wall_s + GRACE_S)
+                ours.sendall(json.dumps({**request, "limits": asdict(limits), "environment": passed_on}).encode())
+                ours.shutdown(socket.SHUT_WR)
+                answer = json.loads(_received(ours))
+            except (OSError, ValueError) as error:
+                log.warning("The intake process gave no answer (%s).", type(error).__name__)
+                raise InputError(DIED) from error
+        for name, level, line in answer.get("log", ()):
+            logging.getLogger(name).log(level, "%s", line)
+        if "fault" in answer:
+            raise _fault(answer["fault"])(answer["message"])
+        return answer
+
+    def _hand_over(self, end: socket.socket) -> None:
+        """Give the process one end of a connection; a process that has died is started anew, once."""
+        with self._lock:
+            for attempt in (1, 2):
+                try:
+                    socket.send_fds(self._running(), [b"."], [end.fileno()])
+                    return
+                except OSError as error:
+                    log.warning("The intake process has ended (%s).", type(error).__name__)
+                    self._close()
+                    if attempt == 2:
+                        raise InputError(DIED) from error
+
+    def _running(self) -> socket.socket:
+        if self._process is None or self._control is None or self._process.poll() is not None:
+            self._close()
+            self._control, theirs = socket.socketpair()
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "pipeline.intake.worker", str(theirs.fileno())],
+                    cwd=ROOT,
+                    env={**os.environ, **ONE_THREAD},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,  # Ctrl-C ends the server, whose end closes the worker's socket
+                )
+        return self._control
+
+    def _close(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._control = self._process = None
+
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "PYTHONUTF8": "1"}
+"""A process that forks must have no threads; each would add to the address space too."""
+WORKER = _Worker()
+
+
+def _received(source: socket.socket) -> bytes:
+    """All that comes until the other end closes.
+
+    Raises:
+        ValueError: more than ``LARGEST_ANSWER``.
+    """
+    parts, size = list[bytes](), 0
+    while part := source.recv(1 << 20):
+        size += len(part)
+        if size > LARGEST_ANSWER:
+            raise ValueError("answer too large")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _fault(name: object) -> type[PipelineError]:
+    kind = getattr(errors, name, InputError) if isinstance(name, str) and name in errors.__all__ else InputError
+    return kind if isinstance(kind, type) and issubclass(kind, PipelineError) else InputError
