@@ -34,9 +34,9 @@ CONTRAST_FIRST, CONTRAST_LAST = 0.7, 0.2
 """Share of the samples whose organs are redrawn, at the start and from the middle on: first place and shape, then true
 edges, which a network that saw too few of them crosses into heart and abdominal wall. A training that starts from a
 trained model is past its middle."""
-KEPT_OF_NEW = 0.5
-"""Weight of the new parameters in the average with those of the model that the training started from: as good as the
-old model on its own data, and better than either on the new. Wortsman et al., CVPR 2022 (robust fine-tuning)."""
+KEPT_OF_NEW = 0.75
+"""Weight of the new parameters in the average with those of the model that the training started from, chosen by
+cross-validation (``docs/segmenter.md``). Wortsman et al., CVPR 2022 (robust fine-tuning)."""
 LOG_EVERY, VALIDATE_EVERY, SAVE_EVERY_S = 50, 250, 180.0
 """Steps between log lines and between validations; seconds between checkpoints."""
 

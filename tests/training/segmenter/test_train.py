@@ -101,9 +101,9 @@ def test_training_starts_from_a_model_of_the_same_folds_only(trained, data, tmp_
         )
 
 
-def test_weights_end_halfway_between_those_before_and_after():
+def test_weights_end_between_those_before_and_after():
     old, new = {"weight": torch.tensor([0.0, 2.0])}, {"weight": torch.tensor([1.0, 4.0])}
-    assert torch.equal(segmenter_fold.blended(old, new)["weight"], torch.tensor([0.5, 3.0]))
+    assert torch.equal(segmenter_fold.blended(old, new)["weight"], torch.tensor([0.75, 3.5]))
 
 
 def test_folds_trained_alone_are_gathered_and_their_hours_summed(trained, data, tmp_path):
