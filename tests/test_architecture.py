@@ -17,7 +17,7 @@ LAYERS = [
     {"models.files", "models.device"},
     {"models"},
     {"pipeline.errors", "pipeline.thresholds"},
-    {"pipeline.case"},
+    {"pipeline.case", "pipeline.owned_folder"},
     {"pipeline.statistics"},
     {"pipeline.intake"},
     {"pipeline.segmentation", "pipeline.classification"},

@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import sys
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from rich.table import Table
 from pipeline import RESEARCH_USE
 from pipeline.commands.shared import OUT, Device, Exact, answer_console, faults_in_one_line, progress_bar
 from pipeline.errors import InputError, SeriesError
+from pipeline.owned_folder import owned_folder
 
 if TYPE_CHECKING:
     from pipeline.analysis import Models
@@ -39,14 +39,14 @@ def analyze(
     """Segment the liver of one MRI, estimate fibrosis, and write masks, heat map and report."""
     if out is None and not as_json and not only_list:
         raise typer.BadParameter("name a folder for the results with -o.")
-    with faults_in_one_line(), tempfile.TemporaryDirectory(prefix="fibroreview-") as folder:
+    with faults_in_one_line(), owned_folder() as folder:
         if only_list:
-            study = _open(source, Path(folder))
+            study = _open(source, folder)
             _print_series(study)
             return
         with progress_bar() as progress:
             load = partial(_load, segmenter, classifier, device, exact)
-            analysis = _run(source, Path(folder), series, load, progress)
+            analysis = _run(source, folder, series, load, progress)
             text = _written(analysis, out)
         if as_json:
             sys.stdout.write(text)

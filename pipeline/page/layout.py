@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pipeline.page.server.engine import Analyse, Choice, Engine, load_chosen
 from pipeline.page.server.niivue import ASSETS, ensure_viewer
 from pipeline.page.server.routes import app_kwargs
 from pipeline.page.server.settings import PageSettings
+from pipeline.page.server.visitors import Visitors
 from pipeline.page.state.open_cases import OpenCases
 from pipeline.page.state.session_state import SessionState
 from pipeline.page.view import review_form as form
@@ -78,15 +80,17 @@ def build_page(
     library = ensure_viewer()
     cases = OpenCases(keep_s=settings.keep_case_s)
     cases.sweep_in_background()
+    os.environ["GRADIO_TEMP_DIR"] = str(cases.uploads)  # where Gradio keeps uploads: with the cases, and as short
+    visitors = Visitors()
     engine = Engine(load, Choice(settings.segmenter, settings.classifier))
     with gr.Blocks(title="FibroReview", analytics_enabled=False, delete_cache=DELETE_CACHE_S) as page:
         components, examples = _place(settings, cases, library is not None)
-        opening = Opening(components, cases, public=settings.public)
+        opening = Opening(components, cases, visitors, public=settings.public)
         analysing = Analysing(components, cases, engine)
         _wire_input(components, opening, analysing, examples)
         _wire_review(components, Reviewing(components, cases, ReviewStore(settings.reviews)))
         page.unload(opening.leave)
-    return page, _launch_arguments(settings, cases, library), engine
+    return page, _launch_arguments(settings, cases, app_kwargs(settings, cases, visitors, library)), engine
 
 
 def _place(settings: PageSettings, cases: OpenCases, has_library: bool) -> tuple[Components, Mapping[str, Path]]:
@@ -220,14 +224,14 @@ def _quiet(components: Components) -> dict[str, Any]:
     return {"outputs": components.all(), "show_progress": "hidden", "api_visibility": "private"}
 
 
-def _launch_arguments(settings: PageSettings, cases: OpenCases, library: Path | None) -> Mapping[str, Any]:
+def _launch_arguments(settings: PageSettings, cases: OpenCases, app: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
         "server_name": settings.server_name,
         "server_port": settings.server_port,
         "max_file_size": settings.max_upload,
         # Case files only: neither the repository nor the reviews can be fetched.
         "allowed_paths": [str(cases.served_root)],
-        "app_kwargs": app_kwargs(library=library, public=settings.public),
+        "app_kwargs": app,
         "theme": _theme(),
         "css_paths": [ASSETS / "style.css"],
         "footer_links": [],

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ from pipeline.page.handlers.reviewing import Reviewing
 from pipeline.page.layout import _place
 from pipeline.page.server.engine import Choice, Engine
 from pipeline.page.server.settings import PageSettings
+from pipeline.page.server.visitors import COOKIE, Visitors
 from pipeline.page.state.open_cases import OpenCases
 from pipeline.page.state.session_state import SessionState
 from pipeline.reviews import ReviewStore
 from tests.page.fake_models import load_fake
 
 DEFAULT = Choice("liver_t2", "fibrosis_t2")
+VISITOR = 32 * "a"
 
 
 @dataclass
@@ -29,6 +31,7 @@ class Request:
     """What the handlers read of Gradio's request."""
 
     session_hash: str = "one"
+    cookies: Mapping[str, str] = field(default_factory=lambda: {COOKIE: VISITOR})
 
 
 class Desk:
@@ -41,7 +44,8 @@ class Desk:
         self.store = ReviewStore(folder / "reviews")
         engine = Engine(load or load_fake(), DEFAULT)
         engine.start()
-        self.opening = Opening(self.components, self.cases, public=public)
+        self.visitors = Visitors()
+        self.opening = Opening(self.components, self.cases, self.visitors, public=public)
         self.analysing = Analysing(self.components, self.cases, engine)
         self.reviewing = Reviewing(self.components, self.cases, self.store)
         self.state = SessionState()
@@ -60,11 +64,12 @@ class Desk:
 
     def upload(self, file: Path, *, confirmed: bool = True) -> str:
         """The web server's copy of a file arrives."""
+        self.visitors.uploaded(file, VISITOR)
         return self.run(self.opening.upload(self.state, str(file), confirmed, Request()))  # type: ignore[arg-type]
 
     def open(self, file: Path) -> str:
         """Upload a copy of a file."""
-        copy = file.parent / "cache" / file.name
+        copy = self.cases.uploads / "hash" / file.name
         copy.parent.mkdir(exist_ok=True)
         shutil.copyfile(file, copy)
         said = self.upload(copy)

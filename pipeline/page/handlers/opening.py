@@ -12,6 +12,7 @@ from pipeline.case import Study
 from pipeline.errors import PipelineError
 from pipeline.intake import preselected, read_series
 from pipeline.page.handlers import uploads
+from pipeline.page.server.visitors import Visitors, visitor_of
 from pipeline.page.state.open_cases import GONE, OpenCase, OpenCases
 from pipeline.page.state.session_state import SessionState
 from pipeline.page.view.components import Components
@@ -24,21 +25,26 @@ from pipeline.page.view.updates import PageUpdates, Updates
 class Opening:
     """Events of the input column. Stateless, one instance for all sessions."""
 
-    def __init__(self, components: Components, cases: OpenCases, *, public: bool) -> None:
+    def __init__(self, components: Components, cases: OpenCases, visitors: Visitors, *, public: bool) -> None:
         self.components, self.updates = components, PageUpdates(components)
-        self.cases, self.public = cases, public
+        self.cases, self.visitors, self.public = cases, visitors, public
 
     def upload(self, state: SessionState, path: str | None, confirmed: bool, request: gr.Request) -> Iterator[Updates]:
         """A file arrived."""
         if path is None:
             return
+        try:
+            taken = uploads.take_upload(path, visitor_of(request), self.cases.uploads, self.visitors)
+        except PipelineError as error:
+            yield self.updates.say(str(error), "error")
+            return
         if self.public and not confirmed:
-            uploads.discard_upload(Path(path))
+            uploads.discard_upload(taken)
             yield self.updates.say(
                 "Please confirm first that the images are de-identified, then upload them again.", "error"
             )
             return
-        yield from self._open(state, lambda case: uploads.import_upload(Path(path), case), request)
+        yield from self._open(state, lambda case: uploads.import_upload(taken, case), request)
 
     def example(self, state: SessionState, path: Path, request: gr.Request) -> Iterator[Updates]:
         """One of the examples was clicked."""

@@ -3,35 +3,63 @@
 from __future__ import annotations
 
 import shutil
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.case import Study
 from pipeline.errors import InputError
 from pipeline.intake import open_upload
+from pipeline.page.server.visitors import Visitors
 from pipeline.page.state.open_cases import OpenCase
 
 SUFFIXES = (".nii.gz", ".nii", ".zip", ".dcm")
 """Suffixes kept in the copy's name; all other files get none."""
 
+NOT_ARRIVED = "The upload did not arrive: please choose the file again."
+
 EXAMPLES = {"NIfTI example": "abdomen_t2.nii.gz", "DICOM example": "abdomen_t2_dicom.zip"}
 
 
-def import_upload(upload: Path, case: OpenCase) -> Study:
+@dataclass(frozen=True)
+class Upload:
+    """A file that this visitor, and nobody else's event, has brought."""
+
+    file: Path
+    shared: bool
+    """Whether another visitor has uploaded the same content and not opened it yet: Gradio keeps one file for both."""
+
+
+def take_upload(path: str, visitor: str, root: Path, visitors: Visitors) -> Upload:
+    """The upload that an event names: a file in a folder of ``root``, uploaded by this visitor and not taken before.
+
+    Raises:
+        InputError: it is none of these; nothing is moved or deleted then.
+    """
+    file = Path(path)
+    if file.parent.parent != root or ".." in file.parts or not _is_plain(file):
+        raise InputError(NOT_ARRIVED)
+    alone = visitors.claim(file, visitor)
+    if alone is None:
+        raise InputError(NOT_ARRIVED)
+    return Upload(file, shared=not alone)
+
+
+def import_upload(upload: Upload, case: OpenCase) -> Study:
     """Move an upload into the case under a fixed name, open it, and delete it.
 
     Raises:
-        InputError: it cannot be read, or somebody who uploaded the same file took it first.
+        InputError: it cannot be read.
     """
-    mine = case.private / f"upload{_suffix(upload)}"
+    mine = case.private / f"upload{_suffix(upload.file)}"
     try:
-        # The web server names an upload by its content: two visitors with the same file share one path.
-        shutil.move(upload, mine)
+        (shutil.copyfile if upload.shared else shutil.move)(upload.file, mine)
     except OSError as error:
-        raise InputError("The upload did not arrive: please choose the file again.") from error
-    with suppress(OSError):  # not empty: somebody else's upload of the same content
-        upload.parent.rmdir()
+        raise InputError(NOT_ARRIVED) from error
+    with suppress(OSError):  # not empty: somebody else's upload
+        upload.file.parent.rmdir()
     return _open(mine, case)
 
 
@@ -42,9 +70,10 @@ def import_example(example: Path, case: OpenCase) -> Study:
     return _open(mine, case)
 
 
-def discard_upload(upload: Path) -> None:
+def discard_upload(upload: Upload) -> None:
     """Delete a refused upload."""
-    upload.unlink(missing_ok=True)
+    if not upload.shared:
+        upload.file.unlink(missing_ok=True)
 
 
 def examples_in(folder: Path) -> Mapping[str, Path]:
@@ -59,6 +88,14 @@ def _open(mine: Path, case: OpenCase) -> Study:
         return open_upload(mine, into)
     finally:
         mine.unlink(missing_ok=True)
+
+
+def _is_plain(file: Path) -> bool:
+    """Whether it is a file in a folder, neither of them a link."""
+    try:
+        return stat.S_ISREG(file.lstat().st_mode) and stat.S_ISDIR(file.parent.lstat().st_mode)
+    except (OSError, ValueError):  # there is none, or its name holds a zero byte
+        return False
 
 
 def _suffix(upload: Path) -> str:

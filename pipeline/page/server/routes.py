@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.page.server.niivue import ASSETS
+from pipeline.page.server.origin import OwnOrigin
+from pipeline.page.server.settings import PageSettings
+from pipeline.page.server.visitors import OwnSession, Visitors
+from pipeline.page.state.open_cases import OpenCases
 
 CONTENT_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
@@ -29,6 +34,8 @@ class SecurityHeaders:
         self.headers = [
             (b"content-security-policy", (CONTENT_POLICY + frame_ancestors).encode()),
             (b"x-content-type-options", b"nosniff"),
+            (b"cross-origin-resource-policy", b"same-origin"),
+            (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
             (b"referrer-policy", b"no-referrer"),
         ]
 
@@ -47,7 +54,29 @@ class SecurityHeaders:
         await self.app(scope, receive, send_with_headers)
 
 
-def app_kwargs(*, library: Path | None, public: bool) -> dict[str, Any]:
+OPEN_ROUTES = re.compile(
+    r"/(?:|config|theme\.css|favicon\.ico|robots\.txt|manifest\.json|healthz|assets/.*|static/.*|svelte/.*|viewer/.*"
+    r"|gradio_api/(?:startup-events|app_id|theme\.css|info|upload|upload_progress|queue/join|queue/data|cancel|reset"
+    r"|component_server|heartbeat/[^/]+|file=.*))/?"
+)
+"""The addresses that the page calls. Gradio has more: they write sessions to the disk, fetch from other servers, show
+other visitors' use, or run events without the queue."""
+
+
+class OpenRoutes:
+    """ASGI middleware: 404 for every address that is not in ``OPEN_ROUTES``."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not OPEN_ROUTES.fullmatch(scope["path"]):
+            await PlainTextResponse("There is no such page.", status_code=404)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, library: Path | None) -> dict[str, Any]:
     """Routes and middleware for ``launch(app_kwargs=...)``. ``library`` is NiiVue's module, None if missing."""
 
     async def health(_: Request) -> Response:
@@ -61,12 +90,22 @@ def app_kwargs(*, library: Path | None, public: bool) -> dict[str, Any]:
             return PlainTextResponse("The viewer library is not installed.", status_code=404)
         return FileResponse(library, media_type="text/javascript")
 
-    ancestors = "'self' https://huggingface.co" if public else "'self'"
+    ancestors = "'self' https://huggingface.co" if settings.public else "'self'"
     return {
         "routes": [
             Route("/healthz", health),
             Route("/viewer/viewer.js", viewer),
             Route("/viewer/niivue.js", niivue),
         ],
-        "middleware": [Middleware(SecurityHeaders, frame_ancestors=ancestors)],
+        "middleware": [
+            Middleware(SecurityHeaders, frame_ancestors=ancestors),
+            Middleware(OwnOrigin, hosts=settings.hosts),
+            Middleware(OpenRoutes),
+            Middleware(
+                OwnSession,
+                visitors=visitors,
+                session_of_file=cases.session_of_file,
+                cross_site=settings.public,
+            ),
+        ],
     }

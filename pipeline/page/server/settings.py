@@ -24,6 +24,8 @@ class PageSettings:
     server_name: str = "127.0.0.1"
     server_port: int = DEFAULT_PORT
     max_upload: str = "1gb"
+    hosts: frozenset[str] = frozenset()
+    """Names under which the page is reached, beside loopback; lower case, without ports."""
     keep_case_s: float = 2 * 3600.0
     """Time without use after which a case is deleted, s."""
 
@@ -35,11 +37,13 @@ def settings_from(environment: Mapping[str, str]) -> PageSettings:
         ValueError: the port is not a number.
     """
     public = bool(environment.get("SPACE_ID"))
+    hosts = f"{environment.get('FIBROREVIEW_HOSTS', '')},{environment.get('SPACE_HOST', '')}".lower().split(",")
     return PageSettings(
         reviews=Path(environment.get("FIBROREVIEW_REVIEWS") or ROOT / "reviews"),
         segmenter=environment.get("FIBROREVIEW_SEGMENTER") or PageSettings.segmenter,
         classifier=environment.get("FIBROREVIEW_CLASSIFIER") or PageSettings.classifier,
         public=public,
         server_name=environment.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if public else "127.0.0.1"),
+        hosts=frozenset(host.strip() for host in hosts if host.strip()),
         server_port=int(environment.get("GRADIO_SERVER_PORT") or DEFAULT_PORT),
     )

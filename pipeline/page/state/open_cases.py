@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -14,9 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-SWEEP_EVERY_S = 300.0
-STALE_ROOT_S = 24 * 3600.0
-PREFIX = "fibroreview-"
+from pipeline.owned_folder import OwnedFolder, sweep_ownerless
+
+SWEEP_EVERY_S = 120.0
+KEEP_UPLOAD_S = 600.0
+"""Time after which an upload that no event has opened is deleted, s."""
 GONE = "This case was closed after inactivity: please open it again."
 log = logging.getLogger(__name__)
 
@@ -40,9 +40,10 @@ class OpenCases:
     """All open cases of this process, by key. The only object shared by sessions."""
 
     def __init__(self, *, keep_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        _delete_stale_roots()
-        self.root = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
-        self.served_root = self.root / "served"
+        self._folder = OwnedFolder()
+        self.root = self._folder.path
+        self.served_root, self.uploads = self.root / "served", self.root / "uploads"
+        self.uploads.mkdir()
         self._keep_s, self._clock = keep_s, clock
         self._lock = threading.Lock()
         self._open: dict[str, OpenCase] = {}
@@ -112,16 +113,34 @@ class OpenCases:
         for key in keys:
             self.discard(key)
 
+    def session_of_file(self, file: Path) -> str | None:
+        """Session of the case in whose served folder a file is; None where it is in none."""
+        folder = file.parent
+        if folder.parent != self.served_root or ".." in file.parts:
+            return None
+        with self._lock:
+            return next((case.session for case in self._open.values() if case.served == folder), None)
+
     def sweep(self) -> None:
-        """Discard cases not used for ``keep_s`` seconds, and touch the root so that other processes keep it."""
-        with suppress(OSError):
-            os.utime(self.root)
+        """Discard cases not used for ``keep_s`` seconds, uploads that nobody opened, and folders of dead processes."""
+        sweep_ownerless()
+        self._sweep_uploads()
         oldest = self._clock() - self._keep_s
         with self._lock:
             keys = [key for key, touched in self._touched.items() if touched < oldest]
         for key in keys:
             log.info("A case was deleted by time.")
             self.discard(key)
+
+    def _sweep_uploads(self) -> None:
+        oldest = time.time() - KEEP_UPLOAD_S
+        for path in sorted(self.uploads.rglob("*"), reverse=True):  # files before their folders
+            with suppress(OSError):
+                if path.is_dir():
+                    path.rmdir()  # an empty one
+                elif path.lstat().st_mtime < oldest:
+                    log.info("An upload that nobody opened was deleted.")
+                    path.unlink()
 
     def sweep_in_background(self) -> None:
         """Sweep every few minutes until the process ends."""
@@ -137,11 +156,4 @@ class OpenCases:
         """Discard everything."""
         for key in list(self._open):
             self.discard(key)
-        shutil.rmtree(self.root, ignore_errors=True)
-
-
-def _delete_stale_roots() -> None:
-    """Delete folders that a killed process left a day ago or longer; a running one touches its root."""
-    for root in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        if root.is_dir() and time.time() - root.stat().st_mtime > STALE_ROOT_S:
-            shutil.rmtree(root, ignore_errors=True)
+        self._folder.delete()

@@ -14,7 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.intake import read_series
 from pipeline.page.handlers import opening
 from pipeline.page.view import slice_viewer as viewer
-from tests.page.desk import Desk
+from tests.page.desk import VISITOR, Desk, Request
 
 
 def test_another_upload_deletes_the_case_before(desk: Desk, file: Path) -> None:
@@ -28,7 +28,8 @@ def test_another_upload_deletes_the_case_before(desk: Desk, file: Path) -> None:
 
 def test_on_a_public_space_the_tick_is_asked_for_by_the_server(tmp_path: Path, file: Path) -> None:
     desk = Desk(tmp_path, public=True)
-    upload = tmp_path / "upload.nii.gz"
+    upload = desk.cases.uploads / "hash" / "upload.nii.gz"
+    upload.parent.mkdir()
     shutil.copyfile(file, upload)
     assert "de-identified" in desk.upload(upload, confirmed=False)
     assert desk.state.study is None
@@ -36,8 +37,70 @@ def test_on_a_public_space_the_tick_is_asked_for_by_the_server(tmp_path: Path, f
     desk.cases.close()
 
 
-def test_the_same_upload_of_two_visitors_is_asked_for_again(desk: Desk, tmp_path: Path) -> None:
-    assert "choose the file again" in desk.upload(tmp_path / "gone.nii")
+def put_upload(desk: Desk, file: Path, name: str = "upload.nii.gz") -> Path:
+    upload = desk.cases.uploads / "hash" / name
+    upload.parent.mkdir(exist_ok=True)
+    shutil.copyfile(file, upload)
+    return upload
+
+
+def test_the_same_upload_of_two_visitors_opens_for_both(desk: Desk, file: Path) -> None:
+    upload = put_upload(desk, file)
+    desk.visitors.uploaded(upload, "b" * 32)
+    desk.upload(upload)
+    assert desk.state.study
+    assert upload.exists()
+    assert desk.visitors.claim(upload, "b" * 32) is True
+
+
+def test_an_upload_opens_once(desk: Desk, file: Path) -> None:
+    upload = put_upload(desk, file)
+    desk.upload(upload)
+    assert "choose the file again" in desk.run(desk.opening.upload(desk.state, str(upload), True, Request()))
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "uploads",
+        "hash",
+        "other visitor's",
+        "case",
+        "example",
+        "link",
+        "link to a folder",
+        "parent",
+        "zero byte",
+        "none",
+    ],
+)
+def test_an_event_takes_only_what_its_visitor_uploaded(desk: Desk, file: Path, tmp_path: Path, forged: str) -> None:
+    upload = put_upload(desk, file)
+    desk.visitors.uploaded(upload, "b" * 32)
+    case = desk.cases.open("b")
+    (case.private / "a.nii.gz").write_bytes(b"images")
+    (desk.cases.uploads / "other").mkdir()
+    (desk.cases.uploads / "other" / "link.nii.gz").symlink_to(file)
+    (desk.cases.uploads / "linked").symlink_to(tmp_path)
+    path = {
+        "uploads": desk.cases.uploads,
+        "hash": upload.parent,
+        "other visitor's": upload,
+        "case": case.private / "a.nii.gz",
+        "example": file,
+        "link": desk.cases.uploads / "other" / "link.nii.gz",
+        "link to a folder": desk.cases.uploads / "linked" / file.name,
+        "parent": desk.cases.uploads / "x" / ".." / "hash" / upload.name,
+        "zero byte": Path(f"{upload}\0"),
+        "none": desk.cases.uploads / "hash" / "gone.nii.gz",
+    }[forged]
+    if forged not in ("other visitor's", "parent"):
+        desk.visitors.uploaded(path, VISITOR)  # even if it were noted as this visitor's
+    before = sorted(desk.cases.root.rglob("*"))
+    assert "choose the file again" in desk.run(desk.opening.upload(desk.state, str(path), True, Request()))
+    assert desk.state.study is None
+    assert sorted(desk.cases.root.rglob("*")) == before
+    assert file.exists()
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pipeline.page.state.open_cases import OpenCase, OpenCases
+from pipeline.owned_folder import PREFIX, sweep_ownerless
+from pipeline.page.state.open_cases import KEEP_UPLOAD_S, OpenCase, OpenCases
 
 
 class Clock:
@@ -84,19 +88,60 @@ def test_another_series_gets_another_served_name(cases: OpenCases) -> None:
     assert not fresh.stop.is_set()
 
 
-def test_a_long_running_servers_cases_are_not_taken_for_a_dead_ones(
+def test_what_a_dead_process_left_is_deleted_and_a_living_ones_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    living, dead = OpenCases(keep_s=100), OpenCases(keep_s=100)
-    for one in (living, dead):
-        os.utime(one.root, (0, 0))
+    living = OpenCases(keep_s=100)
+    code = (
+        "import sys, os, tempfile; tempfile.tempdir = sys.argv[1]; from pipeline.page.state.open_cases import OpenCases"
+    )
+    code += "; print(OpenCases(keep_s=9).root, flush=True); os._exit(9)"
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    dead = Path(ended.stdout.strip())
+    assert dead.parent == tmp_path.resolve()
+    assert (dead / "uploads").is_dir()
+    for one in (living.root, dead):
+        os.utime(one, (0, 0))
     living.sweep()
+    assert living.root.exists()
+    assert not dead.exists()
     OpenCases(keep_s=100).close()
     assert living.root.exists()
-    assert not dead.root.exists()
     living.close()
+    assert not list(tmp_path.iterdir())
     living.sweep()
+
+
+def test_a_folder_that_is_being_made_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    new, old, foreign = (tmp_path / f"{name}" for name in (f"{PREFIX}new", f"{PREFIX}old", "fibroreview-benchmark-1"))
+    for folder in (new, old, foreign):
+        folder.mkdir()
+    os.utime(old, (0, 0))
+    sweep_ownerless()
+    assert [folder.exists() for folder in (new, old, foreign)] == [True, False, True]
+
+
+def test_an_upload_that_nobody_opens_is_deleted_by_time(cases: OpenCases) -> None:
+    for name, age in (("old", KEEP_UPLOAD_S + 5), ("new", 0)):
+        file = cases.uploads / name / "Doe_Jane.nii"
+        file.parent.mkdir()
+        file.write_bytes(b"x")
+        os.utime(file, (time.time() - age,) * 2)
+    cases.sweep()
+    cases.sweep()
+    assert [path.name for path in cases.uploads.iterdir()] == ["new"]
+
+
+def test_a_served_file_belongs_to_its_cases_session(cases: OpenCases) -> None:
+    one, other = cases.open("one"), cases.open("other")
+    assert cases.session_of_file(one.served / "a.nii") == "one"
+    assert cases.session_of_file(other.served / "a.nii") == "other"
+    for path in (one.private / "a.nii", one.served, cases.root / "served" / "x" / "a", one.served / ".." / "a"):
+        assert cases.session_of_file(path) is None
+    cases.discard(one.key)
+    assert cases.session_of_file(one.served / "a.nii") is None
 
 
 def test_what_is_kept_of_a_case_is_forgotten_with_its_files(cases: OpenCases) -> None:

@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from starlette.applications import Starlette
-from starlette.testclient import TestClient
 
 from pipeline.analysis import mask_warnings, probability_warnings
 from pipeline.case import CaseWarning, MaskDoubt
@@ -21,7 +19,6 @@ from pipeline.exports.pictures import HEAT_COLOURS
 from pipeline.page.server import niivue
 from pipeline.page.server.engine import WaitingLine
 from pipeline.page.server.niivue import ASSETS
-from pipeline.page.server.routes import app_kwargs
 from pipeline.page.server.settings import settings_from
 from pipeline.page.view import slice_viewer
 from pipeline.page.view.result_card import result_html
@@ -88,17 +85,6 @@ def test_without_npm_there_is_no_library_and_no_failure(monkeypatch: pytest.Monk
     assert niivue.ensure_viewer() is None
     monkeypatch.setattr(niivue, "_npm", lambda: [str(tmp_path / "no-such-npm")])
     assert niivue.ensure_viewer() is None
-
-
-def test_the_page_serves_its_scripts_a_health_check_and_headers() -> None:
-    client = TestClient(Starlette(**app_kwargs(library=None, public=False)))
-    assert client.get("/healthz").text == "ok"
-    script = client.get("/viewer/viewer.js")
-    assert script.headers["content-type"].startswith("text/javascript")
-    assert "frame-ancestors 'self'" in script.headers["content-security-policy"]
-    assert script.headers["x-content-type-options"] == "nosniff"
-    assert client.get("/viewer/niivue.js").status_code == 404
-    assert client.get("/gradio_api/file=x").headers["cache-control"] == "no-store"
 
 
 def test_the_verdict_is_indeterminate_only_in_the_zone_and_the_outlines_range_is_shown() -> None:

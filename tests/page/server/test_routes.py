@@ -1,0 +1,208 @@
+"""HTTP: headers, own names and origins only, open routes, and sessions that belong to one browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from pipeline.page.server.routes import app_kwargs
+from pipeline.page.server.settings import PageSettings, settings_from
+from pipeline.page.server.visitors import COOKIE, LARGEST_EVENT, Visitors
+from pipeline.page.state.open_cases import OpenCases
+
+HOME = "http://localhost"
+
+
+@pytest.fixture
+def cases() -> Iterator[OpenCases]:
+    made = OpenCases(keep_s=100)
+    yield made
+    made.close()
+
+
+async def echo(request: Request) -> Response:
+    return PlainTextResponse(f"reached {request.url.path} {len(await request.body())}")
+
+
+async def uploaded(_: Request) -> Response:
+    return JSONResponse(["/tmp/uploads/hash/a.nii"])
+
+
+def client_for(cases: OpenCases, visitors: Visitors | None = None, **settings: Any) -> TestClient:
+    kwargs = app_kwargs(PageSettings(**settings), cases, visitors or Visitors(), None)
+    routes = [*kwargs["routes"], Route("/gradio_api/upload", uploaded, methods=["POST"])]
+    routes.append(Route("/{path:path}", echo, methods=["GET", "POST"]))
+    return TestClient(Starlette(routes=routes, middleware=kwargs["middleware"]), base_url=HOME)
+
+
+def test_scripts_health_and_headers(cases: OpenCases) -> None:
+    client = client_for(cases)
+    assert client.get("/healthz").text == "ok"
+    script = client.get("/viewer/viewer.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert "frame-ancestors 'self'" in script.headers["content-security-policy"]
+    assert script.headers["x-content-type-options"] == "nosniff"
+    assert script.headers["cross-origin-resource-policy"] == "same-origin"
+    assert client.get("/viewer/niivue.js").status_code == 404
+    assert client.get("/gradio_api/file=x").headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:7860", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:7860", 200),
+        ("LIVER.example.org", 200),
+        ("liver.example.org.", 200),
+        ("evil.org", 403),
+        ("liver.example.org.evil.org", 403),
+        ("evil.org@localhost", 403),
+        ("localhost:x", 403),
+        ("", 403),
+    ],
+)
+def test_only_own_names_are_answered(cases: OpenCases, host: str, status: int) -> None:
+    client = client_for(cases, hosts=frozenset({"liver.example.org"}))
+    assert client.get("/config", headers={"host": host}).status_code == status
+    assert client.get("/healthz", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("localhost:7860", "http://localhost:7860", 200),
+        ("localhost:7860", "http://localhost:9999", 403),
+        ("localhost:7860", "https://evil.org", 403),
+        ("localhost:7860", "null", 403),
+        ("localhost:7860", "http://localhost:7860.evil.org", 403),
+        ("liver.example.org", "https://liver.example.org", 200),
+        ("127.0.0.1:7860", "https://liver.example.org", 200),
+        ("liver.example.org", "https://example.org", 403),
+        ("liver.example.org", "https://x@liver.example.org", 403),
+    ],
+)
+def test_pages_of_other_sites_are_refused(cases: OpenCases, host: str, origin: str, status: int) -> None:
+    client = client_for(cases, hosts=frozenset({"liver.example.org"}))
+    headers = {"host": host, "origin": origin}
+    for method in ("GET", "POST"):
+        assert client.request(method, "/gradio_api/queue/join", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "gradio_api/deep_link?session_hash=a",
+        "gradio_api/proxy=http://127.0.0.1/",
+        "gradio_api/run/predict",
+        "gradio_api/call/save",
+        "gradio_api/openapi.json",
+        "gradio_api/file/etc/passwd",
+        "gradio_api/process_recording",
+        "gradio_api/stream/a/b/1/playlist.m3u8",
+        "gradio_api/vibe-edit",
+        "monitoring",
+        "monitoring/summary",
+        "login",
+        "runs",
+        "gradio_api/runs",
+    ],
+)
+def test_routes_that_the_page_does_not_use_are_closed(cases: OpenCases, path: str) -> None:
+    client = client_for(cases)
+    assert client.get(f"/{path}").status_code == client.post(f"/{path}").status_code == 404
+
+
+def visit(client: TestClient) -> str:
+    """Open the page as a browser that keeps cookies does."""
+    client.cookies.clear()
+    answer = client.get("/")
+    assert "httponly" in answer.headers["set-cookie"].lower()
+    return str(client.cookies[COOKIE])
+
+
+CALLS = [
+    ("GET", "/gradio_api/queue/data?session_hash=s", None),
+    ("GET", "/gradio_api/heartbeat/s", None),
+    ("POST", "/gradio_api/queue/join", {"data": [], "session_hash": "s"}),
+    ("POST", "/gradio_api/component_server", {"data": {}, "session_hash": "s"}),
+    ("POST", "/gradio_api/cancel", {"session_hash": "s", "fn_index": 0, "event_id": "e"}),
+    ("POST", "/gradio_api/reset", {"session_hash": "s", "event_id": "e"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CALLS, ids=[path for _, path, _ in CALLS])
+def test_a_session_belongs_to_the_browser_that_began_it(
+    cases: OpenCases, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    client = client_for(cases)
+    mine = visit(client)
+    call = {"json": body} if body else {}
+    answer = client.request(method, path, **call)
+    assert answer.text.startswith("reached")
+    other = visit(client)
+    assert other != mine
+    assert client.request(method, path, **call).status_code == 403
+    client.cookies.clear()
+    assert client.request(method, path, **call).status_code == 403
+    client.cookies.set(COOKIE, mine)
+    assert client.request(method, path, **call).status_code == 200
+
+
+def test_a_page_opened_again_keeps_its_cookie(cases: OpenCases) -> None:
+    client = client_for(cases)
+    visit(client)
+    assert "set-cookie" not in client.get("/").headers
+
+
+def test_in_a_frame_of_a_space_the_cookie_is_a_partitioned_one(cases: OpenCases) -> None:
+    client = client_for(cases, public=True)
+    assert "SameSite=None; Secure; Partitioned" in client.get("/").headers["set-cookie"]
+    assert "SameSite=Lax" in client_for(cases).get("/").headers["set-cookie"]
+
+
+def test_files_of_a_case_are_for_its_visitor(cases: OpenCases) -> None:
+    client = client_for(cases)
+    visit(client)
+    client.get("/gradio_api/heartbeat/mine")
+    case = cases.open("mine")
+    address = f"/gradio_api/file={case.served / 'a.nii'}"
+    assert client.get(address).status_code == 200
+    assert client.get(f"/gradio_api/file={case.private / 'a.nii'}").status_code == 403
+    assert client.get(f"/gradio_api/file={cases.uploads}/hash/a.nii").status_code == 403
+    visit(client)
+    assert client.get(address).status_code == 403
+
+
+def test_an_upload_is_noted_as_its_visitors(cases: OpenCases) -> None:
+    visitors = Visitors()
+    client = client_for(cases, visitors)
+    mine = visit(client)
+    client.post("/gradio_api/upload", files={"files": b"x"})
+    assert visitors.claim(Path("/tmp/uploads/hash/a.nii"), "b" * 32) is None
+    assert visitors.claim(Path("/tmp/uploads/hash/a.nii"), mine) is True
+    assert visitors.claim(Path("/tmp/uploads/hash/a.nii"), mine) is None
+
+
+def test_bodies_reach_the_page_whole_and_large_ones_do_not(cases: OpenCases) -> None:
+    client = client_for(cases)
+    visit(client)
+    answer = client.post("/gradio_api/queue/join", content=b"x" * LARGEST_EVENT)
+    assert answer.text.endswith(f" {LARGEST_EVENT}")
+    assert client.post("/gradio_api/queue/join", content=b"x" * (LARGEST_EVENT + 1)).status_code == 413
+    for odd in (b"[" * 100_000, b"{}", b"[1]", b'{"session_hash": [1]}', b"\xff"):
+        assert client.post("/gradio_api/queue/join", content=odd).status_code in (200, 403)
+
+
+def test_names_of_the_server_come_from_the_environment() -> None:
+    environment = {"FIBROREVIEW_HOSTS": "Liver.Example.org, other.org ", "SPACE_HOST": "owner-name.hf.space"}
+    assert settings_from(environment).hosts == {"liver.example.org", "other.org", "owner-name.hf.space"}
+    assert settings_from({}).hosts == frozenset()
