@@ -12,21 +12,34 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from pipeline import __version__
 from pipeline.errors import ReviewError
+from pipeline.reviews.viewing import Overlays, Pauses, Seconds, Slices
 
-SCHEMA = 1
+SCHEMA = 2
+"""2: a cell's apostrophes can be taken off again, and reader codes are in capitals. 1: version 0.1.0."""
 LONGEST_TEXT = 4000
+LONGEST_NAME = 200
+"""Characters of a column that this software fills."""
 
-_READER = re.compile(r"(?=.*\d)[A-Za-z0-9_-]{2,12}")
+_READER = re.compile(r"(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9_-]{1,11}")
 _READER_CODE = (
     "Enter a reader code such as R1: 2 to 12 letters, digits, hyphens or underscores with at least one digit, "
-    "never a name."
+    "beginning with a letter or digit, never a name."
 )
 
 
 def _reader_code(value: str) -> str:
-    if not _READER.fullmatch(value):
+    if not is_reader_code(value):
         raise PydanticCustomError("reader_code", "not a code")
     return value
+
+
+def reader_code(text: str) -> str:
+    """The one spelling of a reader code, in capitals: ``r1`` and ``R1`` are one reader. Codes are not checked here."""
+    return text.strip().upper()
+
+
+def is_reader_code(text: str) -> bool:
+    return _READER.fullmatch(text) is not None
 
 
 def _within(low: float, high: float) -> AfterValidator:
@@ -53,6 +66,7 @@ def _one_of(*choices: object) -> AfterValidator:
 
 Share = Annotated[float, _within(0, 1)]
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 
 
 def new_review_id() -> str:
@@ -72,25 +86,25 @@ class Review:
     __pydantic_config__: ClassVar = ConfigDict(strict=True, revalidate_instances="always")
 
     schema: int = SCHEMA
-    review_id: str = field(default_factory=new_review_id)
+    review_id: Annotated[str, Field(min_length=1, max_length=64)] = field(default_factory=new_review_id)
     saved_at: AwareDatetime | None = None
     """Time of storage, UTC; set by the store."""
-    study: str = ""
-    protocol_sha256: str = ""
-    session: str = ""
+    study: Name = ""
+    protocol_sha256: Name = ""
+    session: Name = ""
     """Random id of the visit to the page."""
     reader: Annotated[str, AfterValidator(_reader_code)] = ""
     """Code of the reader, never a name."""
-    reader_experience: str = ""
-    case_id: Annotated[str, Field(min_length=1)] = ""
+    reader_experience: Name = ""
+    case_id: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)] = ""
     arm: Annotated[str, _one_of("open", "unaided", "aided")] = "open"
     """``open`` (the ordinary page), or ``unaided`` or ``aided`` in a study."""
     order_index: int | None = None
     seed: int | None = None
     opened_at: AwareDatetime | None = None
     """When the case was shown to the reader; with its time zone."""
-    active_seconds: Annotated[float, _within(0, float("inf"))] | None = None
-    pauses: int | None = None
+    active_seconds: Seconds | None = None
+    pauses: Pauses | None = None
     suspicion: Annotated[int, _within(0, 100)] | None = None
     """Suspicion of advanced fibrosis, 0-100."""
     advanced_fibrosis: Annotated[str, _one_of("yes", "no", "not_assessable", "")] = ""
@@ -110,15 +124,15 @@ class Review:
     threshold: Share | None = None
     predicted_score: int | None = None
     predicted_dice: float | None = None
-    mask_sha256: str = ""
+    mask_sha256: Name = ""
     mask_edited: bool | None = None
-    segmenter: str = ""
-    classifier: str = ""
-    app_version: str = __version__
-    overlays_opened: tuple[str, ...] = ()
-    slices_viewed: tuple[int, ...] = ()
+    segmenter: Name = ""
+    classifier: Name = ""
+    app_version: Name = __version__
+    overlays_opened: Overlays = ()
+    slices_viewed: Slices = ()
     """Axial slices that were on the screen, counted from 1 at the feet, as the page counts them."""
-    revises: str = ""
+    revises: Name = ""
     """``review_id`` of the row that this one corrects."""
 
     @property
@@ -197,7 +211,7 @@ def _message(error: ErrorDetails) -> str:
             return "Analyse a case before you save a review."
         case "out_of_range":
             return f"The {name} must lie between {error['ctx']['low']} and {error['ctx']['high']}."
-        case "string_too_long":
+        case "string_too_long" if error["ctx"]["max_length"] == LONGEST_TEXT:
             return f"Shorten the text to {LONGEST_TEXT} characters."
         case "timezone_aware":
             return "The time at which the case was opened needs a time zone."

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import math
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 
 from pipeline.errors import ReviewError
 from pipeline.reviews import COLUMNS, Review, ReviewStore, check
-from pipeline.reviews.cells import as_row
+from pipeline.reviews.cells import as_row, as_text, said
 
 FULL = Review(
     reader="R1",
@@ -47,10 +49,12 @@ def test_a_complete_review_is_stored_as_its_cells(tmp_path):
 
 @pytest.mark.parametrize("reader", ["R1", "hep-02", "A_7", "12", "ABCDEFGHIJ12"])
 def test_codes_are_stored(reader, tmp_path):
-    assert stored(replace(FULL, reader=reader), tmp_path)["reader"] == reader
+    assert stored(replace(FULL, reader=reader), tmp_path)["reader"] == reader.upper()
 
 
-@pytest.mark.parametrize("reader", ["", "R", "Mueller", "MEYER", "Dr Meyer 1", "a.b1", "ABCDEFGHIJ123", "R1\n", "=R1"])
+@pytest.mark.parametrize(
+    "reader", ["", "R", "Mueller", "MEYER", "Dr Meyer 1", "a.b1", "ABCDEFGHIJ123", "R1\n", "=R1", "-H1", "_7", "R١"]
+)
 def test_what_may_be_a_name_is_refused(reader):
     with pytest.raises(ReviewError, match="never a name"):
         check(replace(FULL, reader=reader))
@@ -78,7 +82,10 @@ def refusal(**changes: object) -> str:
         ({"suspicion": 101}, "The suspicion must lie between 0 and 100."),
         ({"probability": math.nan}, "The probability must lie between 0 and 1."),
         ({"threshold": 1.01}, "The threshold must lie between 0 and 1."),
-        ({"active_seconds": -1.0}, "The active seconds must lie between 0 and inf."),
+        ({"active_seconds": -1.0}, "The active seconds cannot be stored as it was given; enter it again."),
+        ({"active_seconds": math.inf}, "The active seconds cannot be stored as it was given; enter it again."),
+        ({"slices_viewed": (0,)}, "The slices viewed cannot be stored as it was given; enter it again."),
+        ({"segmenter": "x" * 201}, "The segmenter cannot be stored as it was given; enter it again."),
         ({"comment": "x" * 4001}, "Shorten the text to 4000 characters."),
         ({"reason": "x" * 4001}, "Shorten the text to 4000 characters."),
         ({"opened_at": datetime(2026, 1, 1)}, "The time at which the case was opened needs a time zone."),
@@ -134,13 +141,37 @@ def test_an_unfinished_form_can_be_held_and_is_refused_when_it_is_checked():
         check(draft)
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "\0=1", "​=1", "＝1"])
-def test_no_cell_runs_as_a_formula(text):
-    assert cells(replace(FULL, comment=text))["comment"].startswith("'")
+BEGINNINGS = ["", "\t", "\r", "  ", "\0", "\u200b", '"', "'", "' \"", "\u3000"]
+BEFORE = ["", "x;", "x,", "x\t", "x\n", "x\r\n", "x|", "x ;", ";;", "x\n;"]
+
+
+@pytest.mark.parametrize("sign", "=+-@＝＋－＠﹦⁺﹣−")
+def test_no_part_of_a_cell_runs_as_a_formula_and_the_text_comes_back(sign):
+    for before, beginning in itertools.product(BEFORE, BEGINNINGS):
+        review = replace(FULL, comment=f"{before}{beginning}{sign}1+1")
+        cell = cells(review)["comment"]
+        for part in re.split(r"[;,\t\n|]", cell):
+            assert not re.match(rf"[\s\"]*[{re.escape(sign)}]", part)
+        assert said(cell) == as_text(review)["comment"]
+
+
+@pytest.mark.parametrize("text", ["'=1", "''=1", "a - b", "S4; 2-3 cm", "R2-D2, fine", "'quoted'", "x;'=1", "it's"])
+def test_apostrophes_of_the_reader_come_back(text):
+    assert said(cells(replace(FULL, comment=text))["comment"]) == text
+
+
+def test_ordinary_text_gets_no_apostrophe():
+    text = "Size 2-3 cm, 4+ nodules; T = 3 (a@b), re-read"
+    assert cells(replace(FULL, comment=text))["comment"] == text
+
+
+def test_a_cell_that_no_spreadsheet_holds_is_refused():
+    with pytest.raises(ReviewError, match="too long"):
+        as_row(replace(FULL, slices_viewed=tuple(range(40_000))))
 
 
 def test_ordinary_text_is_kept_with_plain_newlines():
-    assert cells(replace(FULL, comment=" Nodular - see S4.\r\nSecond, “line” \r"))["comment"] == (
+    assert cells(replace(FULL, comment=" Nodular - see\xa0S4.\r\nSecond, “line” \r"))["comment"] == (
         "Nodular - see S4.\nSecond, “line”"
     )
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pipeline.page.state.session_state import SessionState
 from pipeline.page.view.rendering import render
 from pipeline.reviews import COLUMNS, Review
+from pipeline.reviews.cells import row_of
+from pipeline.reviews.record import reader_code
+from pipeline.reviews.viewing import viewing_log
 
 VERDICTS = [("Yes", "yes"), ("No", "no"), ("Not assessable", "not_assessable")]
 CONFIDENCES = [("1 low", 1), ("2", 2), ("3", 3), ("4", 4), ("5 high", 5)]
@@ -52,14 +55,13 @@ class Answers:
 
 def to_review(state: SessionState, answers: Answers) -> Review:
     """The row to save for the open case. An unfinished form makes an unfinished review, which the store refuses."""
-    result = state.result
+    result, reader = state.result, reader_code(answers.reader or "")
     if result is None:
-        return Review(review_id=state.form_id, reader=(answers.reader or "").strip())
-    reader = (answers.reader or "").strip()
+        return Review(review_id=state.form_id, reader=reader)
     latest = state.latest(reader)
     # A verdict with the AI corrects none without it: both are kept and count as two readings.
     corrected = latest if latest and latest.after_reveal == result.revealed else None
-    viewing_log = _viewing_log(answers.viewing_log)
+    counted = viewing_log(answers.viewing_log, slices=_slices(state), open_for_s=_open_for_s(state))
     return Review(
         review_id=state.form_id,
         session=state.session,
@@ -67,8 +69,8 @@ def to_review(state: SessionState, answers: Answers) -> Review:
         case_id=result.case_id,
         arm="open",
         opened_at=state.opened_at,
-        active_seconds=viewing_log.active_seconds,
-        pauses=viewing_log.pauses,
+        active_seconds=counted.active_seconds,
+        pauses=counted.pauses,
         advanced_fibrosis=answers.advanced_fibrosis or "",
         confidence=answers.confidence,
         # Held back, the form does not show these two; what a reader left in them belongs to an earlier case.
@@ -84,10 +86,21 @@ def to_review(state: SessionState, answers: Answers) -> Review:
         mask_sha256=result.mask_sha256,
         segmenter=result.segmenter,
         classifier=result.classifier,
-        overlays_opened=viewing_log.overlays_opened,
-        slices_viewed=viewing_log.slices_viewed,
+        overlays_opened=counted.overlays_opened,
+        slices_viewed=counted.slices_viewed,
         revises=corrected.review_id if corrected else "",
     )
+
+
+def _slices(state: SessionState) -> int | None:
+    """Axial slices of the open series, None without one."""
+    size_xyz = state.viewer.get("size_xyz")
+    return int(size_xyz[2]) if size_xyz else None
+
+
+def _open_for_s(state: SessionState) -> float | None:
+    """Time since the open series was shown, s; None without one."""
+    return (datetime.now(UTC) - state.opened_at).total_seconds() if state.opened_at else None
 
 
 def same_answers(one: Review, other: Review) -> bool:
@@ -104,28 +117,6 @@ def same_answers(one: Review, other: Review) -> bool:
         "mask_sha256",
     )
     return all(getattr(one, column) == getattr(other, column) for column in asked)
-
-
-@dataclass(frozen=True)
-class ViewingLog:
-    active_seconds: float | None = None
-    pauses: int | None = None
-    overlays_opened: tuple[str, ...] = ()
-    slices_viewed: tuple[int, ...] = ()
-
-
-def _viewing_log(text: str | None) -> ViewingLog:
-    """Parse the browser's statistics; invalid ones become an empty log."""
-    try:
-        said = json.loads(text or "{}")
-        return ViewingLog(
-            active_seconds=max(float(said["active_seconds"]), 0.0),
-            pauses=max(int(said["pauses"]), 0),
-            overlays_opened=tuple(name for name in ("mask", "heat") if name in said["overlays_opened"]),
-            slices_viewed=tuple(sorted({int(number) for number in said["slices_viewed"]})),
-        )
-    except (ValueError, KeyError, TypeError):
-        return ViewingLog()
 
 
 def reviews_html(rows: Sequence[Mapping[str, str]]) -> str:
@@ -151,7 +142,7 @@ def _shown(row: Mapping[str, str]) -> dict[str, str]:
 
 def _csv_address(rows: Sequence[Mapping[str, str]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS)
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    writer.writerows(map(row_of, rows))
     return "data:text/csv;base64," + base64.b64encode(text.getvalue().encode()).decode()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
+import math
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pipeline.errors import ReviewError
 from pipeline.page.state.session_state import SessionState, StoredResult
 from pipeline.page.view.review_form import Answers, reviews_html, same_answers, to_review
-from pipeline.reviews import COLUMNS, check
+from pipeline.reviews import COLUMNS, Review, check
 
 ANSWERS = Answers("R1", "yes", 4, "agree", 2, "fine")
 
@@ -66,12 +69,58 @@ def test_a_verdict_with_the_ai_corrects_none_without_it() -> None:
     assert to_review(both, replace(ANSWERS, confidence=1)).revises == aided.review_id
 
 
-def test_what_the_browser_counted_is_kept_and_nonsense_is_not() -> None:
-    counted = '{"slices_viewed": [5, 3, 3], "overlays_opened": ["heat", "x"], "active_seconds": 7, "pauses": 1}'
-    review = to_review(state(), replace(ANSWERS, viewing_log=counted))
-    assert (review.slices_viewed, review.overlays_opened, review.active_seconds) == ((3, 5), ("heat",), 7.0)
-    for nonsense in ("", "[]", "{", '{"slices_viewed": "a"}', "null"):
-        assert to_review(state(), replace(ANSWERS, viewing_log=nonsense)).slices_viewed == ()
+def viewed(**changes: object) -> Review:
+    """A review with these statistics of the browser, on a case of 30 slices that was opened a minute ago."""
+    opened_at = datetime.now(UTC) - timedelta(minutes=1)
+    seen = replace(state(), viewer={"size_xyz": [64, 64, 30]}, opened_at=opened_at)
+    counted = {"slices_viewed": [5, 3, 3], "overlays_opened": ["heat"], "active_seconds": 7, "pauses": 1, **changes}
+    review = to_review(seen, replace(ANSWERS, viewing_log=json.dumps(counted)))
+    check(review)
+    return review
+
+
+def test_what_the_browser_counted_is_kept() -> None:
+    review = viewed(unknown=1)
+    assert (review.slices_viewed, review.overlays_opened) == ((3, 5), ("heat",))
+    assert (review.active_seconds, review.pauses) == (7.0, 1)
+
+
+ODD = {
+    "active_seconds": [-1, 70, math.inf, -math.inf, math.nan, 10**301, True, "7", None, [], {}],
+    "pauses": [-1, 10_001, math.inf, 10**301, True, 1.5, "1", [1], None],
+    "overlays_opened": [["=1+1"], ["x" * 21], ["a"] * 21, "heat", [1], [None], [["heat"]], {"heat": 1}],
+    "slices_viewed": [[0], [31], [-1], [3, 31], [1.5], [True], ["3"], [10**301], list(range(40_000)), [[3]], 3, "3"],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in ODD.items() for value in values])
+def test_one_odd_statistic_is_left_empty_and_the_others_are_kept(field: str, value: object, caplog) -> None:
+    caplog.set_level("INFO")
+    review, whole = viewed(**{field: value}), viewed()
+    assert getattr(review, field) in (None, ())
+    assert [name for name in ODD if getattr(review, name) != getattr(whole, name)] == [field]
+    if value is not None:
+        assert field in caplog.text
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        *("", "[]", "{", "null", "1", '"x"', "\0", "9" * 5000, '{"\\ud800": 1}'),
+        *("[" * 50_000, '{"slices_viewed":' * 9000, "x" * 1_000_001, '{"pauses": 1}' + " " * 1_000_000),
+    ],
+    ids=range(13),
+)
+def test_statistics_that_cannot_be_read_cost_no_answer(nonsense: str) -> None:
+    review = to_review(state(), replace(ANSWERS, viewing_log=nonsense))
+    check(review)
+    assert (review.slices_viewed, review.pauses, review.advanced_fibrosis) == ((), None, "yes")
+
+
+def test_codes_that_differ_in_case_are_one_reader() -> None:
+    first = to_review(state(), ANSWERS)
+    later = state().with_saved(first)
+    assert to_review(later, replace(ANSWERS, reader=" r1 ", confidence=1)).revises == first.review_id
 
 
 def test_the_table_escapes_and_its_download_holds_the_rows() -> None:
