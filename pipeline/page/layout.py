@@ -28,6 +28,7 @@ from pipeline.page.view.result_card import waiting_html
 from pipeline.page.view.slice_viewer import viewer_component
 from pipeline.page.view.updates import Updates
 from pipeline.reviews import ReviewStore
+from pipeline.reviews.shown import ShownLedger
 
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
@@ -86,9 +87,10 @@ def build_page(
     with gr.Blocks(title="FibroReview", analytics_enabled=False, delete_cache=DELETE_CACHE_S) as page:
         components, examples = _place(settings, cases, library is not None)
         opening = Opening(components, cases, visitors, public=settings.public)
-        analysing = Analysing(components, cases, engine)
+        store, shown = ReviewStore(settings.reviews), ShownLedger(settings.reviews)
+        analysing = Analysing(components, cases, engine, shown)
         _wire_input(components, opening, analysing, examples)
-        _wire_review(components, Reviewing(components, cases, ReviewStore(settings.reviews)))
+        _wire_review(components, Reviewing(components, cases, store, shown))
         page.unload(opening.leave)
     return page, _launch_arguments(settings, cases, app_kwargs(settings, cases, visitors, library)), engine
 
@@ -216,6 +218,14 @@ def _wire_review(components: Components, reviewing: Reviewing) -> None:
     ]
     inputs = [components.state, *answers, components.viewing_log]
     saving = components.save.click(reviewing.save, inputs, js=VIEWING_LOG, concurrency_limit=1, **quiet)
+    components.reader.blur(
+        reviewing.name_reader,
+        [components.state, components.reader],
+        None,
+        concurrency_limit=None,
+        show_progress="hidden",
+        api_visibility="private",
+    )
     saving.failure(reviewing.save_failed, concurrency_limit=None, **quiet)
 
 

@@ -20,6 +20,7 @@ from pipeline.page.view.result_card import waiting_html
 from pipeline.page.view.slice_viewer import volume_value
 from pipeline.page.view.status import progress_html
 from pipeline.page.view.updates import FAILED, PageUpdates, Updates
+from pipeline.reviews.shown import ShownLedger
 
 log = logging.getLogger(__name__)
 POLL_S = 0.25
@@ -48,9 +49,9 @@ class Progress:
 class Analysing:
     """Events of an analysis. One instance for all sessions; its only state is the waiting line."""
 
-    def __init__(self, components: Components, cases: OpenCases, engine: Engine) -> None:
+    def __init__(self, components: Components, cases: OpenCases, engine: Engine, shown: ShownLedger) -> None:
         self.components, self.updates = components, PageUpdates(components)
-        self.cases, self.engine, self.line = cases, engine, WaitingLine()
+        self.cases, self.engine, self.line, self.shown = cases, engine, WaitingLine(), shown
 
     def analyse(self, state: SessionState, blind: bool, segmenter: str, classifier: str) -> Iterator[Updates]:
         """Run the named models on the open series, one step at a time; cancelling takes effect at the next step."""
@@ -69,6 +70,7 @@ class Analysing:
             result = self._pack(analysis, case)
             blind = blind and result.case_id not in state.revealed_cases
             if not blind:
+                self.shown.record_shown(state.session, result.case_id)
                 reveal(case, result)
         except PipelineError as error:
             if self.cases.find(case.key) is None:

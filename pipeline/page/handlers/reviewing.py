@@ -17,6 +17,8 @@ from pipeline.page.view.review_form import Answers, reviews_html, same_answers, 
 from pipeline.page.view.status import message_html
 from pipeline.page.view.updates import FAILED, PageUpdates, Updates
 from pipeline.reviews import Review, ReviewStore
+from pipeline.reviews.record import is_reader_code
+from pipeline.reviews.shown import ShownLedger
 
 log = logging.getLogger(__name__)
 
@@ -24,20 +26,25 @@ log = logging.getLogger(__name__)
 class Reviewing:
     """The events of the review form. Stateless, one instance for all sessions; saved reviews are in the store."""
 
-    def __init__(self, components: Components, cases: OpenCases, store: ReviewStore) -> None:
+    def __init__(self, components: Components, cases: OpenCases, store: ReviewStore, shown: ShownLedger) -> None:
         self.components, self.updates = components, PageUpdates(components)
-        self.cases, self.store = cases, store
+        self.cases, self.store, self.shown = cases, store, shown
+
+    def name_reader(self, state: SessionState, reader: str | None) -> None:
+        """A reader code was entered: what this session was and will be shown counts for it."""
+        self.shown.record_reader(state.session, reader or "")
 
     def save(self, state: SessionState, *answers: Any) -> Updates:
         """Save the form as a row; a saved verdict reveals a withheld result."""
         review = to_review(state, Answers(*answers))
+        self.shown.record_reader(state.session, review.reader)
         latest = state.latest(review.reader)
         if latest and same_answers(latest, review):
             return {self.components.saved: message_html(f"Already saved as review {latest.review_id[:8]}.", "done")}
         if state.result is None:
             return {self.components.saved: message_html(GONE, "error")}
         if not state.result.revealed and self._has_seen(state, review):
-            words = "You have reviewed this case before, so this is not a reading before AI."
+            words = "You have seen the AI's result on this case before, so this is not a reading before AI."
             return self._reveal(state, words, "warning")
         try:
             self.store.append(review)
@@ -62,7 +69,14 @@ class Reviewing:
         return {self.components.saved: message_html(FAILED, "error")}
 
     def _has_seen(self, state: SessionState, review: Review) -> bool:
-        """Whether this reader saw the case's result in an earlier session, as the store says."""
+        """Whether this reader saw the case's result before, by what was sent and by the stored reviews.
+
+        A reader without a valid code is first asked for one.
+        """
+        if not is_reader_code(review.reader):
+            return False
+        if self.shown.has_seen(review.reader, state.session, review.case_id):
+            return True
         mine = [review.review_id, *(saved.review_id for saved in state.saved)]
         return self.store.has_seen_the_ai(review.reader, review.case_id, besides=mine)
 
@@ -72,6 +86,7 @@ class Reviewing:
         if case is None or state.result is None:
             said = message_html(f"{words} The images were deleted meanwhile: open the case again to continue.", kind)
             return {self.components.state: state, self.components.saved: said}
+        self.shown.record_shown(state.session, state.result.case_id)
         reveal(case, state.result)
         state = state.with_reveal()
         words += " The result is shown now: please judge it and save again."
@@ -84,6 +99,4 @@ class Reviewing:
 
     def _rows(self, state: SessionState) -> list[Mapping[str, str]]:
         """The stored rows of this session."""
-        table = self.store.rows()
-        mine = table[table["review_id"].isin([review.review_id for review in state.saved])]
-        return [{str(column): str(cell) for column, cell in row.items()} for row in mine.to_dict("records")]
+        return list(self.store.find(review.review_id for review in state.saved))
