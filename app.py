@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import sys
 
 # Before gradio is imported: no usage statistics leave the machine.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+from pipeline.errors import ConfigError, ReviewError
 from pipeline.page.layout import serve_page
 from pipeline.page.server.settings import settings_from
 
@@ -18,10 +21,15 @@ log = logging.getLogger("fibroreview")
 def main() -> None:
     """Serve the page until it is stopped."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    settings = settings_from(os.environ)
+    for client in ("httpx", "httpx2"):
+        logging.getLogger(client).setLevel(logging.WARNING)
+    # A Space is stopped by SIGTERM: what runs at exit, such as the last copy of the reviews, runs then as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
+        settings = settings_from(os.environ)
         page, address = serve_page(settings)
+    except (ConfigError, ReviewError) as error:
+        raise SystemExit(str(error)) from error
     except OSError as error:
         port = settings.server_port
         raise SystemExit(f"Port {port} cannot be opened; set GRADIO_SERVER_PORT to a free one.") from error

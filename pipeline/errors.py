@@ -29,7 +29,7 @@ class ManifestError(PipelineError):
 
 
 class ConfigError(PipelineError):
-    """The configuration of a training is wrong; the message names the setting."""
+    """The configuration of a training or of the server is wrong; the message names the setting."""
 
 
 class ReviewError(PipelineError):

@@ -17,6 +17,7 @@ from pipeline.page.handlers.reviewing import Reviewing
 from pipeline.page.handlers.uploads import examples_in
 from pipeline.page.server.engine import Analyse, Choice, Engine, load_chosen
 from pipeline.page.server.niivue import ASSETS, ensure_viewer
+from pipeline.page.server.review_files import open_review_files
 from pipeline.page.server.routes import app_kwargs
 from pipeline.page.server.settings import PageSettings
 from pipeline.page.server.visitors import Visitors
@@ -27,8 +28,6 @@ from pipeline.page.view.components import Components
 from pipeline.page.view.result_card import waiting_html
 from pipeline.page.view.slice_viewer import viewer_component
 from pipeline.page.view.updates import Updates
-from pipeline.reviews import ReviewStore
-from pipeline.reviews.shown import ShownLedger
 
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
@@ -51,6 +50,8 @@ OPENED = """(...values) => {
 }"""
 """JavaScript: show the name of the upload, or ``%s`` for an example. A file name may name a patient: it is shown and
 never stored."""
+UNPUSHED_S = 30.0
+"""Interval at which an open page asks for reviews that are not copied yet, s."""
 DELETE_CACHE_S = (3600, 6 * 3600)
 
 
@@ -66,6 +67,7 @@ def serve_page(settings: PageSettings, *, load: Callable[[Choice], Analyse] = lo
 
     Raises:
         OSError: the port cannot be opened.
+        ReviewError: the data set of the reviews cannot be opened.
     """
     page, arguments, engine = build_page(settings, load)
     # Quiet: Gradio's own greeting advises a public link, which is not for patients' images.
@@ -77,7 +79,12 @@ def serve_page(settings: PageSettings, *, load: Callable[[Choice], Analyse] = lo
 def build_page(
     settings: PageSettings, load: Callable[[Choice], Analyse] = load_chosen
 ) -> tuple[gr.Blocks, Mapping[str, Any], Engine]:
-    """The page, the arguments for its ``launch``, and the engine, not started."""
+    """The page, the arguments for its ``launch``, and the engine, not started.
+
+    Raises:
+        ReviewError: the data set of the reviews cannot be opened.
+    """
+    files = open_review_files(settings)
     library = ensure_viewer()
     cases = OpenCases(keep_s=settings.keep_case_s)
     cases.sweep_in_background()
@@ -87,10 +94,12 @@ def build_page(
     with gr.Blocks(title="FibroReview", analytics_enabled=False, delete_cache=DELETE_CACHE_S) as page:
         components, examples = _place(settings, cases, library is not None)
         opening = Opening(components, cases, visitors, public=settings.public)
-        store, shown = ReviewStore(settings.reviews), ShownLedger(settings.reviews)
-        analysing = Analysing(components, cases, engine, shown)
+        analysing = Analysing(components, cases, engine, files.shown)
         _wire_input(components, opening, analysing, examples)
-        _wire_review(components, Reviewing(components, cases, store, shown))
+        reviewing = Reviewing(components, cases, files)
+        _wire_review(components, reviewing)
+        if files.copy:
+            _wire_unpushed(page, components, reviewing)
         page.unload(opening.leave)
     return page, _launch_arguments(settings, cases, app_kwargs(settings, cases, visitors, library)), engine
 
@@ -109,6 +118,7 @@ def _place(settings: PageSettings, cases: OpenCases, has_library: bool) -> tuple
             made["result"] = gr.HTML(waiting_html(), apply_default_css=False, elem_id="fr-result")
             _review_form(made)
     with gr.Accordion("Reviews in this session", open=True, elem_id="fr-reviews"):
+        made["unpushed"] = gr.HTML("", apply_default_css=False, elem_id="fr-unpushed")
         made["reviews"] = gr.HTML(form.reviews_html([]), apply_default_css=False)
     return Components(**made), examples
 
@@ -227,6 +237,13 @@ def _wire_review(components: Components, reviewing: Reviewing) -> None:
         api_visibility="private",
     )
     saving.failure(reviewing.save_failed, concurrency_limit=None, **quiet)
+
+
+def _wire_unpushed(page: gr.Blocks, components: Components, reviewing: Reviewing) -> None:
+    """Show how many reviews are not copied yet when the page opens, and then every half minute."""
+    event = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+    page.load(reviewing.unpushed, None, components.unpushed, **event)
+    gr.Timer(UNPUSHED_S).tick(reviewing.unpushed, None, components.unpushed, **event)
 
 
 def _quiet(components: Components) -> dict[str, Any]:

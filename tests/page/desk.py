@@ -15,12 +15,11 @@ from pipeline.page.handlers.opening import Opening
 from pipeline.page.handlers.reviewing import Reviewing
 from pipeline.page.layout import _place
 from pipeline.page.server.engine import Choice, Engine
+from pipeline.page.server.review_files import open_review_files
 from pipeline.page.server.settings import PageSettings
 from pipeline.page.server.visitors import COOKIE, Visitors
 from pipeline.page.state.open_cases import OpenCases
 from pipeline.page.state.session_state import SessionState
-from pipeline.reviews import ReviewStore
-from pipeline.reviews.shown import ShownLedger
 from tests.page.fake_models import load_fake
 
 DEFAULT = Choice("liver_t2", "fibrosis_t2")
@@ -42,13 +41,14 @@ class Desk:
         self.cases = OpenCases(keep_s=1000)
         with gr.Blocks():
             self.components, _ = _place(PageSettings(examples=folder), self.cases, has_library=False)
-        self.store, self.shown = ReviewStore(folder / "reviews"), ShownLedger(folder / "reviews")
+        self.files = open_review_files(PageSettings(reviews=folder / "reviews"))
+        self.store, self.shown = self.files.store, self.files.shown
         engine = Engine(load or load_fake(), DEFAULT)
         engine.start()
         self.visitors = Visitors()
         self.opening = Opening(self.components, self.cases, self.visitors, public=public)
         self.analysing = Analysing(self.components, self.cases, engine, self.shown)
-        self.reviewing = Reviewing(self.components, self.cases, self.store, self.shown)
+        self.reviewing = Reviewing(self.components, self.cases, self.files)
         self.state = SessionState()
         self.sent: list[dict[Any, Any]] = []
 

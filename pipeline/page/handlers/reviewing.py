@@ -10,15 +10,15 @@ import gradio as gr
 
 from pipeline.errors import PipelineError
 from pipeline.page.handlers.store_result import reveal
+from pipeline.page.server.review_files import ReviewFiles
 from pipeline.page.state.open_cases import GONE, OpenCases
 from pipeline.page.state.session_state import SessionState
 from pipeline.page.view.components import Components
 from pipeline.page.view.review_form import Answers, reviews_html, same_answers, to_review
 from pipeline.page.view.status import message_html
 from pipeline.page.view.updates import FAILED, PageUpdates, Updates
-from pipeline.reviews import Review, ReviewStore
+from pipeline.reviews import Review
 from pipeline.reviews.record import is_reader_code
-from pipeline.reviews.shown import ShownLedger
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +26,15 @@ log = logging.getLogger(__name__)
 class Reviewing:
     """The events of the review form. Stateless, one instance for all sessions; saved reviews are in the store."""
 
-    def __init__(self, components: Components, cases: OpenCases, store: ReviewStore, shown: ShownLedger) -> None:
+    def __init__(self, components: Components, cases: OpenCases, files: ReviewFiles) -> None:
         self.components, self.updates = components, PageUpdates(components)
-        self.cases, self.store, self.shown = cases, store, shown
+        self.cases, self.files = cases, files
+        self.store, self.shown = files.store, files.shown
+
+    def unpushed(self) -> str:
+        """How many reviews are on this server only, as HTML."""
+        words = self.files.unpushed_words()
+        return message_html(words, "warning") if words else ""
 
     def name_reader(self, state: SessionState, reader: str | None) -> None:
         """A reader code was entered: what this session was and will be shown counts for it."""
@@ -53,7 +59,10 @@ class Reviewing:
         state = state.with_saved(review)
         words = f"Saved as review {review.review_id[:8]}"
         words += f", a correction of {review.revises[:8]}." if review.revises else "."
-        updates: Updates = {self.components.reviews: reviews_html(self._rows(state))}
+        updates: Updates = {
+            self.components.reviews: reviews_html(self._rows(state)),
+            self.components.unpushed: self.unpushed(),
+        }
         if state.result and not state.result.revealed:
             return {**updates, **self._reveal(state, words, "done")}
         return {

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from pipeline.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULT_PORT = 7860
+STORAGE = Path("/data")
+"""Where a Space's persistent storage is mounted, if it has one."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +21,13 @@ class PageSettings:
     """PageSettings of one instance of the page."""
 
     reviews: Path = ROOT / "reviews"
+    reviews_dataset: str = ""
+    """``OWNER/NAME`` of a data set at the Hugging Face Hub that keeps a copy of the reviews; empty: none."""
+    reviews_public: bool = False
+    """Whether that data set may be public."""
+    reviews_push_s: float = 60.0
+    """Interval at which new reviews are copied there, s."""
+    hub_token: str | None = field(default=None, repr=False)
     segmenter: str = "liver_t2"
     classifier: str = "fibrosis_t2"
     """Default models; a reader may choose others."""
@@ -35,11 +48,16 @@ def settings_from(environment: Mapping[str, str]) -> PageSettings:
 
     Raises:
         ValueError: the port is not a number.
+        ConfigError: a setting of the reviews is wrong.
     """
     public = bool(environment.get("SPACE_ID"))
     hosts = f"{environment.get('FIBROREVIEW_HOSTS', '')},{environment.get('SPACE_HOST', '')}".lower().split(",")
     return PageSettings(
-        reviews=Path(environment.get("FIBROREVIEW_REVIEWS") or ROOT / "reviews"),
+        reviews=_reviews_folder(environment, public),
+        reviews_dataset=_dataset(environment.get("FIBROREVIEW_REVIEWS_DATASET", "")),
+        reviews_public=_yes("FIBROREVIEW_REVIEWS_PUBLIC", environment),
+        reviews_push_s=_seconds("FIBROREVIEW_REVIEWS_PUSH_S", environment, PageSettings.reviews_push_s),
+        hub_token=environment.get("HF_TOKEN") or None,
         segmenter=environment.get("FIBROREVIEW_SEGMENTER") or PageSettings.segmenter,
         classifier=environment.get("FIBROREVIEW_CLASSIFIER") or PageSettings.classifier,
         public=public,
@@ -47,3 +65,38 @@ def settings_from(environment: Mapping[str, str]) -> PageSettings:
         hosts=frozenset(host.strip() for host in hosts if host.strip()),
         server_port=int(environment.get("GRADIO_SERVER_PORT") or DEFAULT_PORT),
     )
+
+
+def _reviews_folder(environment: Mapping[str, str], public: bool) -> Path:
+    """The folder that is named, else the Space's own storage where it is mounted, else that of the repository."""
+    if named := environment.get("FIBROREVIEW_REVIEWS"):
+        return Path(named)
+    if public and STORAGE.is_dir() and os.access(STORAGE, os.W_OK):
+        return STORAGE / "reviews"
+    return ROOT / "reviews"
+
+
+def _dataset(name: str) -> str:
+    name = name.strip().removeprefix("hf://datasets/").strip("/")
+    if name and not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name, re.ASCII):
+        raise ConfigError("FIBROREVIEW_REVIEWS_DATASET must name a data set of the Hub as OWNER/NAME.")
+    return name
+
+
+def _yes(name: str, environment: Mapping[str, str]) -> bool:
+    text = environment.get(name, "").strip().lower()
+    if text not in ("", "0", "1", "no", "yes", "false", "true"):
+        raise ConfigError(f"{name} must be 1 or 0.")
+    return text in ("1", "yes", "true")
+
+
+def _seconds(name: str, environment: Mapping[str, str], default: float) -> float:
+    """A time from 1 s to a day."""
+    text = environment.get(name, "").strip()
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = 0.0
+    if not 1 <= value <= 86400:
+        raise ConfigError(f"{name} must be a number of seconds from 1 to 86400.")
+    return value

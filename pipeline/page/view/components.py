@@ -37,6 +37,8 @@ class Components:
     viewing_log: gr.Textbox
     save: gr.Button
     saved: gr.HTML
+    unpushed: gr.HTML
+    """Reviews that are on this server only."""
     reviews: gr.HTML
 
     def all(self) -> list[Component]:
