@@ -14,7 +14,7 @@ import typer
 
 from benchmarks.machine import ROOT, commit, describe
 
-PARTS = ("nnunet", "stages", "growth", "start", "page", "visitors")
+PARTS = ("nnunet", "stages", "growth", "start", "page", "visitors", "reviews")
 README = ROOT / "benchmarks" / "README.md"
 HEAD = """# Speed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from pipeline import RESEARCH_USE
-from pipeline.commands import analyze, cohorts, evaluate, heat, models, quality, training
+from pipeline.commands import analyze, cohorts, evaluate, heat, models, quality, reviews, training
 
 app = typer.Typer(
     help="Liver MRI: segmentation, fibrosis classification, training. " + RESEARCH_USE,
@@ -30,6 +30,7 @@ for command in (
     app.command()(command)
 app.command("contact-sheet")(cohorts.draw_contact_sheet)
 app.add_typer(models.app, name="models")
+app.add_typer(reviews.app, name="reviews")
 
 if __name__ == "__main__":
     app(prog_name="python -m pipeline")

@@ -74,8 +74,8 @@ def until_answered(ask: Callable[[], Answer], target: HubTarget) -> Answer:
             log.warning("start of the reviews' copy: %s", kind_of(error))
             if 400 <= status < 500 and status not in (408, 409, 412, 429):
                 raise ReviewError(
-                    f"The data set {target.dataset} cannot be opened ({status}): check FIBROREVIEW_REVIEWS_DATASET and "
-                    "that HF_TOKEN may write to it."
+                    f"The data set {target.dataset} cannot be opened ({status}): check its name, and that "
+                    "HF_TOKEN may read and write it."
                 ) from error
             if time.monotonic() + wait_s > end:
                 raise ReviewError(
