@@ -5,6 +5,7 @@ from models.errors import ModelError, PipelineError, SegmentationError
 __all__ = [
     "Cancelled",
     "ConfigError",
+    "DeployError",
     "InputError",
     "ManifestError",
     "ModelError",
@@ -30,6 +31,10 @@ class ManifestError(PipelineError):
 
 class ConfigError(PipelineError):
     """The configuration of a training or of the server is wrong; the message names the setting."""
+
+
+class DeployError(PipelineError):
+    """The app cannot be put on a Space; the message says what to do."""
 
 
 class ReviewError(PipelineError):

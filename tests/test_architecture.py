@@ -22,7 +22,7 @@ LAYERS = [
     {"pipeline.intake"},
     {"pipeline.segmentation", "pipeline.classification"},
     {"pipeline.analysis", "pipeline.trial_run"},
-    {"pipeline.exports", "pipeline.reviews", "pipeline.cohort"},
+    {"pipeline.exports", "pipeline.reviews", "pipeline.cohort", "pipeline.deploy"},
     {"pipeline.simulation.fields"},
     {"pipeline.simulation.mr_physics"},
     {"pipeline.simulation.phantom"},
