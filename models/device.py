@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Literal
+
 import torch
 
 from models.errors import ModelError
@@ -31,3 +34,23 @@ def autocast(device: torch.device) -> torch.autocast:
     else:
         native = any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
     return torch.autocast(device.type, torch.bfloat16, enabled=bool(native))
+
+
+_OF_A_GPU = re.compile(
+    r"CUDA|cuDNN|cuBLAS|cuSPARSE|cuFFT|cuSOLVER|NCCL|NVIDIA|NVRTC|\bHIP\b|ROCm|\bGPU\b", re.IGNORECASE
+)
+_OF_MEMORY = re.compile(r"out of memory|ALLOC_FAILED|not enough (?:GPU |CUDA |device )?memory", re.IGNORECASE)
+
+
+def gpu_fault(error: BaseException) -> Literal["memory", "broken"] | None:
+    """Whether an error of PyTorch is a GPU's: too little ``memory``, or ``broken``: its driver, its code or itself.
+
+    None for every other error, among them the CPU's own lack of memory.
+    """
+    if isinstance(error, torch.OutOfMemoryError):
+        return "memory"
+    words = str(error)
+    accelerator = getattr(torch, "AcceleratorError", None)  # since PyTorch 2.8
+    if not (_OF_A_GPU.search(words) or (accelerator and isinstance(error, accelerator))):
+        return None
+    return "memory" if _OF_MEMORY.search(words) else "broken"

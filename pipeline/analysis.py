@@ -5,17 +5,31 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
-from models import registry
-from models.device import choose_device
-from pipeline.case import NOT_MR_CODES, Analysis, Answer, CaseWarning, Fibrosis, OrganMask, Step, Study
-from pipeline.classification import Classifier, Encoded, classify_steps, explain_steps
+from models.registry import ModelInfo
+from pipeline.case import (
+    NOT_MR_CODES,
+    Analysis,
+    Answer,
+    CaseWarning,
+    Fibrosis,
+    HeatMap,
+    OrganMask,
+    Step,
+    Study,
+    Volume,
+)
+from pipeline.classification import Encoded, classify_steps, explain_steps
 from pipeline.errors import Cancelled
 from pipeline.intake import check_contrast, read_series
-from pipeline.segmentation import Segmenter, segment_steps
+from pipeline.networks import Models, load_models, run_somewhere
+from pipeline.segmentation import segment_steps
+
+__all__ = ["Found", "Models", "analyze", "analyze_by", "analyze_steps", "find_steps", "load_models"]
 
 SEGMENT_UNTIL, CLASSIFY_UNTIL = 0.85, 0.95
 """Share of the progress bar, 0-1, at the end of each stage; from measured timings."""
@@ -29,29 +43,22 @@ _locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 @dataclass(frozen=True)
-class Models:
-    """A segmenter and a classifier, loaded on one device."""
+class Found:
+    """What the models found in a volume. Can be pickled, so that another process may find it."""
 
-    segmenter: Segmenter
-    classifier: Classifier
+    organs: OrganMask
+    fibrosis: Fibrosis
+    heatmap: HeatMap | None
+    segmenter: ModelInfo
+    classifier: ModelInfo
+    timings_s: Mapping[str, float]
+    """Seconds of each part."""
+    warnings: tuple[CaseWarning, ...] = ()
+    """About how it was computed, such as without the GPU."""
 
 
-def load_models(
-    segmenter: str = "liver_t2", classifier: str = "fibrosis_t2", device: str = "auto", *, exact: bool = False
-) -> Models:
-    """Load by name or path; ``liver_t2/fold1`` names one member.
-
-    Args:
-        exact: segment by overlapping tiles, as ``Segmenter`` says.
-
-    Raises:
-        ModelError: a model is missing, damaged or of another kind, or there is no such device.
-    """
-    chosen = choose_device(device)
-    return Models(
-        Segmenter(registry.find(segmenter, "segmenter"), chosen, exact),
-        Classifier(registry.find(classifier, "classifier"), chosen),
-    )
+Find = Callable[[Volume, Callable[[], bool]], Generator[Step, None, Found]]
+"""``find_steps`` with its models bound: (volume, cancelled) -> steps."""
 
 
 def analyze_steps(
@@ -70,40 +77,63 @@ def analyze_steps(
         SegmentationError: no usable liver.
         Cancelled: ``cancelled()`` was true.
     """
+    return analyze_by(study, key, partial(find_steps, models=models), cancelled)
+
+
+def analyze_by(study: Study, key: str, find: Find, cancelled: Callable[[], bool]) -> Iterator[Step]:
+    """``analyze_steps`` with the networks run by ``find``, wherever that is. Raises as it does."""
     timings: dict[str, float] = {}
     yield Step("Reading the series", 0.0)
     with _timed(timings, "read"):
         volume = read_series(study, key)
-    yield Step("Waiting for the device", 0.0)
-    with _turn(str(models.segmenter.device), cancelled):
-        with _timed(timings, "segment"):
-            organs = yield from _part(segment_steps(volume, models.segmenter), 0.0, SEGMENT_UNTIL, cancelled)
-        encoded = Encoded()
-        with _timed(timings, "classify"):
-            steps = classify_steps(volume, organs, models.classifier, encoded)
-            fibrosis = yield from _part(steps, SEGMENT_UNTIL, CLASSIFY_UNTIL, cancelled)
-        with _timed(timings, "explain"):
-            heat = explain_steps(volume, organs, models.classifier, encoded)
-            heatmap = yield from _part(heat, CLASSIFY_UNTIL, 1.0, cancelled)
+    found = yield from find(volume, cancelled)
+    organs, timings = found.organs, {**timings, **found.timings_s}
     distrust = distrust_reasons(volume.warnings)
     if distrust:
         organs = _unjudged(organs, distrust)
     analysis = Analysis(
         volume=volume,
         organs=organs,
-        fibrosis=fibrosis,
-        heatmap=heatmap,
-        segmenter=models.segmenter.model.model_info(),
-        classifier=models.classifier.info,
+        fibrosis=found.fibrosis,
+        heatmap=found.heatmap,
+        segmenter=found.segmenter,
+        classifier=found.classifier,
         warnings=(
             *volume.warnings,
             *check_contrast(volume, organs),
             *mask_warnings(organs, distrust),
-            *probability_warnings(fibrosis),
+            *probability_warnings(found.fibrosis),
+            *found.warnings,
         ),
         timings_s={**timings, "total": sum(timings.values())},
     )
     yield Step("Done", 1.0, analysis)
+
+
+def find_steps(volume: Volume, cancelled: Callable[[], bool], models: Models) -> Generator[Step, None, Found]:
+    """Run the networks on a volume, on the models' device or where ``run_somewhere`` goes from there.
+
+    Raises as ``analyze_steps``, and:
+        GpuError: as ``run_somewhere``.
+    """
+    yield Step("Waiting for the device", 0.0)
+    with _turn(str(models.segmenter.device), cancelled):
+        found, warnings = yield from run_somewhere(models, partial(_networks_steps, volume, cancelled))
+    return replace(found, warnings=warnings)
+
+
+def _networks_steps(volume: Volume, cancelled: Callable[[], bool], models: Models) -> Generator[Step, None, Found]:
+    timings: dict[str, float] = {}
+    with _timed(timings, "segment"):
+        organs = yield from _part(segment_steps(volume, models.segmenter), 0.0, SEGMENT_UNTIL, cancelled)
+    encoded = Encoded()
+    with _timed(timings, "classify"):
+        steps = classify_steps(volume, organs, models.classifier, encoded)
+        fibrosis = yield from _part(steps, SEGMENT_UNTIL, CLASSIFY_UNTIL, cancelled)
+    with _timed(timings, "explain"):
+        heat = explain_steps(volume, organs, models.classifier, encoded)
+        heatmap = yield from _part(heat, CLASSIFY_UNTIL, 1.0, cancelled)
+    return Found(organs, fibrosis, heatmap, models.segmenter.model.model_info(), models.classifier.info, timings)
 
 
 def analyze(study: Study, key: str, models: Models) -> Analysis:

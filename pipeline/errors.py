@@ -6,6 +6,7 @@ __all__ = [
     "Cancelled",
     "ConfigError",
     "DeployError",
+    "GpuError",
     "InputError",
     "ManifestError",
     "ModelError",
@@ -35,6 +36,10 @@ class ConfigError(PipelineError):
 
 class DeployError(PipelineError):
     """The app cannot be put on a Space; the message says what to do."""
+
+
+class GpuError(PipelineError):
+    """A GPU has too little memory, failed, or is not to be had."""
 
 
 class ReviewError(PipelineError):

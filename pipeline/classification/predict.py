@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,14 @@ class Classifier:
         self.ensemble: Ensemble = (
             load_networks(folder, self.spec, device) if has_heat else load_features(folder, self.spec)
         )
+
+    def move(self, device: torch.device) -> None:
+        """Move the networks, in place; members that predict from features stay on the CPU."""
+        self.device = device
+        if isinstance(self.ensemble, Networks):
+            self.ensemble = replace(
+                self.ensemble, networks=tuple(net.to(device) for net in self.ensemble.networks), device=device
+            )
 
     @property
     def networks(self) -> tuple[MaskedAttentionNet, ...]:

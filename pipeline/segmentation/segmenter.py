@@ -75,6 +75,12 @@ class Segmenter:
         self.spacing_mm_zyx: tuple[float, ...] = tuple(settings.spacing)
         self.quality = quality_prediction.load(self.model.folder, self.model.info["sha256"])
 
+    def move(self, device: torch.device) -> None:
+        """Move the network, in place; the members' weights follow when they are used."""
+        self.device = self.predictor.device = device
+        self.predictor.perform_everything_on_device = device.type == "cuda"
+        self.predictor.network.to(device)
+
     def fits_one_pass(self, size: tuple[int, ...]) -> bool:
         """Whether a volume of ``size`` voxels, (z, y, x) after preprocessing, is predicted in one pass.
 
