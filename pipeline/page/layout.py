@@ -16,6 +16,7 @@ from pipeline.page.handlers.opening import Opening
 from pipeline.page.handlers.reviewing import Reviewing
 from pipeline.page.handlers.uploads import examples_in
 from pipeline.page.server.engine import Analyse, Choice, Engine, load_chosen
+from pipeline.page.server.gpu import LENT
 from pipeline.page.server.niivue import ASSETS, ensure_viewer
 from pipeline.page.server.review_files import open_review_files
 from pipeline.page.server.routes import app_kwargs
@@ -52,6 +53,8 @@ OPENED = """(...values) => {
 never stored."""
 UNPUSHED_S = 30.0
 """Interval at which an open page asks for reviews that are not copied yet, s."""
+LOADED_WITHIN_S = 300.0
+"""Longest wait for the models where they are loaded first, s."""
 DELETE_CACHE_S = (3600, 6 * 3600)
 
 
@@ -70,9 +73,13 @@ def serve_page(settings: PageSettings, *, load: Callable[[Choice], Analyse] = lo
         ReviewError: the data set of the reviews cannot be opened.
     """
     page, arguments, engine = build_page(settings, load)
+    if LENT:  # its workers inherit what was loaded before the page is up
+        engine.start()
+        engine.wait(LOADED_WITHIN_S)
     # Quiet: Gradio's own greeting advises a public link, which is not for patients' images.
     _, address, _ = page.launch(**arguments, quiet=True, prevent_thread_lock=True)
-    engine.start()
+    if not LENT:
+        engine.start()
     return page, address
 
 

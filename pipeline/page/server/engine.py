@@ -6,21 +6,12 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from pipeline.case import Step, Study
 from pipeline.errors import ModelError, PipelineError
+from pipeline.page.server.gpu import Analyse, Choice, bind
 
-Analyse = Callable[[Study, str, Callable[[], bool]], Iterator[Step]]
-"""``analyze_steps`` with its models bound: (study, series key, cancelled) -> steps, the last with the analysis."""
 log = logging.getLogger(__name__)
-
-
-class Choice(NamedTuple):
-    """Names of a segmenter and a classifier, as ``models.registry.names`` lists them."""
-
-    segmenter: str
-    classifier: str
 
 
 def load_chosen(choice: Choice) -> Analyse:
@@ -31,10 +22,8 @@ def load_chosen(choice: Choice) -> Analyse:
     import highdicom  # noqa: F401
 
     import pipeline.exports.report  # noqa: F401
-    from pipeline.analysis import analyze_steps, load_models
 
-    models = load_models(choice.segmenter, choice.classifier)
-    return lambda study, key, cancelled: analyze_steps(study, key, models, cancelled)
+    return bind(choice)
 
 
 class Engine:
