@@ -125,13 +125,12 @@ def on_gpu(choice: Choice, volume: Volume) -> Generator[Step | Found | PipelineE
 
 def _models(choice: Choice) -> Models:
     """The worker's models, without a way to the CPU, whose work would be counted as the GPU's."""
-    import torch
-
+    from models.device import choose_device
     from pipeline.analysis import load_models
 
     if choice not in _moved:
         models = _loaded.get(choice) or load_models(*choice, device="cpu")
-        models.move(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        models.move(choose_device("auto"))
         _moved[choice] = models
     return _moved[choice]
 
