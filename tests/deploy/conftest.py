@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.loopback_hub import TOKEN, LoopbackHub, loopback_hub
+from tests.fake_hub import TOKEN, FakeHub, fake_hub
 
 README = """---
 title: FibroReview
@@ -66,8 +66,8 @@ def checkout(plain: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
-    with loopback_hub() as made:
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    with fake_hub() as made:
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", made.address)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)

@@ -34,7 +34,7 @@ SECRETS = [
     "npm_" + "a" * 36,
     "eyJ" + "a" * 20 + ".eyJ" + "b" * 20 + "." + "c" * 20,
     "https://" + "me:hunter22@" + "example.org",
-    "password = " + '"correct-horse-battery"',
+    "password = " + '"correct-horse-battery-5"',
     '"api_key": ' + "'0123456789abcdef'",
 ]
 
@@ -127,7 +127,15 @@ def test_ones_own_token_is_found_whatever_its_form(plain):
 
 
 @pytest.mark.parametrize(
-    "harmless", ["token = settings.token", "password: str", "hf_hub_download", "risk-" + "a" * 40, "api_key = ''"]
+    "harmless",
+    [
+        "token = settings.token",
+        "password: str",
+        "hf_hub_download",
+        "risk-" + "a" * 40,
+        "api_key = ''",
+        "TOKEN = 'FIBROREVIEW_REVIEWS_TOKEN'",
+    ],
 )
 def test_words_about_secrets_are_none(harmless):
     assert secret_in(harmless.encode()) is None
@@ -267,7 +275,7 @@ def test_the_command_prints_the_address(checkout, hub, monkeypatch):
     found = CliRunner().invoke(app, words)
     assert found.exit_code == 0, found.output
     assert found.stdout == f"{hub.address}/spaces/me/app\n"
-    assert hub.space("me/app").hardware == "zero-a10g"
+    assert hub.repo("spaces/me/app").hardware == "zero-a10g"
 
 
 def test_the_command_sends_nothing_that_is_faulty(checkout, hub):

@@ -11,7 +11,7 @@ from pipeline.deploy.files import files_of
 from pipeline.deploy.hub import KEY_SECRET, Target, deploy, target_faults
 from pipeline.errors import DeployError
 from tests.deploy.conftest import CONTENT, SENT
-from tests.deploy.loopback_hub import LoopbackHub, Repo
+from tests.fake_hub import FakeHub, Repo
 
 TARGET = Target("me/app", "zero-a10g", "me/reviews", reviews_token="only-for-reviews")
 
@@ -22,7 +22,7 @@ def run(folder: Path, target: Target = TARGET, *, answer_s: float = 10.0) -> str
 
 def test_the_space_holds_the_files_settings_and_hardware(checkout, hub):
     address = run(checkout)
-    space = hub.space("me/app")
+    space = hub.repo("spaces/me/app")
     assert address == f"{hub.address}/spaces/me/app"
     assert sorted(set(space.files) - {".gitattributes"}) == SENT
     assert all(space.files[path] == CONTENT[path].encode() for path in SENT)
@@ -42,11 +42,11 @@ def test_settings_are_there_before_the_files_start_the_space(checkout, hub):
 
 def test_a_second_run_updates_and_keeps_the_key(checkout, hub):
     run(checkout)
-    key, commits = hub.space("me/app").secrets[KEY_SECRET], hub.space("me/app").commits
+    key, commits = hub.repo("spaces/me/app").secrets[KEY_SECRET], hub.repo("spaces/me/app").sha
     hub.asked.clear()
     run(checkout, replace(TARGET, reviews_token=None))
-    space = hub.space("me/app")
-    assert space.commits == commits, "nothing has changed, so nothing is committed"
+    space = hub.repo("spaces/me/app")
+    assert space.sha == commits, "nothing has changed, so nothing is committed"
     assert not [line for line in hub.asked if "/store/" in line or "hardware" in line]
     (checkout / "pipeline" / "page" / "layout.py").write_text("'''Another.'''\n")
     (checkout / "assets" / "style.css").unlink()
@@ -58,15 +58,15 @@ def test_a_second_run_updates_and_keeps_the_key(checkout, hub):
 
 def test_a_private_space_is_made_so_and_stays_so(checkout, hub):
     run(checkout, replace(TARGET, private=True))
-    assert hub.space("me/app").private
+    assert hub.repo("spaces/me/app").private
     run(checkout)
-    assert hub.space("me/app").private
+    assert hub.repo("spaces/me/app").private
 
 
 def test_a_public_space_can_be_made_private(checkout, hub):
     run(checkout)
     run(checkout, replace(TARGET, private=True))
-    assert hub.space("me/app").private
+    assert hub.repo("spaces/me/app").private
 
 
 def test_a_public_data_set_is_refused_before_anything_is_made(checkout, hub):
@@ -81,20 +81,20 @@ def test_another_app_under_the_name_is_left_alone(checkout, hub):
     hub.repos["spaces/me/app"] = Repo(files=dict(there))
     with pytest.raises(DeployError, match="name is taken"):
         run(checkout)
-    assert hub.space("me/app").files == there
-    assert hub.space("me/app").secrets == {}
+    assert hub.repo("spaces/me/app").files == there
+    assert hub.repo("spaces/me/app").secrets == {}
 
 
 def test_reviews_need_a_token_of_their_own(checkout, hub):
     with pytest.raises(DeployError, match="FIBROREVIEW_REVIEWS_TOKEN"):
         run(checkout, replace(TARGET, reviews_token=None))
-    assert hub.space("me/app").commits == 0
+    assert "app.py" not in hub.repo("spaces/me/app").files
 
 
 def test_without_reviews_no_token_is_stored(checkout, hub):
     run(checkout, Target("me/app", reviews_token="only-for-reviews"))
-    assert set(hub.space("me/app").secrets) == {KEY_SECRET}
-    assert hub.space("me/app").hardware == "cpu-basic"
+    assert set(hub.repo("spaces/me/app").secrets) == {KEY_SECRET}
+    assert hub.repo("spaces/me/app").hardware == "cpu-basic"
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_every_fault_of_the_hub_is_one_sentence_and_the_next_run_goes_on(checkou
     assert not {"Traceback", "Error:"} & set(words.split())
     hub.faults.clear()
     run(checkout)
-    assert sorted(set(hub.space("me/app").files) - {".gitattributes"}) == SENT
+    assert sorted(set(hub.repo("spaces/me/app").files) - {".gitattributes"}) == SENT
 
 
 def test_a_hub_that_is_not_there_is_one_sentence(checkout, hub, monkeypatch):
@@ -163,5 +163,5 @@ def test_unknown_hardware_is_refused():
     assert "cpu-basic" in target_faults(Target("me/app", "zero-a100"))[0]
 
 
-def test_tokens_are_not_shown(hub: LoopbackHub):
+def test_tokens_are_not_shown(hub: FakeHub):
     assert "only-for-reviews" not in repr(TARGET)
