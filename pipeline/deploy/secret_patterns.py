@@ -16,7 +16,9 @@ TOKENS = {
     "a package registry's token": rb"\bpypi-AgE[\w-]{30,}|\bnpm_[A-Za-z0-9]{36}\b",
     "a signed token": rb"\beyJ[\w-]{15,}\.eyJ[\w-]{15,}\.[\w-]{15,}",
     "a password in an address": rb"\b[a-z][a-z0-9+.-]*://[^\s/:@\"'{}<>$]{1,60}:[^\s/@\"'{}<>$]{4,}@[\w-]",
-    "a password": rb"(?i:password|passwd|secret|token|api_?key)[\"']?\s*[=:]\s*[\"'](?=[^\"']*\d)[^\s\"'{}<>$]{12,}[\"']",
+    # With a digit: without, it is mostly the name of a variable.
+    "a password": rb"(?i:password|passwd|secret|token|api_?key)[\"']?\s*[=:]\s*"
+    rb"[\"'](?=[^\"']*\d)[^\s\"'{}<>$]{12,}[\"']",
 }
 """Forms of secrets, each with what it is; matched on bytes."""
 _FORMS = {what: re.compile(form, re.ASCII) for what, form in TOKENS.items()}

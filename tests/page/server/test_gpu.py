@@ -99,7 +99,7 @@ def test_the_sentence_of_an_error_comes_out(calls):
     with pytest.raises(SegmentationError) as here:
         run_to_end(find_steps(empty, never, gpu._loaded[CHOICE]))
     with pytest.raises(SegmentationError) as there:
-        run_to_end(lent_steps(CHOICE, empty, never))
+        run_to_end(gpu._values(CHOICE, empty, never))
     assert str(there.value) == str(here.value)
     assert len(str(there.value)) > 20
 
