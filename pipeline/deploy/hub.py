@@ -96,7 +96,7 @@ def deploy(files: AppFiles, target: Target, report: Callable[[str], None], *, an
             report(f"Hardware: {target.hardware}")
             with _asked("give this hardware", target.space):
                 if api.get_space_runtime(target.space).requested_hardware != target.hardware:
-                    api.request_space_hardware(target.space, target.hardware)
+                    api.request_space_hardware(target.space, SpaceHardware(target.hardware))
     return f"{api.endpoint}/spaces/{target.space}"
 
 

@@ -34,10 +34,13 @@ log = logging.getLogger(__name__)
 
 LENT = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 """Whether this is a Space on ZeroGPU."""
-SHORTEST_S, LONGEST_S = 15, 60
+LONGEST_S = 60
 """Seconds that one call may ask for. A visitor without an account has 120 a day, with a free one 300."""
-PER_MEMBER_AND_LITRE_S = 0.15
-"""Seconds for a network and a litre of the volume: an upper estimate, with the work that stays on the processor."""
+START_S = 10.0
+"""Seconds for the worker, its GPU and the first use of it; an estimate."""
+PER_MILLION_VOXELS_S, PER_NETWORK_AND_LITRE_S = 1.5, 0.023
+"""Seconds for what stays on the processor, and for the networks: what one core of a processor was measured to take
+(1.45 and 6.0 s for 1.1 million voxels, 22 litres and 12 networks), so that a GPU is done before."""
 
 
 class Choice(NamedTuple):
@@ -105,12 +108,14 @@ def _values(choice: Choice, volume: Volume, cancelled: Callable[[], bool]) -> Ge
 def seconds_for(choice: Choice, volume: Volume) -> int:
     """Seconds of GPU that an analysis asks for, from the volume's size and the number of networks.
 
-    Whoever asks for more than he has left gets none, so it is not much more than it takes.
+    Only what is used counts against a visitor's quota, but whoever asks for more than he has left gets none.
     """
     models = _loaded[choice]
     networks = len(models.segmenter.states) + 3 * len(models.classifier.ensemble)
-    litres = math.prod(volume.image.GetSize()) * math.prod(volume.spacing_mm_xyz) / 1e6
-    return min(max(math.ceil(SHORTEST_S + PER_MEMBER_AND_LITRE_S * networks * litres), SHORTEST_S), LONGEST_S)
+    millions = math.prod(volume.image.GetSize()) / 1e6
+    litres = millions * math.prod(volume.spacing_mm_xyz)
+    seconds = START_S + PER_MILLION_VOXELS_S * millions + PER_NETWORK_AND_LITRE_S * networks * litres
+    return min(math.ceil(seconds), LONGEST_S)
 
 
 def on_gpu(choice: Choice, volume: Volume) -> Generator[Step | Found | PipelineError, None, None]:
