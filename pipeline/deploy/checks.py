@@ -13,6 +13,7 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from pipeline.deploy.examples import example_faults
 from pipeline.deploy.files import AppFiles, allowed
 from pipeline.deploy.secret_patterns import is_dicom, secret_in, suspicious_name
 
@@ -71,6 +72,7 @@ def _file_faults(files: AppFiles, path: str, own_token: str | None) -> Iterator[
         yield f"{path} is a pointer of Git LFS and not the file: run git lfs pull."
     if is_dicom(content):
         yield f"{path} is a DICOM file: take it out, it may hold a patient's images."
+    yield from example_faults(files.root, path)
     if what := secret_in(content, own_token):
         yield f"{path} holds what looks like {what}: take it out, and revoke it if it was ever committed."
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from pathlib import Path
 
+import pydicom
 import pytest
 from typer.testing import CliRunner
 
@@ -179,6 +182,45 @@ def test_code_about_them_and_examples_may_stay():
 def test_dicom_under_another_name_is_refused(plain):
     write(plain, "assets/examples/case.nii.gz", b"\0" * 128 + b"DICM")
     assert "DICOM" in only(faults_of(files_of(plain)))
+
+
+def zip_of(*members: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number, content in enumerate(members):
+            archive.writestr(f"IM{number}", content)
+    return packed.getvalue()
+
+
+def dicom(removed: str | None) -> bytes:
+    header = pydicom.Dataset()
+    header.PatientName = "Somebody"
+    if removed is not None:
+        header.PatientIdentityRemoved = removed
+    file = io.BytesIO()
+    header.file_meta = pydicom.dataset.FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    header.file_meta.MediaStorageSOPClassUID = pydicom.uid.MRImageStorage
+    header.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    header.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "members",
+    [[dicom(None)], [dicom("NO")], [dicom("YES"), dicom(None)], [dicom("YES"), b"notes"], [b"\0" * 128 + b"DICM\1"]],
+    ids=["not said", "not removed", "one of two", "another file", "damaged"],
+)
+def test_an_example_that_may_be_a_patient_is_refused(plain, members):
+    write(plain, "assets/examples/case.zip", zip_of(*members))
+    assert "may hold a patient's images" in only(faults_of(files_of(plain)))
+
+
+def test_an_example_without_a_patient_and_a_damaged_one(plain):
+    write(plain, "assets/examples/case.zip", zip_of(dicom("YES"), dicom("YES")))
+    assert faults_of(files_of(plain)) == []
+    write(plain, "assets/examples/case.zip", b"PK no zip")
+    assert "damaged" in only(faults_of(files_of(plain)))
 
 
 def test_large_files_links_and_pointers_are_refused(plain):
