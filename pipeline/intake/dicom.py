@@ -14,11 +14,13 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import iter_pixels
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from pipeline.case import LeftOut
+from pipeline.case import CaseWarning, LeftOut
 from pipeline.errors import SeriesError
 from pipeline.intake.faults import describe, log_fault, log_faults, reading
 from pipeline.intake.headers import DAMAGE, Frame, read_frames
+from pipeline.intake.pixel_header import check_pixel_header, check_rescale
 from pipeline.intake.series import JITTER, ORIENTATION_TOLERANCE, PERPENDICULAR, Stack, group
+from pipeline.intake.voxel_values import finite
 
 log = logging.getLogger(__name__)
 
@@ -70,13 +72,14 @@ def list_stacks(files: Iterable[Path]) -> tuple[list[Stack], list[LeftOut]]:
     return stacks, left_out
 
 
-def read_stack(frames: Sequence[Frame]) -> sitk.Image:
+def read_stack(frames: Sequence[Frame]) -> tuple[sitk.Image, tuple[CaseWarning, ...]]:
     """Stack slices, given in any order, into one float32 image on their own grid: x along rows, y along columns.
 
-    Rescale slope and intercept are applied.
+    Rescale slope and intercept are applied; the warnings are on voxels without a value.
 
     Raises:
         SeriesError: pixels that cannot be decoded, or slices that highdicom does not take for one regular stack.
+        InputError: most voxels have no value, or values are out of any range.
     """
     import highdicom as hd  # here: it takes a quarter of a second to load, which the start of the page does without
 
@@ -88,21 +91,23 @@ def read_stack(frames: Sequence[Frame]) -> sitk.Image:
             "The pixels of the series are damaged, missing or compressed in a way that cannot be read; export it again."
         ) from error
     try:
-        stack = hd.get_volume_from_series(
-            datasets,
-            dtype=np.float64,
-            apply_real_world_transform=False,
-            rtol=JITTER,
-            perpendicular_tol=PERPENDICULAR,
-            orientation_tol=ORIENTATION_TOLERANCE,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            stack = hd.get_volume_from_series(
+                datasets,
+                dtype=np.float64,
+                apply_real_world_transform=False,
+                rtol=JITTER,
+                perpendicular_tol=PERPENDICULAR,
+                orientation_tol=ORIENTATION_TOLERANCE,
+            )
     except DAMAGE as error:
         log_fault(log, error, "DICOM geometry")
         raise SeriesError("The slices do not form one regular volume; export the series again.") from error
     if stack.array.ndim != 3:
         raise SeriesError("The series holds colour images; choose an MR series.")
     # highdicom indexes (slice, row, column); ITK wants x = column first.
-    return sitk.Cast(stack.permute_spatial_axes([2, 1, 0]).to_simpleitk(), sitk.sitkFloat32)
+    voxels, warnings = finite(stack.array)
+    return stack.with_array(voxels).permute_spatial_axes([2, 1, 0]).to_simpleitk(), warnings
 
 
 def _datasets(frames: Sequence[Frame]) -> Iterable[Dataset]:
@@ -112,8 +117,10 @@ def _datasets(frames: Sequence[Frame]) -> Iterable[Dataset]:
     """
     reference = generate_uid()
     for dataset, frame in _slices(frames):
+        check_rescale(dataset)
         with reading("PixelData"):
-            _ = dataset.pixel_array  # decoded here and kept, so that what fails later is the geometry
+            if dataset.pixel_array.shape != (frame.rows, frame.columns):  # decoded here and kept
+                raise ValueError("size of the decoded image")
         assert frames[0].spacing_mm_yx is not None  # a usable stack has one
         dataset.FrameOfReferenceUID = reference
         dataset.SeriesInstanceUID = frames[0].series_uid or reference
@@ -127,10 +134,13 @@ def _slices(frames: Sequence[Frame]) -> Iterable[tuple[Dataset, Frame]]:
     enhanced: dict[Path, list[Frame]] = {}
     for frame in frames:
         if frame.index is None:
-            yield pydicom.dcmread(frame.file, specific_tags=list(PIXEL_TAGS)), frame
+            dataset = pydicom.dcmread(frame.file, specific_tags=list(PIXEL_TAGS))
+            check_pixel_header(dataset)
+            yield dataset, frame
         else:
             enhanced.setdefault(frame.file, []).append(frame)
     for file, members in enhanced.items():
+        check_pixel_header(pydicom.dcmread(file, specific_tags=list(PIXEL_TAGS)))
         header = pydicom.dcmread(file, stop_before_pixels=True)
         indices = [frame.index for frame in members if frame.index is not None]
         for frame, pixels in zip(members, iter_pixels(file, indices=indices, raw=True), strict=True):

@@ -6,6 +6,7 @@ import gzip
 import logging
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -16,7 +17,9 @@ from pipeline.case import CaseWarning, Series
 from pipeline.errors import InputError
 from pipeline.intake import weighting as words
 from pipeline.intake.faults import log_fault, reading
-from pipeline.intake.series import MAX_VOXELS, MIN_SIDE, MIN_SLICES
+from pipeline.intake.limits import grid_fault
+from pipeline.intake.series import MIN_SIDE, MIN_SLICES
+from pipeline.intake.voxel_values import finite
 
 log = logging.getLogger(__name__)
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it prints what it finds in headers
@@ -35,14 +38,17 @@ DAMAGE = (
 )
 """Errors of nibabel on damaged or hostile bytes."""
 
+BY_FAR = 4
+"""Ratio of the numbers of voxels from which on the axis with fewer is that of the slices, whatever the spacing."""
+CLEARLY = 1.25
+"""Ratio from which on one axis's spacing is coarser, or its number of voxels smaller, than the next one's."""
 SHEAR = 1e-3
 """Largest cosine between axes that counts as rounding of the header; above it the grid is sheared."""
 MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 """By the code in the low three bits of ``xyzt_units``: unknown (taken for mm), metre, millimetre, micrometre."""
 
+_DISAGREE = "The file gives two orientations that disagree; left and right may be swapped."
 _DAMAGED = "The NIfTI file is damaged or incomplete; convert or download it again."
-_EMPTY_LIMIT = 0.5
-"""Share of voxels without a value from which on the volume is refused."""
 MAX_OFFSET = 16 << 20
 """Largest offset of the voxels, bytes; header extensions of real files take kilobytes."""
 
@@ -56,21 +62,41 @@ def list_series(file: Path) -> Series:
     image = _open(file)
     size = image.shape[:3]
     direction, spacing, _ = _grid(image)
-    # The acquired stacking axis is not stored: it is taken to be the coarsest, and the third where all are alike.
-    coarsest = int(np.argmax(spacing)) if spacing.max() > 2 * np.median(spacing) else 2
-    plane = words.plane_of(direction[:, coarsest])
-    first, second = (axis for axis in range(3) if axis != coarsest)
+    stacked = stacking_axis(size, spacing)
+    plane = words.plane_of(direction[:, stacked])
+    first, second = (axis for axis in range(3) if axis != stacked)
     return Series(
         key="nifti",
         kind="nifti",
         plane=plane,
-        slices=int(size[coarsest]),
+        slices=int(size[stacked]),
         pixel_mm=(float(spacing[first]), float(spacing[second])),
-        slice_step_mm=float(spacing[coarsest]),
+        slice_step_mm=float(spacing[stacked]),
         echo_time_ms=None,
         weighting="unknown",
         doubts=() if plane == "axial" else (f"{plane}, not axial",),
     )
+
+
+def stacking_axis(size: Sequence[int], spacing_mm: Sequence[float] | np.ndarray) -> int:
+    """The axis along which slices were acquired, which NIfTI does not store, from the grid's three axes.
+
+    The one with by far the fewest voxels, else the one whose spacing stands out as coarser, else the one that differs
+    where the other two are alike in size and spacing, as the sides of a square slice are, else the one with clearly the
+    fewest voxels; the third where none stands out.
+    """
+    fewest, next_fewest, _ = np.argsort(size[:3], kind="stable")
+    if BY_FAR * size[fewest] < size[next_fewest]:
+        return int(fewest)
+    *_, second, coarsest = np.argsort(spacing_mm, kind="stable")
+    if spacing_mm[coarsest] > CLEARLY * spacing_mm[second]:
+        return int(coarsest)
+    for axis in range(3):
+        one, other = (a for a in range(3) if a != axis)
+        alike = size[one] == size[other] and np.isclose(spacing_mm[one], spacing_mm[other], rtol=0.01)
+        if alike and (size[axis] != size[one] or not np.isclose(spacing_mm[axis], spacing_mm[one], rtol=0.01)):
+            return axis
+    return int(fewest) if CLEARLY * size[fewest] < size[next_fewest] else 2
 
 
 def read_image(file: Path) -> tuple[sitk.Image, tuple[CaseWarning, ...]]:
@@ -87,7 +113,7 @@ def read_image(file: Path) -> tuple[sitk.Image, tuple[CaseWarning, ...]]:
     except DAMAGE as error:
         log_fault(log, error, "NIfTI voxels")
         raise InputError(_DAMAGED) from error
-    voxels, warnings = _finite(voxels.reshape(voxels.shape[:3]))
+    voxels, warnings = finite(voxels.reshape(voxels.shape[:3]))
     result = sitk.GetImageFromArray(np.ascontiguousarray(voxels.transpose(2, 1, 0)))
     result.SetSpacing(spacing.tolist())
     result.SetDirection(direction.ravel().tolist())
@@ -114,8 +140,9 @@ def _open(file: Path) -> nib.Nifti1Image:
         raise InputError("The voxels are colours or complex numbers; upload the magnitude MR image.")
     if sorted(shape[:3])[1] < MIN_SIDE:
         raise InputError("The volume is too small to be an MR series of the liver; upload the T2 series.")
-    if np.prod(shape, dtype=float) > MAX_VOXELS:
-        raise InputError("The volume is too large for an MR series of the liver; upload the T2 series alone.")
+    _, spacing, _ = _grid(image)
+    if fault := grid_fault(shape[:3], spacing.tolist(), stacking_axis(shape, spacing)):
+        raise InputError(f"The file cannot be analysed, since {fault}; upload the axial T2 series alone.")
     return image
 
 
@@ -145,12 +172,16 @@ def _grid(image: nib.Nifti1Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Raises:
         InputError: no usable spacing, or axes that are not at right angles.
     """
-    scale = MM_PER_UNIT.get(int(image.header["xyzt_units"]) & 7, np.nan)
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(image.affine, float)
+    scale = MM_PER_UNIT.get(int(image.header["xyzt_units"]) & 7)
+    affine = np.asarray(image.affine, float)
+    unknown = InputError("The file does not say how large its voxels are; convert it again from DICOM.")
+    if scale is None or not np.isfinite(affine).all() or np.abs(affine).max() > 1e9:
+        raise unknown
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
     axes = affine[:3, :3] * scale
     spacing = np.linalg.norm(axes, axis=0)
-    if not np.isfinite(affine * scale).all() or spacing.min() < 1e-3 or spacing.max() > 1e3:
-        raise InputError("The file does not say how large its voxels are; convert it again from DICOM.")
+    if spacing.min() < 1e-6 or spacing.max() > 1e6:
+        raise unknown
     left, _, right = np.linalg.svd(axes / spacing)
     direction = left @ right  # the nearest exactly orthonormal axes
     if np.abs((axes / spacing).T @ (axes / spacing) - np.eye(3)).max() > SHEAR:
@@ -158,25 +189,24 @@ def _grid(image: nib.Nifti1Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return direction, spacing, affine[:3, 3] * scale
 
 
-def _finite(voxels: np.ndarray) -> tuple[np.ndarray, tuple[CaseWarning, ...]]:
-    """Replace voxels without a value (NaN, infinite) by the lowest finite one, with a warning."""
-    bad = ~np.isfinite(voxels)
-    share = float(bad.mean())
-    if share > _EMPTY_LIMIT:
-        raise InputError("Most voxels have no value; convert the volume again from DICOM.")
-    if not share:
-        return voxels, ()
-    text = f"{max(share, 1e-4):.2%} of the voxels have no value (NaN or infinite) and count as background."
-    return np.where(bad, voxels[~bad].min(), voxels), (CaseWarning("non_finite", text),)
-
-
 def _header_warnings(image: nib.Nifti1Image) -> tuple[CaseWarning, ...]:
     """Warnings where left and right cannot be relied on."""
-    sform, qform = (image.get_sform(coded=True), image.get_qform(coded=True))
+    try:
+        sform, qform = (image.get_sform(coded=True), image.get_qform(coded=True))
+    except DAMAGE as error:  # the one that is not used: nibabel has read the other
+        log_fault(log, error, "NIfTI orientation")
+        return (CaseWarning("orientation_conflict", _DISAGREE),)
     if not sform[1] and not qform[1]:
         text = "The file does not say how the volume lies in the patient; left and right may be swapped."
         return (CaseWarning("orientation_unknown", text),)
-    if sform[1] and qform[1] and nib.aff2axcodes(sform[0]) != nib.aff2axcodes(qform[0]):
-        text = "The file gives two orientations that disagree; left and right may be swapped."
-        return (CaseWarning("orientation_conflict", text),)
+    if sform[1] and qform[1] and _axes_of(sform[0]) != _axes_of(qform[0]):
+        return (CaseWarning("orientation_conflict", _DISAGREE),)
     return ()
+
+
+def _axes_of(affine: np.ndarray) -> tuple[str | None, ...]:
+    """Letters of the directions of an affine's axes; empty where it has none."""
+    try:
+        return tuple(nib.aff2axcodes(affine))
+    except DAMAGE:
+        return ()

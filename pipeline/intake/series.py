@@ -16,13 +16,12 @@ from pydicom.uid import (
 from pipeline.case import LeftOut
 from pipeline.intake import weighting as words
 from pipeline.intake.headers import Frame
+from pipeline.intake.limits import grid_fault
 
 MR_STORAGE = (MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage)
 MIN_SLICES = 3
 MIN_SIDE = 16
 """Pixels."""
-MAX_VOXELS = 1 << 26
-"""512 x 512 x 256: larger than any abdominal MR series; bounds the memory that reading one takes."""
 ORIENTATION_TOLERANCE = 1e-3
 """Largest difference of direction cosines within a stack."""
 JITTER = 0.05
@@ -91,25 +90,25 @@ def fault(stack: Stack) -> str | None:
 def geometry_fault(stack: Stack) -> str | None:
     """Why the slices do not form one regular stack, as a clause; None where they do."""
     first = stack[0]
-    if any(f.position is None or f.orientation is None for f in stack) or not _positive(first.spacing_mm_yx):
+    if any(f.position is None or f.orientation is None for f in stack) or not first.spacing_mm_yx:
         return "its headers do not say where the slices lie"
     if len(stack) < MIN_SLICES:
         return f"it has {('one slice', 'two slices')[len(stack) - 1]} only, and at least three are needed"
     if min(first.rows, first.columns) < MIN_SIDE:
         return "its images are too small for an MR series of the liver"
-    if first.rows * first.columns * len(stack) > MAX_VOXELS:
-        return "it is too large for an MR series of the liver"
     if len({f.reference_uid for f in stack if f.reference_uid}) > 1:
         return "its slices do not share one frame of reference"
     geometry = measure(stack)
     steps = np.diff(geometry.depths_mm)
     if geometry.depths_mm[-1] - geometry.depths_mm[0] < 1e-2:
         return "all its slices lie at one position"
-    step = float(np.median(steps))
+    size, step = (first.columns, first.rows, len(stack)), float(np.median(steps))
     if steps.min() < 0.1 * max(step, 1e-2):
         return "it has several images at the same position"
     if geometry.lean > PERPENDICULAR:
         return "its slices are shifted against each other, as by a tilted gantry"
+    if wrong_grid := grid_fault(size, (*reversed(first.spacing_mm_yx), step)):
+        return wrong_grid
     if np.abs(steps - geometry.step_mm).max() > JITTER * geometry.step_mm:
         missing = np.abs(steps / step - np.round(steps / step)).max() < 2 * JITTER and steps.max() > 1.5 * step
         return "a slice is missing, which leaves a gap" if missing else "the distance between its slices varies"
@@ -200,7 +199,3 @@ def _orientations(members: Stack) -> int:
 
 def _rounded(values: Sequence[float | None] | None, digits: int) -> Hashable:
     return None if values is None else tuple(None if v is None else round(v, digits) for v in values)
-
-
-def _positive(spacing: Sequence[float] | None) -> bool:
-    return spacing is not None and all(1e-3 < mm < 1e3 for mm in spacing)

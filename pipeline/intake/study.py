@@ -86,7 +86,7 @@ def _decode(study: Study, series: Series) -> Volume:
         case, other_body_part = None, False
     else:
         stack = _stack(study, series.key)
-        native, warnings = dicom.read_stack(stack), ()
+        native, warnings = dicom.read_stack(stack)
         case, other_body_part = _dicom_case(stack), stack[0].other_body_part
     image = sitk.DICOMOrient(native, "LPS")
     source = Source(

@@ -49,8 +49,8 @@ def test_dicom_left_stays_left(code: str, plane: str, tmp_path: Path) -> None:
     assert same_grid(volume.image, make_volume_image())
 
 
-@orientations
-def test_nifti_left_stays_left_and_goes_back(code: str, plane: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", [code for code, _ in ORIENTATIONS.values()], ids=ORIENTATIONS.keys())
+def test_nifti_left_stays_left_and_goes_back(code: str, tmp_path: Path) -> None:
     image = make_volume_image(orientation=code)
     volume = read(write_nifti(image, tmp_path / "volume.nii.gz"), tmp_path / "case")
     assert corner_values(volume.image) == CORNERS
@@ -58,7 +58,7 @@ def test_nifti_left_stays_left_and_goes_back(code: str, plane: str, tmp_path: Pa
     back = sitk.DICOMOrient(volume.image, volume.source.native_orientation)
     assert same_grid(back, image)
     assert np.array_equal(sitk.GetArrayFromImage(back), sitk.GetArrayFromImage(image))
-    assert volume.source.plane == plane
+    assert volume.source.plane == "axial"  # the slices 12 mm apart, whatever the order of the axes
 
 
 @pytest.mark.parametrize("tilt", [0.0, 12.0, -20.0, 50.0])

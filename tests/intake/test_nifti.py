@@ -154,3 +154,44 @@ def test_a_unit_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(InputError, match="how large its voxels are"):
         read(file, tmp_path / "case")
+
+
+@pytest.mark.parametrize("code", [255, 7, 4])
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+def test_any_unit_that_does_not_exist_is_refused(code: int, kind: type, tmp_path: Path) -> None:
+    image = kind(voxels_ijk(), RAS)
+    image.header["xyzt_units"] = code
+    with pytest.raises(InputError, match="how large its voxels are"):
+        read(save(image, tmp_path), tmp_path / "case")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("quatern_b", 2.0),
+        ("quatern_c", np.nan),
+        ("quatern_d", np.inf),
+        ("qoffset_x", np.nan),
+        ("pixdim", [np.nan] * 8),
+    ],
+)
+def test_a_second_orientation_that_is_damaged_is_warned_of(field: str, value: object, tmp_path: Path) -> None:
+    image = nib.Nifti1Image(voxels_ijk(), RAS)
+    image.header["qform_code"], image.header[field] = 1, value
+    file = tmp_path / "a.nii"
+    nib.save(nib.Nifti1Image(voxels_ijk(), RAS), file)
+    content = bytearray(file.read_bytes())
+    content[:348] = image.header.binaryblock
+    content[108:112] = np.float32(352).tobytes()
+    content[280:328] = RAS[:3].astype("<f4").tobytes()
+    content[254:256] = np.int16(1).tobytes()  # sform_code
+    file.write_bytes(content)
+    volume = read(file, tmp_path / "case")
+    assert volume.spacing_mm_xyz == pytest.approx((6.5, 6.0, 12.0))
+    assert field == "qoffset_x" or "orientation_conflict" in {w.code for w in volume.warnings}
+
+
+@pytest.mark.parametrize("value", [1e30, 1e-30])
+def test_values_that_no_image_holds_are_refused(value: float, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no intensities"):
+        read(save(nib.Nifti1Image(voxels_ijk("float32") * np.float32(value), RAS), tmp_path), tmp_path / "case")

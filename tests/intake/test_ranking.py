@@ -88,9 +88,16 @@ def test_the_sentence_names_every_doubt(made: dict[str, object], why: str, tmp_p
     assert series.likely is why.startswith("Likely")
 
 
-@pytest.mark.parametrize(("orientation", "plane"), [("LPS", "axial"), ("LIP", "coronal")])
-def test_nifti_says_that_it_holds_no_weighting(orientation: str, plane: str, tmp_path: Path) -> None:
-    file = write_nifti(make_volume_image(orientation=orientation), tmp_path / "volume.nii.gz")
+@pytest.mark.parametrize("orientation", ["LPS", "LIP", "PIL"])
+@pytest.mark.parametrize(
+    ("size_xyz", "spacing_mm_xyz", "plane"),
+    [((48, 40, 20), (6.5, 6.0, 12.0), "axial"), ((48, 20, 40), (6.5, 12.0, 6.0), "coronal")],
+)
+def test_nifti_says_that_it_holds_no_weighting(
+    orientation: str, size_xyz: tuple[int, ...], spacing_mm_xyz: tuple[float, ...], plane: str, tmp_path: Path
+) -> None:
+    image = make_volume_image(size_xyz, spacing_mm_xyz, orientation=orientation)
+    file = write_nifti(image, tmp_path / "volume.nii.gz")
     series = preselected(open_upload(file, tmp_path / "case"))
     assert series.why == f"The only image of the file: {plane} slices; NIfTI does not say how it is weighted."
     assert series.likely is (plane == "axial")
