@@ -11,17 +11,20 @@ from pipeline.intake.archive import BUDGET, Budget
 from pipeline.intake.checks import check_contrast
 from pipeline.intake.identity import case_id, case_key, data_folder
 from pipeline.intake.isolated import LIMITS, Limits, open_upload, read_series
+from pipeline.intake.limits import GridLimits, grid_limits
 from pipeline.intake.study import preselected
 
 __all__ = [
     "BUDGET",
     "LIMITS",
     "Budget",
+    "GridLimits",
     "Limits",
     "case_id",
     "case_key",
     "check_contrast",
     "data_folder",
+    "grid_limits",
     "open_upload",
     "preselected",
     "read_series",

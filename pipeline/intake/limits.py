@@ -13,7 +13,7 @@ PREFIX = "FIBROREVIEW_"
 
 @dataclass(frozen=True)
 class GridLimits:
-    """Limits on a grid of voxels; each is set by the environment variable ``FIBROREVIEW_`` and its name in capitals.
+    """Limits on a grid of voxels and on its pictures; each is set by the environment variable ``FIBROREVIEW_`` and its name in capitals.
 
     They are far beyond any abdominal MR series and beyond every real file that was tried (0.5 to 7.7 mm, spacings up
     to 13 and extents up to 205 times each other), and bound what reading, drawing and resampling a volume costs.
@@ -35,6 +35,8 @@ class GridLimits:
     """Length of a side of the volume, mm."""
     max_extent_ratio: float = 400.0
     """Longest over shortest side of the volume."""
+    max_drawn_pixels: float = 1 << 22
+    """Pixels of a picture that the server draws: what a screen of 2560 x 1600 shows."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> GridLimits:

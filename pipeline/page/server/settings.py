@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import ConfigError
+from pipeline.intake import GridLimits
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULT_PORT = 7860
@@ -47,9 +48,10 @@ def settings_from(environment: Mapping[str, str]) -> PageSettings:
     """Read the variables ``FIBROREVIEW_...`` and ``GRADIO_SERVER_...`` that are named here, and ``SPACE_ID``.
 
     Raises:
-        ValueError: the port is not a number.
+        ValueError: the port, or a limit on grids (``GridLimits``), is not a number.
         ConfigError: a setting of the reviews is wrong.
     """
+    GridLimits.from_environment(environment)
     public = bool(environment.get("SPACE_ID"))
     hosts = f"{environment.get('FIBROREVIEW_HOSTS', '')},{environment.get('SPACE_HOST', '')}".lower().split(",")
     return PageSettings(

@@ -8,48 +8,61 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Literal
 
 import numpy as np
 from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.errors import InputError
 from pipeline.exports.colours import DOUBT_COLOUR, LIVER_COLOUR, heat_table, rgb
 from pipeline.exports.planes import PLANE_AXES, PLANE_BITS
+from pipeline.intake import grid_limits
 
+MAX_DRAWN_SIDE = 2048
+"""Longest side of a picture, pixels."""
+LARGEST = 1e12
+"""Largest edge of a grey window; no volume holds larger values."""
 OPACITY = {"liver": "fill", "doubt": "doubt", "heat": "heat", "outline": "outline"}
 """Overlays from the lowest to the uppermost, with the name of their opacity in ``SliceView``."""
 
 
-@dataclass(frozen=True)
-class SliceView:
-    """PageSettings of the viewer's controls for one slice. Opacities are 0-1; 0 hides."""
+Opacity = Annotated[float, Field(ge=0, le=1)]
+Edge = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+"""Edge of a grey window, in the image's units."""
 
-    plane: str
-    index: int
-    window: tuple[float, float]
-    inverted: bool
-    outline: float
-    fill: float
-    heat: float
-    doubt: float = 0.0
+
+class SliceView(BaseModel):
+    """PageSettings of the viewer's controls for one slice; what the browser sends, checked. 0 hides an overlay."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    case: Annotated[str, Field(max_length=200)] = ""
+    """Name of the case's served folder."""
+    plane: Literal["axial", "coronal", "sagittal"] = "axial"
+    index: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Slice, from 0; the last one where there are fewer."""
+    window: tuple[Edge, Edge] = (0.0, 1.0)
+    inverted: bool = False
+    outline: Opacity = 0.0
+    fill: Opacity = 0.0
+    heat: Opacity = 0.0
+    doubt: Opacity = 0.0
 
     @classmethod
-    def from_request(cls, request: Mapping[str, Any]) -> SliceView:
-        """Parse the page's JSON; missing or invalid values fall back to the plain axial slice."""
-        plane = request.get("plane")
-        low, high = (_number(edge, 0.0) for edge in (*(request.get("window") or ()), None, None)[:2])
-        return cls(
-            plane=plane if plane in PLANE_AXES else "axial",
-            index=int(_number(request.get("index"), 0.0)),
-            window=(low, high if high > low else low + 1.0),
-            inverted=request.get("inverted") is True,
-            outline=_number(request.get("outline"), 0.0),
-            fill=_number(request.get("fill"), 0.0),
-            heat=_number(request.get("heat"), 0.0),
-            doubt=_number(request.get("doubt"), 0.0),
-        )
+    def from_request(cls, request: object) -> SliceView:
+        """The page's JSON.
+
+        Raises:
+            InputError: it is not what the page sends.
+        """
+        try:
+            return cls.model_validate_json(json.dumps(request))  # as JSON: a list may stand for a pair
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError("The slice cannot be drawn: reload the page.") from error
 
 
 def draw_slice(
@@ -68,18 +81,29 @@ def draw_slice(
     picture = np.repeat(grey[..., np.newaxis], 3, axis=2) if layers else grey
     for name in (name for name in OPACITY if name in layers):
         _lay(picture, name, _cut(overlays[name], view), view)
-    across, down = _pixel_mm(spacing_mm_xyz, view.plane)
-    rows, columns = picture.shape[:2]
-    size = (round(columns * across / min(across, down)), round(rows * down / min(across, down)))
+    size = drawn_size(picture.shape[:2], _pixel_mm(spacing_mm_xyz, view.plane))
     image = Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR)
     buffer = io.BytesIO()
     image.save(buffer, "png", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+def drawn_size(shape: tuple[int, ...], pixel_mm: tuple[float, float]) -> tuple[int, int]:
+    """(columns, rows) of the picture of a (rows, columns) slice with (across, down) mm pixels, true in millimetres.
+
+    One pixel a voxel along the finer side, or fewer where that is more than the budget: ``MAX_DRAWN_SIDE`` along a side
+    and ``max_drawn_pixels`` of the limits in total.
+    """
+    finer = min(pixel_mm)
+    width, height = shape[1] * (pixel_mm[0] / finer), shape[0] * (pixel_mm[1] / finer)
+    shrink = min(1.0, MAX_DRAWN_SIDE / max(width, height), math.sqrt(grid_limits().max_drawn_pixels / (width * height)))
+    return max(1, int(shrink * width + 0.5)), max(1, int(shrink * height + 0.5))
+
+
 def _grey(cut: np.ndarray, view: SliceView) -> np.ndarray:
     """(rows, columns) uint8 of MR units in the window."""
     low, high = view.window
+    high = high if high > low else low + max(1.0, 1e-6 * abs(low))
     grey = np.clip((cut.astype(np.float32) - low) * (255.0 / (high - low)), 0, 255).astype(np.uint8)
     return 255 - grey if view.inverted else grey
 
@@ -111,7 +135,3 @@ def _pixel_mm(spacing_mm_xyz: tuple[float, float, float], plane: str) -> tuple[f
     """(across, down) in mm."""
     x, y, z = spacing_mm_xyz
     return {"axial": (x, y), "coronal": (x, z), "sagittal": (y, z)}[plane]
-
-
-def _number(value: object, otherwise: float) -> float:
-    return float(value) if isinstance(value, (int, float)) and np.isfinite(value) else otherwise

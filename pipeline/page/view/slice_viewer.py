@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -10,13 +11,16 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import SimpleITK as sitk
+from fastapi import HTTPException
 
 from pipeline.case import Volume
-from pipeline.errors import PipelineError
+from pipeline.errors import InputError, PipelineError
 from pipeline.exports.colours import DOUBT_COLOUR, HEAT_STOPS, LIVER_COLOUR, rgb
 from pipeline.exports.viewer_files import VOLUME_FILE, overlay_files, write_viewer_volume
 from pipeline.page.state.open_cases import GONE, OpenCase, OpenCases
 from pipeline.page.view.server_slices import SliceView, draw_slice
+
+log = logging.getLogger(__name__)
 
 # The template never changes, so Gradio never renders it anew and the canvas inside it lives on.
 TEMPLATE = (
@@ -39,8 +43,12 @@ def viewer_component(cases: OpenCases, *, library: bool) -> gr.HTML:
     # Voxels of a case that is gone do not stay in memory.
     cases.when_deleted.append(_read_version.cache_clear)
 
-    def draw(request: dict[str, Any]) -> str:
-        return draw_for(cases, request)
+    def draw(request: Any = None) -> str:
+        try:
+            return draw_for(cases, request)
+        except InputError as error:
+            log.info("A request for a slice was refused.")
+            raise HTTPException(422, str(error)) from error
 
     return gr.HTML(
         value=None,
@@ -103,17 +111,25 @@ def file_address(path: Path) -> str:
     return f"gradio_api/file={path.as_posix()}"
 
 
-def draw_for(cases: OpenCases, request: Mapping[str, Any]) -> str:
+def draw_for(cases: OpenCases, request: object) -> str:
     """One slice as a ``data:`` address, for the visitor who knows the served name; empty once the case is gone.
 
     Only files in the served folder are drawn: withheld overlays are not there.
+
+    Raises:
+        InputError: the request is not what the page sends.
     """
-    case = cases.find_served(str(request.get("case", "")))
+    view = SliceView.from_request(request)
+    case = cases.find_served(view.case)
     if case is None or not (case.served / VOLUME_FILE).exists():
         return ""
-    image, spacing = _read(case.served / VOLUME_FILE)
-    overlays = {name: _read(path)[0] for name, path in overlay_files(case.served).items()}
-    return draw_slice(image, spacing, overlays, SliceView.from_request(request))
+    try:
+        image, spacing = _read(case.served / VOLUME_FILE)
+        overlays = {name: _read(path)[0] for name, path in overlay_files(case.served).items()}
+    except (OSError, RuntimeError):  # the case was deleted, or its overlays replaced, meanwhile
+        log.info("A slice was asked for while its case was deleted.")
+        return ""
+    return draw_slice(image, spacing, overlays, view)
 
 
 def _read(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:

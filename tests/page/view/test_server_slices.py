@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
+import tracemalloc
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from fastapi.testclient import TestClient
 from PIL import Image
 
+from pipeline.errors import InputError
 from pipeline.exports.planes import largest_area_xyz, outline_bits
 from pipeline.exports.viewer_files import (
     liver_window,
@@ -20,8 +23,9 @@ from pipeline.exports.viewer_files import (
     write_viewer_overlays,
     write_viewer_volume,
 )
+from pipeline.intake import grid_limits
 from pipeline.page.state.open_cases import OpenCases
-from pipeline.page.view.server_slices import SliceView, draw_slice
+from pipeline.page.view.server_slices import MAX_DRAWN_SIDE, SliceView, draw_slice, drawn_size
 from pipeline.page.view.slice_viewer import _read_version, draw_for, viewer_component
 from tests.builders import make_analysis
 
@@ -38,7 +42,7 @@ def picture(address: str) -> np.ndarray:
 def test_right_front_and_head_are_where_a_radiologist_expects_them(plane: str, index: int, quarter: tuple) -> None:
     voxels = np.zeros((10, 12, 14), np.float32)
     voxels[6:9, 2:5, 2:5] = 100  # near the head, in front, on the patient's right
-    view = SliceView(plane, index, (0, 100), inverted=False, outline=0, fill=0, heat=0)
+    view = SliceView(plane=plane, index=index, window=(0, 100), inverted=False, outline=0, fill=0, heat=0)
     shown = picture(draw_slice(voxels, (2, 2, 5), {}, view)).mean(axis=2)
     rows, columns = np.nonzero(shown > 128)
     upper, left = rows.mean() < shown.shape[0] / 2, columns.mean() < shown.shape[1] / 2
@@ -46,17 +50,90 @@ def test_right_front_and_head_are_where_a_radiologist_expects_them(plane: str, i
 
 
 def test_proportions_are_those_in_millimetres() -> None:
-    view = SliceView("coronal", 0, (0, 1), inverted=False, outline=0, fill=0, heat=0)
+    view = SliceView(plane="coronal", index=0, window=(0, 1), inverted=False, outline=0, fill=0, heat=0)
     height, width, _ = picture(draw_slice(np.ones((10, 3, 50)), (1.0, 1.0, 10.0), {}, view)).shape
     assert width / height == pytest.approx(0.5, abs=0.01)
 
 
-def test_requests_from_the_page_are_not_trusted() -> None:
-    view = SliceView.from_request({"plane": "../..", "index": "x", "window": [3], "fill": None, "heat": float("nan")})
-    assert view == SliceView("axial", 0, (3.0, 4.0), inverted=False, outline=0.0, fill=0.0, heat=0.0)
-    assert draw_slice(np.zeros((2, 3, 4)), (1, 1, 1), {}, SliceView.from_request({"index": 99})).startswith(
-        "data:image/png"
-    )
+ODD = [
+    None,
+    [],
+    "axial",
+    7,
+    {"plane": "../.."},
+    {"plane": 3},
+    {"plane": ["axial"]},
+    {"index": "3"},
+    {"index": -1},
+    {"index": 1.5},
+    {"index": 10**30},
+    {"index": float("nan")},
+    {"index": True},
+    {"index": [1]},
+    {"window": [3]},
+    {"window": [1, 2, 3]},
+    {"window": "ab"},
+    {"window": [0, float("inf")]},
+    {"window": [float("nan"), 1]},
+    {"window": [-1e300, 1e300]},
+    {"window": {"low": 1}},
+    {"heat": float("nan")},
+    {"heat": -0.1},
+    {"fill": 1.1},
+    {"outline": "1"},
+    {"doubt": None},
+    {"inverted": "yes"},
+    {"case": 5},
+    {"case": "x" * 201},
+    {"case": {"a": []}},
+    {"unknown": 1},
+    {1: object()},
+]
+
+
+@pytest.mark.parametrize("request_", ODD, ids=[repr(odd)[:30] for odd in ODD])
+def test_odd_requests_are_refused(request_: object) -> None:
+    with pytest.raises(InputError, match="cannot be drawn"):
+        draw_for(OpenCases(keep_s=100), request_)
+
+
+def test_what_the_page_sends_is_drawn() -> None:
+    sent = {
+        "case": "a", "plane": "coronal", "index": 99, "window": [3, 3], "inverted": False,
+        "outline": 1, "fill": 0.5, "heat": 0, "doubt": 0,
+    }  # fmt: skip
+    assert draw_slice(np.zeros((2, 3, 4)), (1, 1, 1), {}, SliceView.from_request(sent)).startswith("data:image/png")
+
+
+def test_an_odd_request_is_answered_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    with gr.Blocks() as page:
+        viewer = viewer_component(OpenCases(keep_s=100), library=False)
+    client = TestClient(gr.routes.App.create_app(page), raise_server_exceptions=False)
+    for odd in ODD[:8]:
+        body = {"session_hash": "s", "component_id": viewer._id, "fn_name": "draw", "data": odd}
+        answer = client.post("/gradio_api/component_server", json=body)
+        assert answer.status_code == 422
+        assert "cannot be drawn" in answer.text
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+@pytest.mark.parametrize("spacing", [(5, 5, 0.02), (0.02, 5, 5), (5, 0.001, 5), (1, 1, 1), (1e-9, 1e9, 1)])
+def test_every_picture_has_a_budget_of_pixels(plane: str, spacing: tuple[float, ...]) -> None:
+    view = SliceView.from_request({"plane": plane, "index": 1, "outline": 1})
+    voxels = np.zeros((40, 300, 20), np.float32)
+    tracemalloc.start()
+    drawn = picture(draw_slice(voxels, spacing, {"outline": np.ones(voxels.shape, np.uint8)}, view))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert drawn.shape[0] * drawn.shape[1] <= grid_limits().max_drawn_pixels
+    assert max(drawn.shape) <= MAX_DRAWN_SIDE
+    assert most < 100e6
+
+
+def test_a_large_slice_is_drawn_smaller_and_true() -> None:
+    assert drawn_size((4000, 3000), (1.0, 1.0)) == (1536, 2048)
+    assert drawn_size((100, 200), (1.0, 2.0)) == (200, 200)
 
 
 def test_the_outline_is_the_border_as_seen_in_each_plane() -> None:
