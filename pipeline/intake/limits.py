@@ -13,7 +13,7 @@ PREFIX = "FIBROREVIEW_"
 
 @dataclass(frozen=True)
 class GridLimits:
-    """Limits on a grid of voxels and on its pictures; each is set by the environment variable ``FIBROREVIEW_`` and its name in capitals.
+    """Limits on a grid of voxels and on its pictures, each set by ``FIBROREVIEW_`` and its name in capitals.
 
     They are far beyond any abdominal MR series and beyond every real file that was tried (0.5 to 7.7 mm, spacings up
     to 13 and extents up to 205 times each other), and bound what reading, drawing and resampling a volume costs.

@@ -13,7 +13,7 @@ import gradio as gr
 from pipeline.page.handlers.analysing import Analysing
 from pipeline.page.handlers.opening import Opening
 from pipeline.page.handlers.reviewing import Reviewing
-from pipeline.page.layout import _place
+from pipeline.page.placement import place
 from pipeline.page.server.engine import Choice, Engine
 from pipeline.page.server.review_files import open_review_files
 from pipeline.page.server.settings import PageSettings
@@ -40,7 +40,7 @@ class Desk:
     def __init__(self, folder: Path, *, public: bool = False, load: Any = None) -> None:
         self.cases = OpenCases(keep_s=1000)
         with gr.Blocks():
-            self.components, _ = _place(PageSettings(examples=folder), self.cases, has_library=False)
+            self.components, _ = place(PageSettings(examples=folder), self.cases, has_library=False)
         self.files = open_review_files(PageSettings(reviews=folder / "reviews"))
         self.store, self.shown = self.files.store, self.files.shown
         engine = Engine(load or load_fake(), DEFAULT)
