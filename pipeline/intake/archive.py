@@ -8,7 +8,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import IO
 
 from pipeline.errors import InputError
 from pipeline.intake.faults import log_fault
+from pipeline.intake.limits import number_from
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,19 @@ class Budget:
     """Number of files."""
     max_ratio: int = 200
     """Unpacked size per byte of the zip, beyond ``FREE_BYTES``: images pack to a half or a third."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Budget:
+        """The defaults, replaced by ``FIBROREVIEW_MAX_UNPACKED_GB``, ``_MAX_FILES`` and ``_MAX_RATIO``.
+
+        Raises:
+            ValueError: a value is no positive number; names the variable.
+        """
+        return cls(
+            max_bytes=int(number_from(environment, "MAX_UNPACKED_GB", cls.max_bytes / (1 << 30)) * (1 << 30)),
+            max_members=int(number_from(environment, "MAX_FILES", cls.max_members)),
+            max_ratio=int(number_from(environment, "MAX_RATIO", cls.max_ratio)),
+        )
 
 
 BUDGET = Budget()

@@ -28,7 +28,8 @@ from pipeline.case import Study, Volume
 from pipeline.errors import InputError, PipelineError
 from pipeline.intake import decoded
 from pipeline.intake import study as in_process
-from pipeline.intake.archive import BUDGET, Budget
+from pipeline.intake.archive import Budget
+from pipeline.intake.limits import number_from
 
 log = logging.getLogger(__name__)
 
@@ -54,16 +55,29 @@ class Limits:
     file_bytes: int = 3 << 30
     """Size of a single file that is written."""
 
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Limits:
+        """The defaults, replaced by ``FIBROREVIEW_INTAKE_MEMORY_MB`` and ``FIBROREVIEW_INTAKE_SECONDS``, which is of
+        processor time; half as much again is the limit by the clock.
+
+        Raises:
+            ValueError: a value is no positive number; names the variable.
+        """
+        seconds = number_from(environment, "INTAKE_SECONDS", cls.cpu_s)
+        memory = number_from(environment, "INTAKE_MEMORY_MB", cls.memory_bytes / (1 << 20))
+        return cls(memory_bytes=int(memory * (1 << 20)), cpu_s=max(1, int(seconds)), wall_s=1.5 * seconds)
+
 
 LIMITS = Limits()
 
 
-def open_upload(path: Path, into: Path, *, budget: Budget = BUDGET, limits: Limits = LIMITS) -> Study:
-    """``study.open_upload`` under ``limits``; after an error ``into`` is empty.
+def open_upload(path: Path, into: Path, *, budget: Budget | None = None, limits: Limits | None = None) -> Study:
+    """``study.open_upload`` under ``limits`` (default: those of the environment); after an error ``into`` is empty.
 
     Raises:
         InputError, SeriesError: as there, or the file takes more than the limits allow.
     """
+    budget = budget or Budget.from_environment(os.environ)
     if not CAN_FORK:
         return in_process.open_upload(path, into, budget=budget)
     request = {"call": "open_upload", "path": str(path.absolute()), "into": str(into.absolute())}
@@ -75,7 +89,7 @@ def open_upload(path: Path, into: Path, *, budget: Budget = BUDGET, limits: Limi
         raise
 
 
-def read_series(study: Study, key: str, *, limits: Limits = LIMITS) -> Volume:
+def read_series(study: Study, key: str, *, limits: Limits | None = None) -> Volume:
     """``study.read_series`` under ``limits``; a series that was decoded before is loaded here.
 
     Raises:
@@ -125,12 +139,13 @@ class _Worker:
         with self._lock:
             self._running()
 
-    def ask(self, request: Mapping[str, Any], limits: Limits) -> Mapping[str, Any]:
+    def ask(self, request: Mapping[str, Any], limits: Limits | None) -> Mapping[str, Any]:
         """Send a request to a new fork and await its answer; its log lines become this process's.
 
         Raises:
             PipelineError: the fault that the fork reports, or InputError where it dies or exceeds its time.
         """
+        limits = limits or Limits.from_environment(os.environ)
         passed_on = {name: value for name, value in os.environ.items() if name.startswith("FIBROREVIEW_")}
         ours, theirs = socket.socketpair()
         with ours:

@@ -47,9 +47,7 @@ class GridLimits:
         """
         given: dict[str, float] = {}
         for limit in fields(cls):
-            name = PREFIX + limit.name.upper()
-            if text := environment.get(name, "").strip():
-                given[limit.name] = _positive(name, text)
+            given[limit.name] = number_from(environment, limit.name.upper(), getattr(cls, limit.name))
         return cls(**given)
 
 
@@ -98,9 +96,16 @@ def grid_fault(
     return None
 
 
-def _positive(name: str, text: str) -> float:
+def number_from(environment: Mapping[str, str], variable: str, default: float) -> float:
+    """The environment variable ``FIBROREVIEW_VARIABLE``, or the default.
+
+    Raises:
+        ValueError: it is no positive number; names the variable.
+    """
+    name = PREFIX + variable
+    text = environment.get(name, "").strip()
     try:
-        value = float(text)
+        value = float(text) if text else default
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from pipeline import __version__
 from pipeline.page.handlers.analysing import Analysing
 from pipeline.page.handlers.opening import Opening
 from pipeline.page.handlers.reviewing import Reviewing
@@ -17,18 +18,19 @@ from pipeline.page.server.engine import Analyse, Choice, Engine, load_chosen
 from pipeline.page.server.gpu import LENT
 from pipeline.page.server.niivue import ASSETS, ensure_viewer
 from pipeline.page.server.review_files import open_review_files
-from pipeline.page.server.routes import app_kwargs
+from pipeline.page.server.routes import Site, app_kwargs
 from pipeline.page.server.settings import PageSettings
 from pipeline.page.server.visitors import Visitors
 from pipeline.page.state.open_cases import OpenCases
 from pipeline.page.state.session_state import SessionState
 from pipeline.page.view.components import Components
+from pipeline.page.view.privacy import privacy_html
 from pipeline.page.view.updates import Updates
 
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
-WAITING = 16
-"""Analyses that may wait in our queue at once; more wait in Gradio's."""
+AT_ONCE = 16
+"""Uploads that are read at once; more wait in Gradio's queue."""
 VIEWING_LOG = """(...values) => {
   values[values.length - 1] = window.fibroViewer ? window.fibroViewer.stats() : '';
   return values;
@@ -83,7 +85,7 @@ def build_page(
     """
     files = open_review_files(settings)
     library = ensure_viewer()
-    cases = OpenCases(keep_s=settings.keep_case_s)
+    cases = OpenCases(keep_s=settings.keep_case_s, budget=settings.disk)
     cases.sweep_in_background()
     os.environ["GRADIO_TEMP_DIR"] = str(cases.uploads)  # where Gradio keeps uploads: with the cases, and as short
     visitors = Visitors()
@@ -91,32 +93,48 @@ def build_page(
     with gr.Blocks(title="FibroReview", analytics_enabled=False, delete_cache=DELETE_CACHE_S) as page:
         components, examples = place(settings, cases, library is not None)
         opening = Opening(components, cases, visitors, public=settings.public)
-        analysing = Analysing(components, cases, engine, files.shown)
+        analysing = Analysing(components, cases, engine, files.shown, settings.runs)
         _wire_input(components, opening, analysing, examples)
         reviewing = Reviewing(components, cases, files)
         _wire_review(components, reviewing)
         if files.copy:
             _wire_unpushed(page, components, reviewing)
         page.unload(opening.leave)
-    return page, _launch_arguments(settings, cases, app_kwargs(settings, cases, visitors, library)), engine
+    site = Site(library, privacy_html(settings), lambda: _health(engine, analysing, cases))
+    return page, _launch_arguments(settings, cases, app_kwargs(settings, cases, visitors, site)), engine
+
+
+def _health(engine: Engine, analysing: Analysing, cases: OpenCases) -> dict[str, Any]:
+    """What ``/healthz`` answers: numbers and states, no names."""
+    return {
+        "status": engine.status,
+        "version": __version__,
+        "models": {"segmenter": engine.default.segmenter, "classifier": engine.default.classifier},
+        "analyses": len(analysing.line),
+        "bytes_used": cases.bytes_used(),
+        "room": cases.no_room() is None,
+    }
 
 
 def _wire_input(components: Components, opening: Opening, analysing: Analysing, examples: Mapping[str, Path]) -> None:
     """Connect the input column. Opening a case does not wait for running analyses."""
     quiet = _quiet(components)
-    many = {"concurrency_limit": WAITING, **quiet}
+    many = {"concurrency_limit": AT_ONCE, **quiet}
     uploaded = [components.state, components.upload, components.confirmed]
     chosen = [components.state, components.blind, components.segmenter, components.classifier]
     events = [
         components.upload.upload(opening.upload, uploaded, js=OPENED % "", **many),
         components.series.input(opening.choose_series, [components.state, components.series], **many),
-        components.analyse.click(analysing.analyse, chosen, **many),
+        components.analyse.click(analysing.analyse, chosen, **{**quiet, "concurrency_limit": None}),
     ]
     for button, (label, example) in zip(components.examples, examples.items(), strict=True):
         events.append(button.click(_on_example(opening, example), [components.state], js=OPENED % label, **many))
     for event in events:
         event.failure(analysing.failed, [components.state], concurrency_limit=None, **quiet)
     components.stop.click(analysing.stop, [components.state], concurrency_limit=None, **quiet)
+    components.delete.click(opening.updates.asked, None, concurrency_limit=None, **quiet)
+    components.keep.click(lambda: opening.updates.deletable(True), None, concurrency_limit=None, **quiet)
+    components.delete_now.click(opening.delete, [components.state], js=OPENED % "", concurrency_limit=None, **quiet)
     components.confirmed.change(
         lambda confirmed: gr.update(interactive=confirmed),
         components.confirmed,

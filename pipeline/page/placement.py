@@ -22,6 +22,7 @@ from pipeline.page.view.slice_viewer import viewer_component
 HEADER = f"""
 <header class="fr-header">
   <div><h1>FibroReview</h1><p>Liver MRI: segmentation and fibrosis estimate, reviewed by you</p></div>
+  <a class="fr-stored" href="privacy" target="_blank" rel="noopener">What is stored</a>
   <p class="fr-chip" role="note">{RESEARCH_USE}</p>
 </header>"""
 
@@ -72,6 +73,12 @@ def _input_column(made: dict[str, Any], settings: PageSettings, examples: list[s
     made["analyse"] = gr.Button("Analyse", variant="primary", interactive=False, elem_id="fr-analyse")
     made["stop"] = gr.Button("Cancel", variant="stop", visible=False, elem_id="fr-stop")
     made["status"] = gr.HTML("", apply_default_css=False, elem_id="fr-status")
+    made["delete"] = gr.Button("Delete this case", size="sm", visible=False, elem_id="fr-delete")
+    with gr.Column(visible=False, elem_id="fr-sure") as made["sure"]:
+        gr.HTML("<p>Delete images and results now? Saved reviews stay.</p>", apply_default_css=False)
+        with gr.Row():
+            made["delete_now"] = gr.Button("Delete", size="sm", variant="stop", min_width=90, elem_id="fr-delete-now")
+            made["keep"] = gr.Button("Keep", size="sm", min_width=90, elem_id="fr-keep")
 
 
 def _model_picker(kind: str, default: str) -> gr.Dropdown:

@@ -12,7 +12,7 @@ import gradio as gr
 from pipeline.case import Analysis, Step
 from pipeline.errors import Cancelled, PipelineError
 from pipeline.page.handlers.store_result import pack, reveal
-from pipeline.page.server.engine import Choice, Engine, WaitingLine
+from pipeline.page.server.engine import RUN_LIMITS, Choice, Engine, RunLimits, WaitingLine
 from pipeline.page.state.open_cases import GONE, OpenCase, OpenCases
 from pipeline.page.state.session_state import SessionState, StoredResult
 from pipeline.page.view.components import Components
@@ -49,9 +49,17 @@ class Progress:
 class Analysing:
     """Events of an analysis. One instance for all sessions; its only state is the waiting line."""
 
-    def __init__(self, components: Components, cases: OpenCases, engine: Engine, shown: ShownLedger) -> None:
+    def __init__(
+        self,
+        components: Components,
+        cases: OpenCases,
+        engine: Engine,
+        shown: ShownLedger,
+        limits: RunLimits = RUN_LIMITS,
+    ) -> None:
         self.components, self.updates = components, PageUpdates(components)
-        self.cases, self.engine, self.line, self.shown = cases, engine, WaitingLine(), shown
+        self.cases, self.engine, self.shown = cases, engine, shown
+        self.line, self.longest_s = WaitingLine(limits.waiting), limits.seconds
 
     def analyse(self, state: SessionState, blind: bool, segmenter: str, classifier: str) -> Iterator[Updates]:
         """Run the named models on the open series, one step at a time; cancelling takes effect at the next step."""
@@ -105,9 +113,11 @@ class Analysing:
                 yield from progress.show(words, 0.0)
                 if waiting:
                     time.sleep(POLL_S)
-            last = Step("", 0.0)
+            last, began = Step("", 0.0), time.monotonic()
             for step in self.engine.analyse(state.study, state.series_key, choice, case.stop.is_set):
                 last = step
+                if step.analysis is None and time.monotonic() - began > self.longest_s:
+                    raise PipelineError(f"Stopped: it took longer than {self.longest_s:.0f} seconds.")
                 # Stopped: nothing more is shown, and the next step raises.
                 if not case.stop.is_set():
                     self.cases.find(case.key)  # a long analysis is use

@@ -60,7 +60,11 @@ class Opening:
             self.components.analyse: gr.update(interactive=False, visible=True),
         }
         yield {**blank, self.components.upload: None, **self.updates.say("Reading the upload …")}
-        case = self.cases.open(request.session_hash or "")
+        try:
+            case = self.cases.open(request.session_hash or "", visitor_of(request))
+        except PipelineError as error:
+            yield self.updates.say(str(error), "error")
+            return
         try:
             study = bring(case)
             key = preselected(study).key
@@ -70,7 +74,11 @@ class Opening:
             return
         choices = [(series_label(series), series.key) for series in study.series]
         picker = gr.update(choices=choices, value=key, visible=True)
-        yield {self.components.series: picker, **self._read(empty.with_case(case.key, study), case, key)}
+        yield {
+            self.components.series: picker,
+            **self.updates.deletable(True),
+            **self._read(empty.with_case(case.key, study), case, key),
+        }
 
     def choose_series(self, state: SessionState, key: str | None) -> Iterator[Updates]:
         """Another row of the picker."""
@@ -99,7 +107,19 @@ class Opening:
             self.components.state: state.with_series(key, value),
             self.components.viewer: value,
             self.components.analyse: gr.update(interactive=True),
+            **self.updates.deletable(True),
             **({self.components.status: warned} if warned else self.updates.say("Ready to analyse.")),
+        }
+
+    def delete(self, state: SessionState) -> Updates:
+        """Delete the open case's images and results at once; saved reviews stay."""
+        self.cases.discard(state.case_key)
+        empty = replace(state, case_key="", study=None, series_key="")
+        return {
+            **self.updates.blank(empty),
+            **self.updates.running(False),
+            self.components.analyse: gr.update(interactive=False, visible=True),
+            **self.updates.say("Deleted. Saved reviews stay.", "done"),
         }
 
     def leave(self, request: gr.Request) -> None:

@@ -6,12 +6,26 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from pipeline.case import Step, Study
 from pipeline.errors import ModelError, PipelineError
 from pipeline.page.server.gpu import Analyse, Choice, bind
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunLimits:
+    """What analyses may take."""
+
+    waiting: int = 16
+    """Analyses that wait for the running one."""
+    seconds: float = 900.0
+    """Time of one analysis, checked between its steps, s."""
+
+
+RUN_LIMITS = RunLimits()
 
 
 def load_chosen(choice: Choice) -> Analyse:
@@ -52,6 +66,11 @@ class Engine:
                 )
             self._ready.set()
 
+    @property
+    def status(self) -> str:
+        """State of the default models: loading, ok or failed."""
+        return "loading" if not self._ready.is_set() else "failed" if self._analyse is None else "ok"
+
     def wait(self, seconds: float) -> bool:
         """Whether loading has ended, with or without an error, within ``seconds``."""
         return self._ready.wait(seconds)
@@ -82,15 +101,25 @@ class Engine:
 class WaitingLine:
     """Queue of analyses waiting for the models, first come first served."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, most: int = RUN_LIMITS.waiting) -> None:
+        self._most, self._lock = most, threading.Lock()
         self._tickets: list[object] = []
+
+    def __len__(self) -> int:
+        """Number of analyses, the running one included."""
+        return len(self._tickets)
 
     @contextmanager
     def join(self) -> Iterator[Callable[[], int]]:
-        """Join the queue; the value counts those still ahead. Leaving the block leaves the queue."""
+        """Join the queue; the value counts those still ahead. Leaving the block leaves the queue.
+
+        Raises:
+            PipelineError: too many are waiting.
+        """
         ticket = object()
         with self._lock:
+            if len(self._tickets) > self._most:
+                raise PipelineError(f"Busy, with {self._most} analyses waiting: try again in a few minutes.")
             self._tickets.append(ticket)
         try:
             yield lambda: self._tickets.index(ticket)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -55,7 +57,7 @@ class SecurityHeaders:
 
 
 OPEN_ROUTES = re.compile(
-    r"/(?:|config|theme\.css|favicon\.ico|robots\.txt|manifest\.json|healthz|assets/.*|static/.*|svelte/.*|viewer/.*"
+    r"/(?:|config|theme\.css|favicon\.ico|robots\.txt|manifest\.json|healthz|privacy|assets/.*|static/.*|svelte/.*|viewer/.*"
     r"|gradio_api/(?:startup-events|app_id|theme\.css|info|upload|upload_progress|queue/join|queue/data|cancel|reset"
     r"|component_server|heartbeat/[^/]+|file=.*))/?"
 )
@@ -76,24 +78,41 @@ class OpenRoutes:
         await self.app(scope, receive, send)
 
 
-def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, library: Path | None) -> dict[str, Any]:
-    """Routes and middleware for ``launch(app_kwargs=...)``. ``library`` is NiiVue's module, None if missing."""
+@dataclass(frozen=True)
+class Site:
+    """What the routes beside Gradio's show."""
+
+    library: Path | None
+    """NiiVue's module; None if missing."""
+    privacy: str
+    """The page on what is stored, HTML."""
+    health: Callable[[], Mapping[str, Any]]
+    """What ``/healthz`` answers; ``status`` is ok, loading or failed."""
+
+
+def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, site: Site) -> dict[str, Any]:
+    """Routes and middleware for ``launch(app_kwargs=...)``."""
 
     async def health(_: Request) -> Response:
-        return PlainTextResponse("ok")
+        state = site.health()
+        return JSONResponse(state, status_code=503 if state["status"] == "failed" else 200)
+
+    async def privacy(_: Request) -> Response:
+        return HTMLResponse(site.privacy)
 
     async def viewer(_: Request) -> Response:
         return FileResponse(ASSETS / "viewer.js", media_type="text/javascript", headers={"cache-control": "no-cache"})
 
     async def niivue(_: Request) -> Response:
-        if library is None:
+        if site.library is None:
             return PlainTextResponse("The viewer library is not installed.", status_code=404)
-        return FileResponse(library, media_type="text/javascript")
+        return FileResponse(site.library, media_type="text/javascript")
 
     ancestors = "'self' https://huggingface.co" if settings.public else "'self'"
     return {
         "routes": [
             Route("/healthz", health),
+            Route("/privacy", privacy),
             Route("/viewer/viewer.js", viewer),
             Route("/viewer/niivue.js", niivue),
         ],
@@ -105,6 +124,7 @@ def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, lib
                 OwnSession,
                 visitors=visitors,
                 session_of_file=cases.session_of_file,
+                no_room=cases.no_room,
                 cross_site=settings.public,
             ),
         ],

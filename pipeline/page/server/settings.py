@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -9,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import ConfigError
-from pipeline.intake import GridLimits
+from pipeline.intake import Budget, GridLimits, Limits
+from pipeline.page.server.engine import RUN_LIMITS, RunLimits
+from pipeline.page.state.open_cases import DISK_BUDGET, DiskBudget
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULT_PORT = 7860
+GB = 1 << 30
 STORAGE = Path("/data")
 """Where a Space's persistent storage is mounted, if it has one."""
 
@@ -42,6 +46,8 @@ class PageSettings:
     """Names under which the page is reached, beside loopback; lower case, without ports."""
     keep_case_s: float = 2 * 3600.0
     """Time without use after which a case is deleted, s."""
+    disk: DiskBudget = DISK_BUDGET
+    runs: RunLimits = RUN_LIMITS
 
 
 def settings_from(environment: Mapping[str, str]) -> PageSettings:
@@ -52,18 +58,30 @@ def settings_from(environment: Mapping[str, str]) -> PageSettings:
         ConfigError: a setting of the reviews is wrong.
     """
     GridLimits.from_environment(environment)
+    Budget.from_environment(environment)
+    Limits.from_environment(environment)
     public = bool(environment.get("SPACE_ID"))
     hosts = f"{environment.get('FIBROREVIEW_HOSTS', '')},{environment.get('SPACE_HOST', '')}".lower().split(",")
     return PageSettings(
         reviews=_reviews_folder(environment, public),
         reviews_dataset=_dataset(environment.get("FIBROREVIEW_REVIEWS_DATASET", "")),
         reviews_public=_yes("FIBROREVIEW_REVIEWS_PUBLIC", environment),
-        reviews_push_s=_seconds("FIBROREVIEW_REVIEWS_PUSH_S", environment, PageSettings.reviews_push_s),
+        reviews_push_s=_number("REVIEWS_PUSH_S", environment, PageSettings.reviews_push_s, (1, 86400)),
         hub_token=environment.get("HF_TOKEN") or None,
         segmenter=environment.get("FIBROREVIEW_SEGMENTER") or PageSettings.segmenter,
         classifier=environment.get("FIBROREVIEW_CLASSIFIER") or PageSettings.classifier,
         public=public,
         server_name=environment.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if public else "127.0.0.1"),
+        keep_case_s=3600 * _number("KEEP_HOURS", environment, PageSettings.keep_case_s / 3600, (0.01, 168)),
+        disk=DiskBudget(
+            total_bytes=int(_number("MAX_DISK_GB", environment, DISK_BUDGET.total_bytes / GB, (0.1, 1e6)) * GB),
+            free_bytes=int(_number("FREE_DISK_GB", environment, DISK_BUDGET.free_bytes / GB, (0, 1e6)) * GB),
+            cases_per_visitor=int(_number("MAX_CASES", environment, DISK_BUDGET.cases_per_visitor, (1, 1000))),
+        ),
+        runs=RunLimits(
+            waiting=int(_number("MAX_WAITING", environment, RUN_LIMITS.waiting, (0, 30))),
+            seconds=_number("MAX_SECONDS", environment, RUN_LIMITS.seconds, (1, 86400)),
+        ),
         hosts=frozenset(host.strip() for host in hosts if host.strip()),
         server_port=int(environment.get("GRADIO_SERVER_PORT") or DEFAULT_PORT),
     )
@@ -78,6 +96,22 @@ def _reviews_folder(environment: Mapping[str, str], public: bool) -> Path:
     return ROOT / "reviews"
 
 
+def _number(name: str, environment: Mapping[str, str], default: float, allowed: tuple[float, float]) -> float:
+    """The variable ``FIBROREVIEW_NAME``, or the default.
+
+    Raises:
+        ConfigError: it is no number, or none in the allowed range.
+    """
+    text = environment.get(f"FIBROREVIEW_{name}", "").strip()
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = math.nan
+    if not allowed[0] <= value <= allowed[1]:
+        raise ConfigError(f"FIBROREVIEW_{name} must be a number from {allowed[0]:g} to {allowed[1]:g}.")
+    return value
+
+
 def _dataset(name: str) -> str:
     name = name.strip().removeprefix("hf://datasets/").strip("/")
     if name and not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name, re.ASCII):
@@ -90,15 +124,3 @@ def _yes(name: str, environment: Mapping[str, str]) -> bool:
     if text not in ("", "0", "1", "no", "yes", "false", "true"):
         raise ConfigError(f"{name} must be 1 or 0.")
     return text in ("1", "yes", "true")
-
-
-def _seconds(name: str, environment: Mapping[str, str], default: float) -> float:
-    """A time from 1 s to a day."""
-    text = environment.get(name, "").strip()
-    try:
-        value = float(text) if text else default
-    except ValueError:
-        value = 0.0
-    if not 1 <= value <= 86400:
-        raise ConfigError(f"{name} must be a number of seconds from 1 to 86400.")
-    return value

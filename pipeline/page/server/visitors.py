@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote
 
+from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -93,13 +94,20 @@ class OwnSession:
 
     Args:
         session_of_file: session of the case that a served file belongs to; None: no such file.
+        no_room: why no upload can be taken now; None: it can.
         cross_site: whether the page is shown in a frame of another site, over TLS (a Space).
     """
 
     def __init__(
-        self, app: ASGIApp, *, visitors: Visitors, session_of_file: Callable[[Path], str | None], cross_site: bool
+        self,
+        app: ASGIApp,
+        *,
+        visitors: Visitors,
+        session_of_file: Callable[[Path], str | None],
+        no_room: Callable[[], str | None],
+        cross_site: bool,
     ) -> None:
-        self.app, self.visitors, self.session_of_file = app, visitors, session_of_file
+        self.app, self.visitors, self.session_of_file, self.no_room = app, visitors, session_of_file, no_room
         self.attributes = "; Path=/; HttpOnly; " + (
             "SameSite=None; Secure; Partitioned" if cross_site else "SameSite=Lax"
         )
@@ -113,7 +121,11 @@ class OwnSession:
         if fault := self._fault(scope, visitor):
             await PlainTextResponse(fault, status_code=403)(scope, receive, send)
             return
-        if request.method == "POST" and scope["path"].rstrip("/") != UPLOAD:
+        is_upload = scope["path"].rstrip("/") == UPLOAD
+        if is_upload and (fault := await to_thread.run_sync(self.no_room)):
+            await PlainTextResponse(fault, status_code=507)(scope, receive, send)
+            return
+        if request.method == "POST" and not is_upload:
             body = await _body(receive)
             if body is None:
                 await PlainTextResponse(TOO_LARGE, status_code=413)(scope, receive, send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import shutil
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -12,13 +13,29 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipeline.errors import InputError
 from pipeline.owned_folder import OwnedFolder, sweep_ownerless
 
 SWEEP_EVERY_S = 120.0
 KEEP_UPLOAD_S = 600.0
 """Time after which an upload that no event has opened is deleted, s."""
+NO_ROOM = "The server has no room for more images at the moment: try again in a few minutes."
 GONE = "This case was closed after inactivity: please open it again."
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DiskBudget:
+    """What open cases may take."""
+
+    total_bytes: int = 20 << 30
+    """All uploads and cases together."""
+    free_bytes: int = 1 << 30
+    """Left free on the disk."""
+    cases_per_visitor: int = 8
+
+
+DISK_BUDGET = DiskBudget()
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,8 @@ class OpenCase:
 
     key: str
     session: str
+    visitor: str
+    """The browser's cookie; empty where it keeps none."""
     private: Path
     served: Path
     stop: threading.Event = field(default_factory=threading.Event)
@@ -39,28 +58,54 @@ class OpenCase:
 class OpenCases:
     """All open cases of this process, by key. The only object shared by sessions."""
 
-    def __init__(self, *, keep_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, keep_s: float, budget: DiskBudget = DISK_BUDGET, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._folder = OwnedFolder()
         self.root = self._folder.path
         self.served_root, self.uploads = self.root / "served", self.root / "uploads"
         self.uploads.mkdir()
-        self._keep_s, self._clock = keep_s, clock
+        self._keep_s, self._budget, self._clock = keep_s, budget, clock
         self._lock = threading.Lock()
         self._open: dict[str, OpenCase] = {}
         self._touched: dict[str, float] = {}
         self.when_deleted: list[Callable[[], None]] = []
         """Callbacks after files were deleted, to drop what memory still holds of them."""
 
-    def open(self, session: str) -> OpenCase:
-        """Create a case with empty folders for ``session``."""
+    def open(self, session: str, visitor: str = "") -> OpenCase:
+        """Create a case with empty folders for a visitor's ``session``.
+
+        Raises:
+            InputError: the visitor has too many open cases, or there is no room for another one.
+        """
+        with self._lock:
+            mine = sum(bool(visitor) and case.visitor == visitor for case in self._open.values())
+        if mine >= self._budget.cases_per_visitor:
+            raise InputError(f"{mine} cases are open in this browser: close a tab and open the file again.")
+        if fault := self.no_room():
+            raise InputError(fault)
         key = secrets.token_hex(16)
-        case = OpenCase(key, session, self.root / "private" / key, self.served_root / secrets.token_hex(16))
+        case = OpenCase(key, session, visitor, self.root / "private" / key, self.served_root / secrets.token_hex(16))
         case.private.mkdir(parents=True)
         case.served.mkdir(parents=True)
         with self._lock:
             self._open[key] = case
             self._touched[key] = self._clock()
         return case
+
+    def no_room(self) -> str | None:
+        """Why no more images can be taken now, as a sentence; None where they can."""
+        free = shutil.disk_usage(self.root).free
+        return NO_ROOM if free < self._budget.free_bytes or self.bytes_used() > self._budget.total_bytes else None
+
+    def bytes_used(self) -> int:
+        """Size of all uploads and cases, bytes."""
+        used = 0
+        for path in self.root.rglob("*"):
+            with suppress(OSError):  # deleted meanwhile
+                about = path.lstat()
+                used += about.st_size if stat.S_ISREG(about.st_mode) else 0
+        return used
 
     def serve_anew(self, case: OpenCase) -> OpenCase:
         """The same case with an empty served folder of a new name, for another series: old addresses end here."""

@@ -24,6 +24,11 @@ class Components:
     analyse: gr.Button
     stop: gr.Button
     status: gr.HTML
+    delete: gr.Button
+    sure: gr.Column
+    """Asks whether the case is to be deleted."""
+    delete_now: gr.Button
+    keep: gr.Button
     viewer: gr.HTML
     result: gr.HTML
     form: gr.Column

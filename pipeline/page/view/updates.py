@@ -36,9 +36,18 @@ class PageUpdates:
             self.components.series_note: "",
             self.components.viewer: None,
             self.components.analyse: gr.update(interactive=False),
+            **self.deletable(keep_series),
             self.components.result: waiting_html(),
             **self.form(None),
         }
+
+    def deletable(self, there: bool) -> Updates:
+        """Offer to delete the case where there is one; the question whether that is meant is closed."""
+        return {self.components.delete: gr.update(visible=there), self.components.sure: gr.update(visible=False)}
+
+    def asked(self) -> Updates:
+        """Ask whether the case is to be deleted."""
+        return {self.components.delete: gr.update(visible=False), self.components.sure: gr.update(visible=True)}
 
     def running(self, running: bool) -> Updates:
         """Lock series and models while an analysis runs; another upload stops it."""

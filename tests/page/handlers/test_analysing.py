@@ -14,7 +14,7 @@ from pipeline.errors import ModelError
 from pipeline.intake import read_series
 from pipeline.page.handlers.analysing import EVERY_S, Progress
 from pipeline.page.layout import build_page
-from pipeline.page.server.engine import Analyse, Choice
+from pipeline.page.server.engine import Analyse, Choice, WaitingLine
 from pipeline.page.server.settings import PageSettings
 from pipeline.page.state.session_state import SessionState
 from tests.page.desk import DEFAULT, Desk
@@ -153,3 +153,24 @@ def test_a_chosen_model_that_cannot_be_loaded_is_said(tmp_path: Path, file: Path
     assert "ours are damaged" in desk.analyse(Choice("ours", "fibrosis_t2"))
     assert "62 %" in desk.analyse()
     desk.cases.close()
+
+
+def test_an_analysis_that_takes_too_long_is_stopped(desk: Desk, file: Path) -> None:
+    desk.analysing.longest_s = 0.0
+    desk.open(file)
+    assert "Stopped: it took longer than 0 seconds" in desk.analyse()
+    assert desk.state.result is None
+    desk.analysing.longest_s = 60.0
+    desk.analyse()
+    assert desk.state.result is not None
+
+
+def test_beyond_the_longest_queue_the_answer_is_busy(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    desk.analysing.line = WaitingLine(1)
+    with desk.analysing.line.join(), desk.analysing.line.join() as ahead:
+        assert ahead() == 1
+        assert len(desk.analysing.line) == 2
+        assert "Busy, with 1 analyses waiting" in desk.analyse()
+    desk.analyse()
+    assert desk.state.result is not None

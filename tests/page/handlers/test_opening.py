@@ -130,3 +130,16 @@ def test_several_warnings_are_a_list(desk: Desk, file: Path, monkeypatch: pytest
 
     monkeypatch.setattr(opening, "read_series", warned)
     assert "<li>One &lt; two.</li><li>Three.</li>" in desk.open(file)
+
+
+def test_a_case_is_deleted_at_once_when_it_is_asked_for(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    case = desk.cases.find(desk.state.case_key)
+    assert case
+    desk.take(desk.opening.delete(desk.state))
+    assert not case.private.exists()
+    assert not case.served.exists()
+    assert case.stop.is_set()
+    assert desk.state.study is None
+    assert "Saved reviews stay" in repr(desk.sent)
+    assert "open an MRI first" in desk.analyse()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from pipeline.page.server.routes import app_kwargs
+from pipeline.errors import ConfigError
+from pipeline.page.server.routes import Site, app_kwargs
 from pipeline.page.server.settings import PageSettings, settings_from
 from pipeline.page.server.visitors import COOKIE, LARGEST_EVENT, Visitors
-from pipeline.page.state.open_cases import OpenCases
+from pipeline.page.state.open_cases import DISK_BUDGET, NO_ROOM, DiskBudget, OpenCases
+from pipeline.page.view.privacy import privacy_html
 
 HOME = "http://localhost"
+HEALTH = ["ok"]
 
 
 @pytest.fixture
@@ -37,7 +41,9 @@ async def uploaded(_: Request) -> Response:
 
 
 def client_for(cases: OpenCases, visitors: Visitors | None = None, **settings: Any) -> TestClient:
-    kwargs = app_kwargs(PageSettings(**settings), cases, visitors or Visitors(), None)
+    page = PageSettings(**settings)
+    site = Site(None, privacy_html(page), lambda: {"status": HEALTH[-1]})
+    kwargs = app_kwargs(page, cases, visitors or Visitors(), site)
     routes = [*kwargs["routes"], Route("/gradio_api/upload", uploaded, methods=["POST"])]
     routes.append(Route("/{path:path}", echo, methods=["GET", "POST"]))
     return TestClient(Starlette(routes=routes, middleware=kwargs["middleware"]), base_url=HOME)
@@ -45,7 +51,7 @@ def client_for(cases: OpenCases, visitors: Visitors | None = None, **settings: A
 
 def test_scripts_health_and_headers(cases: OpenCases) -> None:
     client = client_for(cases)
-    assert client.get("/healthz").text == "ok"
+    assert client.get("/healthz").json() == {"status": "ok"}
     script = client.get("/viewer/viewer.js")
     assert script.headers["content-type"].startswith("text/javascript")
     assert "frame-ancestors 'self'" in script.headers["content-security-policy"]
@@ -200,6 +206,67 @@ def test_bodies_reach_the_page_whole_and_large_ones_do_not(cases: OpenCases) -> 
     assert client.post("/gradio_api/queue/join", content=b"x" * (LARGEST_EVENT + 1)).status_code == 413
     for odd in (b"[" * 100_000, b"{}", b"[1]", b'{"session_hash": [1]}', b"\xff"):
         assert client.post("/gradio_api/queue/join", content=odd).status_code in (200, 403)
+
+
+def test_health_is_an_error_where_the_models_failed(cases: OpenCases, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = client_for(cases)
+    monkeypatch.setitem(globals(), "HEALTH", ["failed"])
+    assert client.get("/healthz").status_code == 503
+
+
+def test_uploads_are_refused_while_there_is_no_room() -> None:
+    cases = OpenCases(keep_s=100, budget=DiskBudget(total_bytes=1000))
+    client = client_for(cases)
+    visit(client)
+    case = cases.open("a")
+    (case.private / "a").write_bytes(b"x" * 400)
+    assert client.post("/gradio_api/upload", files={"files": b"x"}).status_code == 200
+    (case.private / "b").write_bytes(b"x" * 1001)
+    refused = client.post("/gradio_api/upload", files={"files": b"x"})
+    assert (refused.status_code, refused.text) == (507, NO_ROOM)
+    cases.close()
+
+
+def test_the_page_on_what_is_stored_names_the_settings(cases: OpenCases) -> None:
+    text = client_for(cases, keep_case_s=1800.0, reviews_dataset="owner/reviews", public=True).get("/privacy").text
+    assert "0.5 hours without use" in text
+    assert "owner/reviews" in text
+    assert "de-identified" in text
+    plain = client_for(cases).get("/privacy").text
+    assert "2 hours without use" in plain
+    assert "Hugging Face" not in plain
+
+
+@pytest.mark.parametrize(
+    ("variable", "good", "bad"),
+    [
+        ("KEEP_HOURS", "0.5", "-1"),
+        ("MAX_DISK_GB", "5", "many"),
+        ("FREE_DISK_GB", "0", "nan"),
+        ("MAX_CASES", "3", "0"),
+        ("MAX_WAITING", "0", "31"),
+        ("MAX_SECONDS", "60", "inf"),
+        ("MAX_UNPACKED_GB", "1", "0"),
+        ("MAX_FILES", "5", "x"),
+        ("MAX_RATIO", "50", "-3"),
+        ("INTAKE_MEMORY_MB", "600", "nan"),
+        ("INTAKE_SECONDS", "10", "0"),
+        ("MAX_VOXELS", "1000000", "none"),
+    ],
+)
+def test_limits_come_from_the_environment(variable: str, good: str, bad: str) -> None:
+    name = f"FIBROREVIEW_{variable}"
+    settings_from({name: good})
+    with pytest.raises((ConfigError, ValueError), match=name):
+        settings_from({name: bad})
+
+
+def test_limits_are_used() -> None:
+    named = {"KEEP_HOURS": "0.5", "MAX_DISK_GB": "5", "MAX_CASES": "3", "MAX_WAITING": "0", "MAX_SECONDS": "60"}
+    settings = settings_from({f"FIBROREVIEW_{name}": value for name, value in named.items()})
+    assert settings.keep_case_s == 1800
+    assert settings.disk == replace(DISK_BUDGET, total_bytes=5 << 30, cases_per_visitor=3)
+    assert (settings.runs.waiting, settings.runs.seconds) == (0, 60)
 
 
 def test_names_of_the_server_come_from_the_environment() -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import InputError
 from pipeline.owned_folder import PREFIX, sweep_ownerless
-from pipeline.page.state.open_cases import KEEP_UPLOAD_S, OpenCase, OpenCases
+from pipeline.page.state.open_cases import KEEP_UPLOAD_S, DiskBudget, OpenCase, OpenCases
 
 
 class Clock:
@@ -162,3 +163,25 @@ def test_a_case_that_was_discarded_before_it_is_served_anew_is_swept(cases: Open
     cases.sweep()
     assert not served.exists()
     assert cases.find(case.key) is None
+
+
+def test_a_visitor_opens_so_many_cases_and_another_one_is_not_affected(clock: Clock) -> None:
+    cases = OpenCases(keep_s=100, budget=DiskBudget(cases_per_visitor=2), clock=clock)
+    first = cases.open("1", "a")
+    cases.open("2", "a")
+    with pytest.raises(InputError, match="2 cases are open"):
+        cases.open("3", "a")
+    cases.open("4", "b")
+    cases.discard(first.key)
+    cases.open("3", "a")
+    cases.close()
+
+
+def test_no_case_is_opened_where_the_disk_is_full(clock: Clock) -> None:
+    for budget in (DiskBudget(total_bytes=100), DiskBudget(free_bytes=1 << 60)):
+        cases = OpenCases(keep_s=100, budget=budget, clock=clock)
+        (cases.uploads / "a").write_bytes(b"x" * 101)
+        with pytest.raises(InputError, match="no room"):
+            cases.open("1", "a")
+        assert not (cases.root / "private").exists()
+        cases.close()

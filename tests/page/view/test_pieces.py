@@ -178,7 +178,7 @@ def test_where_to_check_is_said_beside_the_quality_of_the_mask():
 def test_the_server_draws_doubt_in_its_own_colour():
     voxels, doubt = np.zeros((1, 8, 8), np.float32), np.zeros((1, 8, 8), np.uint8)
     doubt[0, 2:6, 2:6] = 1 | 4
-    view = SliceView("axial", 0, (0, 1), inverted=False, outline=0, fill=0, heat=0, doubt=1)
+    view = SliceView(plane="axial", index=0, window=(0, 1), doubt=1)
     png = base64.b64decode(draw_slice(voxels, (1, 1, 5), {"doubt": doubt}, view).split(",")[1])
     picture = np.asarray(Image.open(io.BytesIO(png)))
     assert tuple(picture[3, 3]) == rgb(DOUBT_COLOUR)
