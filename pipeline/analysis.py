@@ -23,11 +23,12 @@ from pipeline.case import (
     Study,
     Volume,
 )
-from pipeline.classification import Encoded, classify_steps, explain_steps
+from pipeline.classification import Classifier, Encoded, classify_steps, explain_steps
 from pipeline.errors import Cancelled
 from pipeline.intake import check_contrast, read_series
 from pipeline.networks import Models, load_models, run_somewhere
 from pipeline.segmentation import segment_steps
+from pipeline.suitability import not_classified
 
 __all__ = ["Found", "Models", "analyze", "analyze_by", "analyze_steps", "find_steps", "load_models"]
 
@@ -47,12 +48,17 @@ class Found:
     """What the models found in a volume. Can be pickled, so that another process may find it."""
 
     organs: OrganMask
-    fibrosis: Fibrosis
+    fibrosis: Fibrosis | None
+    """None for what is no axial T2 of an abdomen with a liver in it."""
     heatmap: HeatMap | None
     segmenter: ModelInfo
     classifier: ModelInfo
     timings_s: Mapping[str, float]
     """Seconds of each part."""
+    unsuitable: tuple[CaseWarning, ...]
+    """Why there is no probability, or for research should be none."""
+    contrast: tuple[CaseWarning, ...]
+    """About the contrast inside the mask."""
     warnings: tuple[CaseWarning, ...] = ()
     """About how it was computed, such as without the GPU."""
 
@@ -62,22 +68,30 @@ Find = Callable[[Volume, Callable[[], bool]], Generator[Step, None, Found]]
 
 
 def analyze_steps(
-    study: Study, key: str, models: Models, cancelled: Callable[[], bool] = lambda: False
+    study: Study,
+    key: str,
+    models: Models,
+    cancelled: Callable[[], bool] = lambda: False,
+    *,
+    any_input: bool = False,
 ) -> Iterator[Step]:
     """Read a series, segment the liver, estimate fibrosis inside it and explain the estimate, one named step at a time.
+
+    What is no axial T2 of an abdomen with a liver in it is segmented, but neither classified nor explained.
 
     The last step carries the analysis. Waits while another analysis occupies the device; ``timings_s`` leaves that
     wait out. Closing the iterator, or a true ``cancelled()``, ends the run at the next step.
 
     Args:
         study, key: as ``open_upload`` returns it, and the key of one of its series.
+        any_input: classify other input as well, for research; the probability is then unreliable.
 
     Raises:
         SeriesError, InputError: as ``read_series``.
         SegmentationError: no usable liver.
         Cancelled: ``cancelled()`` was true.
     """
-    return analyze_by(study, key, partial(find_steps, models=models), cancelled)
+    return analyze_by(study, key, partial(find_steps, models=models, any_input=any_input), cancelled)
 
 
 def analyze_by(study: Study, key: str, find: Find, cancelled: Callable[[], bool]) -> Iterator[Step]:
@@ -99,8 +113,9 @@ def analyze_by(study: Study, key: str, find: Find, cancelled: Callable[[], bool]
         segmenter=found.segmenter,
         classifier=found.classifier,
         warnings=(
+            *found.unsuitable,
             *volume.warnings,
-            *check_contrast(volume, organs),
+            *found.contrast,
             *mask_warnings(organs, distrust),
             *probability_warnings(found.fibrosis),
             *found.warnings,
@@ -110,7 +125,9 @@ def analyze_by(study: Study, key: str, find: Find, cancelled: Callable[[], bool]
     yield Step("Done", 1.0, analysis)
 
 
-def find_steps(volume: Volume, cancelled: Callable[[], bool], models: Models) -> Generator[Step, None, Found]:
+def find_steps(
+    volume: Volume, cancelled: Callable[[], bool], models: Models, *, any_input: bool = False
+) -> Generator[Step, None, Found]:
     """Run the networks on a volume, on the models' device or where ``run_somewhere`` goes from there.
 
     Raises as ``analyze_steps``, and:
@@ -118,29 +135,57 @@ def find_steps(volume: Volume, cancelled: Callable[[], bool], models: Models) ->
     """
     yield Step("Waiting for the device", 0.0)
     with _turn(str(models.segmenter.device), cancelled):
-        found, warnings = yield from run_somewhere(models, partial(_networks_steps, volume, cancelled))
+        run = partial(_networks_steps, volume, cancelled, any_input)
+        found, warnings = yield from run_somewhere(models, run)
     return replace(found, warnings=warnings)
 
 
-def _networks_steps(volume: Volume, cancelled: Callable[[], bool], models: Models) -> Generator[Step, None, Found]:
+def _networks_steps(
+    volume: Volume, cancelled: Callable[[], bool], any_input: bool, models: Models
+) -> Generator[Step, None, Found]:
     timings: dict[str, float] = {}
     with _timed(timings, "segment"):
         organs = yield from _part(segment_steps(volume, models.segmenter), 0.0, SEGMENT_UNTIL, cancelled)
-    encoded = Encoded()
-    with _timed(timings, "classify"):
-        steps = classify_steps(volume, organs, models.classifier, encoded)
-        fibrosis = yield from _part(steps, SEGMENT_UNTIL, CLASSIFY_UNTIL, cancelled)
-    with _timed(timings, "explain"):
-        heat = explain_steps(volume, organs, models.classifier, encoded)
-        heatmap = yield from _part(heat, CLASSIFY_UNTIL, 1.0, cancelled)
-    return Found(organs, fibrosis, heatmap, models.segmenter.model.model_info(), models.classifier.info, timings)
+    contrast = check_contrast(volume, organs)
+    unsuitable = not_classified(volume, organs, volume.warnings + contrast)
+    fibrosis, heatmap = None, None
+    if any_input or not unsuitable:
+        fibrosis, heatmap = yield from _classified(volume, organs, models.classifier, cancelled, timings)
+    return Found(
+        organs=organs,
+        fibrosis=fibrosis,
+        heatmap=heatmap,
+        segmenter=models.segmenter.model.model_info(),
+        classifier=models.classifier.info,
+        timings_s=timings,
+        unsuitable=unsuitable,
+        contrast=contrast,
+    )
 
 
-def analyze(study: Study, key: str, models: Models) -> Analysis:
+def analyze(study: Study, key: str, models: Models, *, any_input: bool = False) -> Analysis:
     """``analyze_steps`` run to its end."""
-    *_, last = analyze_steps(study, key, models)
+    *_, last = analyze_steps(study, key, models, any_input=any_input)
     assert last.analysis is not None
     return last.analysis
+
+
+def _classified(
+    volume: Volume,
+    organs: OrganMask,
+    classifier: Classifier,
+    cancelled: Callable[[], bool],
+    timings: dict[str, float],
+) -> Generator[Step, None, tuple[Fibrosis, HeatMap | None]]:
+    """Classify and explain, with their steps; the seconds of both are added to ``timings``."""
+    encoded = Encoded()
+    with _timed(timings, "classify"):
+        steps = classify_steps(volume, organs, classifier, encoded)
+        fibrosis = yield from _part(steps, SEGMENT_UNTIL, CLASSIFY_UNTIL, cancelled)
+    with _timed(timings, "explain"):
+        heat = explain_steps(volume, organs, classifier, encoded)
+        heatmap = yield from _part(heat, CLASSIFY_UNTIL, 1.0, cancelled)
+    return fibrosis, heatmap
 
 
 def _unjudged(organs: OrganMask, reasons: tuple[str, ...]) -> OrganMask:
@@ -202,9 +247,9 @@ def _predicted_figures(organs: OrganMask) -> str:
     return f"predicted Dice {organs.predicted_dice:.2f}{distance}{reasons}"
 
 
-def probability_warnings(fibrosis: Fibrosis) -> tuple[CaseWarning, ...]:
+def probability_warnings(fibrosis: Fibrosis | None) -> tuple[CaseWarning, ...]:
     """A warning where the probability depends strongly on the liver outline."""
-    if not fibrosis.mask_sensitive or fibrosis.mask_sensitivity is None:
+    if fibrosis is None or not fibrosis.mask_sensitive or fibrosis.mask_sensitivity is None:
         return ()
     low, high = fibrosis.mask_sensitivity
     across = ", across the operating point," if low < fibrosis.threshold <= high else ""

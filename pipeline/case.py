@@ -32,6 +32,10 @@ NOT_MR_CODES = frozenset({"looks_like_ct", "looks_like_labels", "noise", "consta
 NOT_T2_CODES = frozenset({"not_t2", "not_t2_contrast", "contrast"})
 """Codes of warnings that header or contrast speak against a T2-weighted series."""
 
+UNSUITABLE_CODES = frozenset({"not_suitable_image", "not_suitable_plane", "not_suitable_anatomy"})
+"""Codes of warnings that this is no axial T2 of an abdomen with a liver in it, so that nothing was classified, or only
+because other input was asked for."""
+
 POOR_MASK_CODES = frozenset({"poor_segmentation", "mask_sensitive"})
 """Codes of warnings that the probability cannot be trusted because of the liver mask."""
 
@@ -309,9 +313,10 @@ class Analysis:
 
     volume: Volume
     organs: OrganMask
-    fibrosis: Fibrosis
+    fibrosis: Fibrosis | None
+    """None where the series was not classified; ``warnings`` with one of ``UNSUITABLE_CODES`` say why."""
     heatmap: HeatMap | None
-    """None where the classifier is no network."""
+    """None where nothing was classified, or the classifier is no network."""
     segmenter: ModelInfo
     classifier: ModelInfo
     warnings: tuple[CaseWarning, ...] = ()
@@ -320,8 +325,17 @@ class Analysis:
 
     @property
     def unreliable(self) -> bool:
-        """Whether a warning about series or mask makes the probability unreliable; ``exports.wording`` says why."""
-        return not self.warning_codes.isdisjoint(NOT_MR_CODES | NOT_T2_CODES | POOR_MASK_CODES)
+        """Whether a warning about series or mask makes a probability unreliable; ``exports.wording`` says why."""
+        return not self.warning_codes.isdisjoint(
+            NOT_MR_CODES | NOT_T2_CODES | POOR_MASK_CODES | UNSUITABLE_CODES,
+        )
+
+    @property
+    def not_classified(self) -> tuple[CaseWarning, ...]:
+        """Why there is no probability; empty where there is one."""
+        if self.fibrosis is not None:
+            return ()
+        return tuple(warning for warning in self.warnings if warning.code in UNSUITABLE_CODES)
 
     @property
     def warning_codes(self) -> frozenset[str]:

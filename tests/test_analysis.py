@@ -11,7 +11,7 @@ import torch
 from models.registry import SHIPPED
 from pipeline import analysis as analysis_module
 from pipeline.analysis import Models, analyze, analyze_steps, load_models
-from pipeline.case import POOR_MASK_CODES, CaseWarning, Study, Volume
+from pipeline.case import POOR_MASK_CODES, UNSUITABLE_CODES, CaseWarning, Study, Volume
 from pipeline.classification import Classifier
 from pipeline.errors import Cancelled, SegmentationError, SeriesError
 from pipeline.exports.analysis_json import analysis_json
@@ -45,7 +45,7 @@ def study_of(volume: Volume, folder: Path) -> Study:
 
 
 def test_steps_name_the_stages_and_end_with_the_analysis(models, study):
-    steps = list(analyze_steps(study, KEY, models))
+    steps = list(analyze_steps(study, KEY, models, any_input=True))
     shares = [step.share for step in steps]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)
@@ -55,7 +55,7 @@ def test_steps_name_the_stages_and_end_with_the_analysis(models, study):
 
 
 def test_an_analysis_holds_grids_timings_and_models(models, study):
-    found = analyze(study, KEY, models)
+    found = analyze(study, KEY, models, any_input=True)
     assert found.heatmap.image.GetSize() == found.volume.image.GetSize() == found.organs.labels.GetSize()
     assert found.volume.image.GetSize() == make_volume(BOX).image.GetSize()
     *stages, total = found.timings_s
@@ -67,7 +67,7 @@ def test_an_analysis_holds_grids_timings_and_models(models, study):
 
 
 def test_the_same_series_gives_the_same_answer(models, study):
-    first, second = analyze(study, KEY, models), analyze(study, KEY, models)
+    first, second = analyze(study, KEY, models, any_input=True), analyze(study, KEY, models, any_input=True)
     assert first.fibrosis == second.fibrosis
 
 
@@ -79,16 +79,16 @@ def test_cancelling_ends_the_run_and_frees_the_device(models, study):
         return len(asked) > 2
 
     with pytest.raises(Cancelled):
-        list(analyze_steps(study, KEY, models, cancelled))
-    assert analyze(study, KEY, models).fibrosis is not None
+        list(analyze_steps(study, KEY, models, cancelled, any_input=True))
+    assert analyze(study, KEY, models, any_input=True).fibrosis is not None
 
 
 def test_closing_the_steps_frees_the_device(models, study):
-    steps = analyze_steps(study, KEY, models)
+    steps = analyze_steps(study, KEY, models, any_input=True)
     next(steps)
     next(steps)
     steps.close()
-    assert analyze(study, KEY, models).fibrosis is not None
+    assert analyze(study, KEY, models, any_input=True).fibrosis is not None
 
 
 def test_two_analyses_take_turns(models, study, monkeypatch):
@@ -103,7 +103,9 @@ def test_two_analyses_take_turns(models, study, monkeypatch):
         return result
 
     monkeypatch.setattr(analysis_module, "classify_steps", watched)
-    threads = [threading.Thread(target=analyze, args=(study, KEY, models)) for _ in range(3)]
+    threads = [
+        threading.Thread(target=analyze, args=(study, KEY, models), kwargs={"any_input": True}) for _ in range(3)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -114,18 +116,18 @@ def test_two_analyses_take_turns(models, study, monkeypatch):
 def test_a_series_without_a_liver_is_refused_and_frees_the_device(models, study, tmp_path):
     empty = study_of(make_volume((slice(0, 0), slice(0, 0), slice(0, 0))), tmp_path / "empty")
     with pytest.raises(SegmentationError):
-        analyze(empty, KEY, models)
-    assert analyze(study, KEY, models).organs.liver_ml > 200
+        analyze(empty, KEY, models, any_input=True)
+    assert analyze(study, KEY, models, any_input=True).organs.liver_ml > 200
 
 
 def test_a_series_that_is_not_there_is_refused(models, study):
     with pytest.raises(SeriesError):
-        analyze(study, "s99", models)
+        analyze(study, "s99", models, any_input=True)
 
 
 def test_a_liver_at_the_edge_is_said(models, tmp_path):
     study = study_of(make_volume((slice(0, 9), slice(0, 20), slice(0, 24))), tmp_path / "edge")
-    found = analyze(study, KEY, models)
+    found = analyze(study, KEY, models, any_input=True)
     assert "liver_at_edge" in {warning.code for warning in found.warnings}
 
 
@@ -142,7 +144,7 @@ def test_nifti_and_dicom_of_one_volume_give_one_answer(tmp_path):
     found = []
     for number, upload in enumerate((file, zip_folder(tmp_path / "series"))):
         study = open_upload(upload, tmp_path / str(number))
-        found.append(analyze(study, preselected(study).key, models))
+        found.append(analyze(study, preselected(study).key, models, any_input=True))
     nifti, dicom = found
     assert (nifti.organs.liver == dicom.organs.liver).all()
     assert nifti.fibrosis.probability == pytest.approx(dicom.fibrosis.probability, abs=1e-4)
@@ -152,7 +154,7 @@ def test_nifti_and_dicom_of_one_volume_give_one_answer(tmp_path):
 def test_images_unlike_the_training_data_give_a_poor_mask_with_their_words(models, study, monkeypatch, code):
     warned = replace(make_volume(BOX), warnings=(CaseWarning(code, "Values far below zero, as in CT."),))
     monkeypatch.setattr(analysis_module, "read_series", lambda study, key: warned)
-    found = analyze(study, KEY, models)
+    found = analyze(study, KEY, models, any_input=True)
     assert (found.organs.score, found.organs.reasons) == (3, ("values far below zero, as in CT",))
     assert found.organs.predicted_dice is None
     assert found.unreliable
@@ -173,7 +175,7 @@ def test_no_figures_are_predicted_for_images_unlike_the_training_data(models, st
         return replace(organs, score=2, predicted_dice=0.88, predicted_hd95_mm=12.0, reasons=("blurred outline",))
 
     monkeypatch.setattr(analysis_module, "segment_steps", judged)
-    organs = analyze(study, KEY, models).organs
+    organs = analyze(study, KEY, models, any_input=True).organs
     assert (organs.score, organs.predicted_dice, organs.predicted_hd95_mm) == (3, None, None)
     assert organs.reasons == ("this looks like noise",)
 
@@ -182,15 +184,35 @@ def test_no_figures_are_predicted_for_images_unlike_the_training_data(models, st
 def test_an_ordinary_t2_series_keeps_its_score(models, study, monkeypatch, codes):
     ordinary = replace(make_volume(BOX), warnings=tuple(CaseWarning(code, "Words.") for code in codes))
     monkeypatch.setattr(analysis_module, "read_series", lambda study, key: ordinary)
-    found = analyze(study, KEY, models)
+    found = analyze(study, KEY, models, any_input=True)
     assert (found.organs.score, found.organs.reasons) == (None, ())
     assert "poor_segmentation" not in found.warning_codes
     assert "score" not in analysis_json(found)["segmentation_quality"]
-    assert found.unreliable == bool(found.warning_codes & POOR_MASK_CODES)
+    assert found.unreliable == bool(found.warning_codes & (POOR_MASK_CODES | UNSUITABLE_CODES))
 
 
 def test_a_classifier_without_networks_gives_a_probability_and_no_heat_map(models, study, tmp_path):
     features = Classifier(write_feature_classifier(tmp_path / "features", "texture"), torch.device("cpu"))
-    found = analyze(study, KEY, replace(models, classifier=features))
+    found = analyze(study, KEY, replace(models, classifier=features), any_input=True)
     assert 0 < found.fibrosis.probability < 1
     assert found.heatmap is None
+
+
+def test_what_is_no_abdomen_is_segmented_but_not_classified(models, study, monkeypatch):
+    monkeypatch.setattr(analysis_module, "classify_steps", lambda *_: pytest.fail("classified"))
+    found = analyze(study, KEY, models)
+    assert (found.fibrosis, found.heatmap) == (None, None)
+    assert [warning.code for warning in found.not_classified] == ["not_suitable_anatomy"]
+    assert found.organs.liver_ml > 200
+    said = analysis_json(found)
+    assert said["fibrosis"] is None
+    assert said["not_classified"][0]["reason"].startswith("Not classified: ")
+
+
+def test_other_input_is_classified_for_research_and_is_unreliable(models, study):
+    found = analyze(study, KEY, models, any_input=True)
+    assert found.fibrosis is not None
+    assert found.not_classified == ()
+    assert found.unreliable
+    assert analysis_json(found)["fibrosis"]["unreliable"]
+    assert "not_classified" not in analysis_json(found)

@@ -117,17 +117,17 @@ def test_other_errors_are_no_faults_of_a_gpu(error):
 @pytest.mark.parametrize("error", [MEMORY["torch"], MEMORY["cudnn"]], ids=["torch", "cudnn"])
 def test_little_memory_falls_back_to_tiles(on_gpu, study, error):
     models = on_gpu(error, most=8 * 32 * 32)
-    found = analyze(study, KEY, models)
+    found = analyze(study, KEY, models, any_input=True)
     assert codes(found) == ["gpu_tiles"]
     assert found.organs.liver_ml > 200
     assert not models.gpu_failed, "the next case may fit"
-    assert codes(analyze(study, KEY, models)) == ["gpu_tiles"]
+    assert codes(analyze(study, KEY, models, any_input=True)) == ["gpu_tiles"]
 
 
 @pytest.mark.parametrize("error", [MEMORY["torch"], MEMORY["driver"]], ids=["torch", "driver"])
 def test_too_little_memory_for_a_tile_falls_back_to_the_cpu(on_gpu, study, error):
     models = on_gpu(error)
-    found = analyze(study, KEY, models)
+    found = analyze(study, KEY, models, any_input=True)
     assert codes(found) == ["gpu_memory"]
     assert "processor" in found.warnings[-1].message
     assert not models.gpu_failed
@@ -136,10 +136,10 @@ def test_too_little_memory_for_a_tile_falls_back_to_the_cpu(on_gpu, study, error
 @pytest.mark.parametrize("error", [BROKEN["no kernel"], BROKEN["not compiled"]], ids=["no kernel", "not compiled"])
 def test_a_broken_gpu_falls_back_to_the_cpu_and_is_not_asked_again(on_gpu, study, error):
     models = on_gpu(error)
-    found = analyze(study, KEY, models)
+    found = analyze(study, KEY, models, any_input=True)
     assert codes(found) == ["gpu_failed"]
     assert calls(models) == 1
-    again = analyze(study, KEY, models)
+    again = analyze(study, KEY, models, any_input=True)
     assert calls(models) == 1
     assert codes(again) == ["gpu_failed"]
     assert again.fibrosis == found.fibrosis
@@ -148,7 +148,8 @@ def test_a_broken_gpu_falls_back_to_the_cpu_and_is_not_asked_again(on_gpu, study
 def test_the_fallback_gives_the_answer_of_the_cpu(on_gpu, study):
     models = on_gpu(MEMORY["torch"])
     assert models.load_on_cpu is not None
-    assert analyze(study, KEY, models).fibrosis == analyze(study, KEY, models.load_on_cpu()).fibrosis
+    on_cpu = analyze(study, KEY, models.load_on_cpu(), any_input=True)
+    assert analyze(study, KEY, models, any_input=True).fibrosis == on_cpu.fibrosis
 
 
 def test_a_fault_of_the_classifier_falls_back_too(on_gpu, study):
@@ -158,7 +159,7 @@ def test_a_fault_of_the_classifier_falls_back_too(on_gpu, study):
         raise BROKEN["lost"]
 
     object.__setattr__(models.classifier.ensemble, "input_of", fail)
-    assert codes(analyze(study, KEY, models)) == ["gpu_failed"]
+    assert codes(analyze(study, KEY, models, any_input=True)) == ["gpu_failed"]
 
 
 def test_the_page_is_told_while_it_falls_back(on_gpu, study):

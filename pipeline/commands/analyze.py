@@ -34,6 +34,14 @@ def analyze(
     classifier: Annotated[str, typer.Option(help="Name or folder; fibrosis_t2/fold1 for one member.")] = "fibrosis_t2",
     exact: Exact = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print analysis.json and nothing else.")] = False,
+    any_input: Annotated[
+        bool,
+        typer.Option(
+            "--any-input",
+            envvar="FIBROREVIEW_ANY_INPUT",
+            help="For research: classify what is no axial T2 of the liver as well, marked unreliable.",
+        ),
+    ] = False,
     only_list: Annotated[bool, typer.Option("--list", help="List the series of INPUT and stop.")] = False,
 ) -> None:
     """Segment the liver of one MRI, estimate fibrosis, and write masks, heat map and report."""
@@ -46,7 +54,7 @@ def analyze(
             return
         with progress_bar() as progress:
             load = partial(_load, segmenter, classifier, device, exact)
-            analysis = _run(source, folder, series, load, progress)
+            analysis = _run(source, folder, series, load, progress, any_input=any_input)
             text = _written(analysis, out)
         if as_json:
             sys.stdout.write(text)
@@ -81,7 +89,9 @@ def _load(segmenter: str, classifier: str, device: str, exact: bool) -> Models:
     return load_models(segmenter, classifier, device, exact=exact)
 
 
-def _run(source: Path, folder: Path, wanted: str | None, load: Callable[[], Models], progress: Progress) -> Analysis:
+def _run(
+    source: Path, folder: Path, wanted: str | None, load: Callable[[], Models], progress: Progress, *, any_input: bool
+) -> Analysis:
     """Open the input, load the models, analyse, and show the steps."""
     from pipeline.intake import read_series
 
@@ -94,7 +104,7 @@ def _run(source: Path, folder: Path, wanted: str | None, load: Callable[[], Mode
         from pipeline.analysis import analyze_steps
 
         analysis = None
-        for step in analyze_steps(study, key, load()):
+        for step in analyze_steps(study, key, load(), any_input=any_input):
             progress.update(task, completed=step.share, description=step.name)
             analysis = step.analysis
     assert analysis is not None
@@ -133,14 +143,9 @@ def _print_series(study: Study) -> None:
 
 
 def _print_summary(analysis: Analysis) -> None:
-    from pipeline.exports.wording import range_words, side_words, unreliable_words
-
-    fibrosis, organs, console = analysis.fibrosis, analysis.organs, answer_console()
-    unreliable = unreliable_words(analysis)
+    organs, console = analysis.organs, answer_console()
     lines = [
-        f"Probability of {fibrosis.positive_class}: {fibrosis.probability:.2f}, {fibrosis.verdict}: "
-        f"{side_words(fibrosis)} {fibrosis.threshold:.2f}" + (f". {unreliable}" if unreliable else ""),
-        range_words(fibrosis),
+        *_probability_lines(analysis),
         f"Liver {organs.liver_ml:.0f} mL" + ("" if organs.spleen_ml is None else f", spleen {organs.spleen_ml:.0f} mL"),
         *(f"Warning: {warning.message}" for warning in analysis.warnings),
         *(note for note in (analysis.segmenter.note, analysis.classifier.note) if note),
@@ -148,3 +153,17 @@ def _print_summary(analysis: Analysis) -> None:
     ]
     for line in lines:
         console.print(line, markup=False, highlight=False)
+
+
+def _probability_lines(analysis: Analysis) -> list[str]:
+    from pipeline.exports.wording import range_words, side_words, unreliable_words
+
+    fibrosis = analysis.fibrosis
+    if fibrosis is None:
+        return ["No probability: this is no axial T2 of the liver; --any-input classifies it all the same."]
+    unreliable = unreliable_words(analysis)
+    return [
+        f"Probability of {fibrosis.positive_class}: {fibrosis.probability:.2f}, {fibrosis.verdict}: "
+        f"{side_words(fibrosis)} {fibrosis.threshold:.2f}" + (f". {unreliable}" if unreliable else ""),
+        range_words(fibrosis),
+    ]

@@ -17,10 +17,11 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
 
     Sizes and spacings are (x, y, z) of the volume in LPS, volumes in mL, times in seconds; ``z`` of a slice counts from
     0 at the most inferior one, the slices of ``doubts`` from 1 as on the page and in the report. ``heat_outside_liver``
-    is measured before the heat map is cut around the liver. A value that does not apply to the case is null; one that
-    this version does not compute is absent.
+    is measured before the heat map is cut around the liver. ``fibrosis`` is null where the series is no axial T2 of an
+    abdomen with a liver in it; ``not_classified`` then holds the reasons, and is absent otherwise. A value that does
+    not apply to the case is null; one that this version does not compute is absent.
     """
-    volume, organs, fibrosis = analysis.volume, analysis.organs, analysis.fibrosis
+    volume, organs = analysis.volume, analysis.organs
     return {
         "schema": SCHEMA,
         "app_version": __version__,
@@ -39,6 +40,20 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
         },
         "spleen": None if organs.spleen_ml is None else {"volume_ml": float(organs.spleen_ml)},
         "segmentation_quality": {"ensemble_dice": _number(organs.ensemble_dice)} | _predicted(organs),
+        **_fibrosis(analysis),
+        "models": {"segmenter": _model(analysis.segmenter), "classifier": _model(analysis.classifier)},
+        "warnings": [{"code": w.code, "message": w.message} for w in analysis.warnings],
+        "timings_s": {stage: round(float(seconds), 3) for stage, seconds in analysis.timings_s.items()},
+    }
+
+
+def _fibrosis(analysis: Analysis) -> dict[str, Any]:
+    """``fibrosis``, or null with ``not_classified``: the code and the reason of each kind of fault."""
+    fibrosis = analysis.fibrosis
+    if fibrosis is None:
+        reasons = [{"code": w.code, "reason": w.message} for w in analysis.not_classified]
+        return {"fibrosis": None, "not_classified": reasons}
+    return {
         "fibrosis": {
             "positive_class": fibrosis.positive_class,
             "probability": float(fibrosis.probability),
@@ -49,10 +64,7 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
             **_doubt(fibrosis),
             **_heat(analysis),
             "slices": [{"z": int(s.z), "weight": float(s.weight)} for s in fibrosis.slices],
-        },
-        "models": {"segmenter": _model(analysis.segmenter), "classifier": _model(analysis.classifier)},
-        "warnings": [{"code": w.code, "message": w.message} for w in analysis.warnings],
-        "timings_s": {stage: round(float(seconds), 3) for stage, seconds in analysis.timings_s.items()},
+        }
     }
 
 

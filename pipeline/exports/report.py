@@ -14,7 +14,14 @@ from pipeline import RESEARCH_USE, __version__
 from pipeline.case import Analysis, Fibrosis, HeatMap
 from pipeline.exports.a4_page import AMBER, AMBER_DARK, INK, LINE, MUTED, PAGE, RULE, Page, TextStyle
 from pipeline.exports.report_pictures import COLUMNS, PICTURE, TOP_HEAT, axial_row, heat_row
-from pipeline.exports.wording import doubt_words, mask_quality, range_words, side_words, unreliable_words
+from pipeline.exports.wording import (
+    doubt_words,
+    mask_quality,
+    not_classified_words,
+    range_words,
+    side_words,
+    unreliable_words,
+)
 
 PNG_DPI = 150
 SHORT_HASH = 12
@@ -56,6 +63,11 @@ def _header(page: Page, analysis: Analysis, made_at: datetime) -> None:
 
 def _result(page: Page, analysis: Analysis) -> None:
     fibrosis, note = analysis.fibrosis, analysis.classifier.note
+    if fibrosis is None:
+        page.paragraph(0.5, 1.50, "Not classified: no probability", TextStyle(13, bold=True), width=7.27, lines=1)
+        reasons = not_classified_words(analysis)
+        page.paragraph(0.5, 1.90, reasons, TextStyle(9, colour=AMBER_DARK), width=7.27, lines=7)
+        return
     title = f"Probability of {fibrosis.positive_class}"
     page.paragraph(0.5, 1.50, title, TextStyle(10, bold=True), width=7.27, lines=1)
     page.text(0.5, 1.98, f"{fibrosis.probability:.2f}", TextStyle(34, bold=True))
@@ -104,9 +116,12 @@ def _measurements(page: Page, analysis: Analysis) -> None:
         ("Ensemble agreement", "one member" if organs.ensemble_dice is None else f"Dice {organs.ensemble_dice:.3f}"),
         ("Liver parts found", _parts(organs.components, organs.largest_component_share)),
         ("Liver meets image edge", "yes" if organs.touches_edge else "no"),
-        ("Slices classified", str(len(analysis.fibrosis.slices))),
-        ("Heat outside liver, uncut", _outside(analysis.heatmap)),
     ]
+    if analysis.fibrosis is not None:
+        rows += [
+            ("Slices classified", str(len(analysis.fibrosis.slices))),
+            ("Heat outside liver, uncut", _outside(analysis.heatmap)),
+        ]
     if organs.score is not None:
         rows.insert(3, ("Mask quality", mask_quality(organs)))
     page.heading(left, top, "Measurements")
@@ -133,7 +148,9 @@ def _notes(page: Page, analysis: Analysis) -> None:
     page.rule(0.5, 7.77, top - 0.2, LINE)
     page.heading(0.5, top, "Warnings")
     doubts = [doubt_words(doubt) for doubt in analysis.organs.doubts]
-    messages = [*doubts, *(warning.message for warning in analysis.warnings)] or ["None."]
+    said = {warning.message for warning in analysis.not_classified}
+    told = [warning.message for warning in analysis.warnings if warning.message not in said]
+    messages = [*doubts, *told] or ["None."]
     page.paragraphs(0.5, top + 0.24, messages, width=4.35, size=7.5, bottom=11.15)
     left, y = COLUMNS[2] - 0.25, top + 0.24
     page.heading(left, top, "Models")

@@ -5,7 +5,7 @@ A range is one figure where both ends read alike.
 
 from __future__ import annotations
 
-from pipeline.case import NOT_MR_CODES, NOT_T2_CODES, Analysis, Fibrosis, MaskDoubt, OrganMask
+from pipeline.case import NOT_MR_CODES, NOT_T2_CODES, UNSUITABLE_CODES, Analysis, Fibrosis, MaskDoubt, OrganMask
 
 
 def side_words(fibrosis: Fibrosis) -> str:
@@ -43,8 +43,10 @@ def outline_words(shown: str) -> str:
 
 def unreliable_words(analysis: Analysis) -> str:
     """Reason why the probability is unreliable, shown beside it; empty if it is reliable."""
-    if not analysis.unreliable:
+    if not analysis.unreliable or analysis.fibrosis is None:
         return ""
+    if analysis.warning_codes & UNSUITABLE_CODES:
+        return "Unreliable: not an axial T2 of the liver"
     if analysis.warning_codes & NOT_MR_CODES:
         return "Unreliable: not an MR image"
     if analysis.warning_codes & NOT_T2_CODES:
@@ -52,8 +54,15 @@ def unreliable_words(analysis: Analysis) -> str:
     return "Unreliable: check the segmentation"
 
 
+def not_classified_words(analysis: Analysis) -> str:
+    """Why there is no probability, one sentence for each kind of reason; empty where there is one."""
+    return " ".join(warning.message for warning in analysis.not_classified)
+
+
 def heat_words(analysis: Analysis) -> str:
     """Why no heat is shown; empty where it is."""
+    if analysis.fibrosis is None:
+        return "No heat map: not classified"
     if analysis.heatmap is None:
         return "No heat map: this classifier uses hand-crafted features"
     return "no positive evidence" if analysis.heatmap.empty else ""

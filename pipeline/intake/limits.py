@@ -13,9 +13,11 @@ PREFIX = "FIBROREVIEW_"
 
 @dataclass(frozen=True)
 class GridLimits:
-    """Limits on a grid of voxels and on its pictures, each set by ``FIBROREVIEW_`` and its name in capitals.
+    """Limits on a grid of voxels and on its pictures.
 
-    They are far beyond any abdominal MR series and beyond every real file that was tried (0.5 to 7.7 mm, spacings up
+    Each is set by the environment variable ``FIBROREVIEW_`` and its name in capitals.
+
+    The defaults are far beyond any abdominal MR series and every real file that was tried (0.5 to 7.7 mm, spacings up
     to 13 and extents up to 205 times each other), and bound what reading, drawing and resampling a volume costs.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ LOADED_WITHIN_S = 300.0
 DELETE_CACHE_S = (3600, 6 * 3600)
 
 
-def serve_page(settings: PageSettings, *, load: Callable[[Choice], Analyse] = load_chosen) -> tuple[gr.Blocks, str]:
+def serve_page(settings: PageSettings, *, load: Callable[[Choice], Analyse] | None = None) -> tuple[gr.Blocks, str]:
     """Serve the page in the background and load the models once it is up.
 
     Args:
@@ -76,7 +77,7 @@ def serve_page(settings: PageSettings, *, load: Callable[[Choice], Analyse] = lo
 
 
 def build_page(
-    settings: PageSettings, load: Callable[[Choice], Analyse] = load_chosen
+    settings: PageSettings, load: Callable[[Choice], Analyse] | None = None
 ) -> tuple[gr.Blocks, Mapping[str, Any], Engine]:
     """The page, the arguments for its ``launch``, and the engine, not started.
 
@@ -89,6 +90,7 @@ def build_page(
     cases.sweep_in_background()
     os.environ["GRADIO_TEMP_DIR"] = str(cases.uploads)  # where Gradio keeps uploads: with the cases, and as short
     visitors = Visitors()
+    load = load or partial(load_chosen, any_input=settings.any_input)
     engine = Engine(load, Choice(settings.segmenter, settings.classifier))
     with gr.Blocks(title="FibroReview", analytics_enabled=False, delete_cache=DELETE_CACHE_S) as page:
         components, examples = place(settings, cases, library is not None)

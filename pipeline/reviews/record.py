@@ -19,6 +19,8 @@ SCHEMA = 2
 LONGEST_TEXT = 4000
 LONGEST_NAME = 200
 """Characters of a column that this software fills."""
+NOTHING_TO_AGREE_WITH = "not_classified"
+"""Agreement with a model that gave no probability."""
 
 _READER = re.compile(r"(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9_-]{1,11}")
 _READER_CODE = (
@@ -111,8 +113,9 @@ class Review:
     """The reader's own verdict: ``yes``, ``no`` or ``not_assessable``."""
     confidence: Annotated[int, _one_of(1, 2, 3, 4, 5)] | None = None
     """Confidence in the own verdict, 1 lowest to 5 highest."""
-    agreement: Annotated[str, _one_of("agree", "disagree", "unsure", "")] = ""
-    """Agreement with the model: ``agree``, ``disagree`` or ``unsure``."""
+    agreement: Annotated[str, _one_of("agree", "disagree", "unsure", NOTHING_TO_AGREE_WITH, "")] = ""
+    """Agreement with the model: ``agree``, ``disagree`` or ``unsure``; ``not_classified`` where it gave no
+    probability."""
     segmentation_quality: Annotated[int, _one_of(1, 2, 3)] | None = None
     """1: usable as it is; 2: minor edits needed, shape and extent correct; 3: a part is missing or other tissue
     included."""

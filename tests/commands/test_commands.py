@@ -52,7 +52,7 @@ class StandIn(ModuleType):
         self.loaded.append((segmenter, classifier, device, exact))
         return "models"
 
-    def analyze_steps(self, study: Study, key: str, models: str) -> Iterator[Step]:
+    def analyze_steps(self, study: Study, key: str, models: str, *, any_input: bool) -> Iterator[Step]:
         self.volumes.append(read_series(study, key))
         for share in SHARES:
             yield Step("Working", share)

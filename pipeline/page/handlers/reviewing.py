@@ -101,7 +101,7 @@ class Reviewing:
         words += " The result is shown now: please judge it and save again."
         return {
             **self.updates.packed(state),
-            self.components.judge: gr.update(visible=True),
+            **self.updates.judge(state),
             self.components.saved: message_html(words, kind),
             self.components.save: gr.update(value="Save review"),
         }

@@ -34,8 +34,8 @@ def pack(analysis: Analysis, case: OpenCase) -> StoredResult:
     links = {label: file_address(case.served / _name(case_id, name)) for label, name in there.items()}
     return StoredResult(
         case_id=case_id,
-        probability=analysis.fibrosis.probability,
-        threshold=analysis.fibrosis.threshold,
+        probability=None if analysis.fibrosis is None else analysis.fibrosis.probability,
+        threshold=None if analysis.fibrosis is None else analysis.fibrosis.threshold,
         segmenter=_model(analysis.segmenter),
         classifier=_model(analysis.classifier),
         mask_sha256=file_sha256(results / "liver_mask.nii.gz"),

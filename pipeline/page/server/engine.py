@@ -28,16 +28,17 @@ class RunLimits:
 RUN_LIMITS = RunLimits()
 
 
-def load_chosen(choice: Choice) -> Analyse:
+def load_chosen(choice: Choice, *, any_input: bool = False) -> Analyse:
     """Load these models. Takes seconds: torch and nnU-Net are imported here and not before.
 
     What reads a DICOM series and writes the report is loaded too, so that the first analysis does not wait for it.
+    ``any_input`` is that of ``analyze_steps``.
     """
     import highdicom  # noqa: F401
 
     import pipeline.exports.report  # noqa: F401
 
-    return bind(choice)
+    return bind(choice, any_input=any_input)
 
 
 class Engine:

@@ -56,7 +56,7 @@ _moved: dict[Choice, Models] = {}
 """In a worker: the models on its GPU."""
 
 
-def bind(choice: Choice) -> Analyse:
+def bind(choice: Choice, *, any_input: bool = False) -> Analyse:
     """Load these models for the place where they run.
 
     Raises:
@@ -66,12 +66,16 @@ def bind(choice: Choice) -> Analyse:
 
     if not LENT:
         models = load_models(*choice)
-        return lambda study, key, cancelled: analyze_steps(study, key, models, cancelled)
+        return lambda study, key, cancelled: analyze_steps(study, key, models, cancelled, any_input=any_input)
     _loaded[choice] = load_models(*choice, device="cpu")
-    return lambda study, key, cancelled: analyze_by(study, key, partial(lent_steps, choice), cancelled)
+    return lambda study, key, cancelled: analyze_by(
+        study, key, partial(lent_steps, choice, any_input=any_input), cancelled
+    )
 
 
-def lent_steps(choice: Choice, volume: Volume, cancelled: Callable[[], bool]) -> Generator[Step, None, Found]:
+def lent_steps(
+    choice: Choice, volume: Volume, cancelled: Callable[[], bool], *, any_input: bool = False
+) -> Generator[Step, None, Found]:
     """``find_steps`` on a lent GPU; on this processor, with a warning, where none is lent or it fails.
 
     Raises:
@@ -82,18 +86,20 @@ def lent_steps(choice: Choice, volume: Volume, cancelled: Callable[[], bool]) ->
 
     yield Step("Waiting for a GPU", 0.0)
     try:
-        return (yield from _values(choice, volume, cancelled))
+        return (yield from _values(on_gpu(choice, volume, any_input), cancelled))
     except (gr.Error, GpuError, httpx.HTTPError, OSError, RuntimeError) as error:
         log.warning("No GPU was lent (%s).", type(error).__name__)
         warning = reason(error)
     yield Step(warning.message.rstrip("."), 0.0)
-    found = yield from find_steps(volume, cancelled, _loaded[choice])
+    found = yield from find_steps(volume, cancelled, _loaded[choice], any_input=any_input)
     return replace(found, warnings=(warning, *found.warnings))
 
 
-def _values(choice: Choice, volume: Volume, cancelled: Callable[[], bool]) -> Generator[Step, None, Found]:
+def _values(
+    call: Generator[Step | Found | PipelineError, None, None], cancelled: Callable[[], bool]
+) -> Generator[Step, None, Found]:
     """The steps of a call, and what it found; its errors are raised here."""
-    with closing(on_gpu(choice, volume)) as values:
+    with closing(call) as values:
         for value in values:
             if isinstance(value, PipelineError):
                 raise value
@@ -105,7 +111,7 @@ def _values(choice: Choice, volume: Volume, cancelled: Callable[[], bool]) -> Ge
     raise GpuError("The GPU was taken away before the analysis was done.")
 
 
-def seconds_for(choice: Choice, volume: Volume) -> int:
+def seconds_for(choice: Choice, volume: Volume, any_input: bool = False) -> int:
     """Seconds of GPU that an analysis asks for, from the volume's size and the number of networks.
 
     Only what is used counts against a visitor's quota, but whoever asks for more than he has left gets none.
@@ -118,12 +124,14 @@ def seconds_for(choice: Choice, volume: Volume) -> int:
     return min(math.ceil(seconds), LONGEST_S)
 
 
-def on_gpu(choice: Choice, volume: Volume) -> Generator[Step | Found | PipelineError, None, None]:
+def on_gpu(
+    choice: Choice, volume: Volume, any_input: bool = False
+) -> Generator[Step | Found | PipelineError, None, None]:
     """Run in the worker: the steps, then what was found or the error. Everything that goes in or out is pickled."""
     from pipeline.analysis import find_steps
 
     try:
-        yield (yield from find_steps(volume, _never, _models(choice)))
+        yield (yield from find_steps(volume, _never, _models(choice), any_input=any_input))
     except PipelineError as error:
         yield error
 

@@ -44,6 +44,8 @@ class PageSettings:
     max_upload: str = "1gb"
     hosts: frozenset[str] = frozenset()
     """Names under which the page is reached, beside loopback; lower case, without ports."""
+    any_input: bool = False
+    """For research: what is no axial T2 of the liver is classified as well, marked unreliable."""
     keep_case_s: float = 2 * 3600.0
     """Time without use after which a case is deleted, s."""
     disk: DiskBudget = DISK_BUDGET
@@ -55,7 +57,7 @@ def settings_from(environment: Mapping[str, str]) -> PageSettings:
 
     Raises:
         ValueError: the port, or a limit on grids (``GridLimits``), is not a number.
-        ConfigError: a setting of the reviews is wrong.
+        ConfigError: another setting is wrong.
     """
     GridLimits.from_environment(environment)
     Budget.from_environment(environment)
@@ -71,6 +73,7 @@ def settings_from(environment: Mapping[str, str]) -> PageSettings:
         segmenter=environment.get("FIBROREVIEW_SEGMENTER") or PageSettings.segmenter,
         classifier=environment.get("FIBROREVIEW_CLASSIFIER") or PageSettings.classifier,
         public=public,
+        any_input=_yes("FIBROREVIEW_ANY_INPUT", environment),
         server_name=environment.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if public else "127.0.0.1"),
         keep_case_s=3600 * _number("KEEP_HOURS", environment, PageSettings.keep_case_s / 3600, (0.01, 168)),
         disk=DiskBudget(

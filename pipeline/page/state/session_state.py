@@ -18,8 +18,9 @@ class StoredResult:
     """An analysis once its files are written: the result card and the values of a review's row."""
 
     case_id: str
-    probability: float
-    threshold: float
+    probability: float | None
+    threshold: float | None
+    """Both None where the series was not classified."""
     segmenter: str
     classifier: str
     mask_sha256: str

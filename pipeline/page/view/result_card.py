@@ -19,14 +19,22 @@ def result_html(analysis: Analysis, downloads: Mapping[str, str]) -> str:
         "result_card",
         analysis=analysis,
         unreliable=unreliable_words(analysis),
+        not_classified=[warning.message for warning in analysis.not_classified],
         quality=quality_words(analysis.organs),
         heat_note=heat_words(analysis),
         doubts=[doubt_words(doubt) for doubt in analysis.organs.doubts],
-        messages=list(dict.fromkeys(w.message for w in (*analysis.volume.warnings, *analysis.warnings))),
+        messages=_messages(analysis),
         downloads=downloads,
         research_use=RESEARCH_USE,
         spleen_range=SPLEEN_RANGE,
     )
+
+
+def _messages(analysis: Analysis) -> list[str]:
+    """Each warning once, without those that are given as the reason for no probability."""
+    said = {warning.message for warning in analysis.not_classified}
+    messages = dict.fromkeys(warning.message for warning in (*analysis.volume.warnings, *analysis.warnings))
+    return [message for message in messages if message not in said]
 
 
 def quality_words(organs: OrganMask) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pipeline.page.state.session_state import SessionState
+from pipeline.page.state.session_state import SessionState, StoredResult
 from pipeline.page.view.rendering import render
 from pipeline.reviews import COLUMNS, Review
 from pipeline.reviews.cells import row_of
-from pipeline.reviews.record import reader_code
+from pipeline.reviews.record import NOTHING_TO_AGREE_WITH, reader_code
 from pipeline.reviews.viewing import viewing_log
 
 VERDICTS = [("Yes", "yes"), ("No", "no"), ("Not assessable", "not_assessable")]
@@ -74,7 +74,7 @@ def to_review(state: SessionState, answers: Answers) -> Review:
         advanced_fibrosis=answers.advanced_fibrosis or "",
         confidence=answers.confidence,
         # Held back, the form does not show these two; what a reader left in them belongs to an earlier case.
-        agreement=(answers.agreement or "") if result.revealed else "",
+        agreement=_agreement(result, answers),
         segmentation_quality=answers.segmentation_quality if result.revealed else None,
         comment=answers.comment or "",
         after_reveal=result.revealed,
@@ -101,6 +101,12 @@ def _slices(state: SessionState) -> int | None:
 def _open_for_s(state: SessionState) -> float | None:
     """Time since the open series was shown, s; None without one."""
     return (datetime.now(UTC) - state.opened_at).total_seconds() if state.opened_at else None
+
+
+def _agreement(result: StoredResult, answers: Answers) -> str:
+    if not result.revealed:
+        return ""
+    return NOTHING_TO_AGREE_WITH if result.probability is None else answers.agreement or ""
 
 
 def same_answers(one: Review, other: Review) -> bool:

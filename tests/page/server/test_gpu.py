@@ -45,7 +45,7 @@ def never() -> bool:
 
 
 def test_steps_and_result_come_out_of_the_worker(calls, tmp_path):
-    find = partial(lent_steps, CHOICE)
+    find = partial(lent_steps, CHOICE, any_input=True)
     steps = list(analyze_by(study_of(make_volume(BOX), tmp_path / "upload"), KEY, find, never))
     names = " ".join(step.name for step in steps)
     assert all(word in names for word in ("Waiting for a GPU", "Segmenting", "Estimating fibrosis", "Explaining"))
@@ -59,8 +59,8 @@ def test_steps_and_result_come_out_of_the_worker(calls, tmp_path):
 
 def test_the_worker_finds_what_this_process_finds(calls):
     volume = make_volume(BOX)
-    there = run_to_end(lent_steps(CHOICE, volume, never))
-    here = run_to_end(find_steps(volume, never, gpu._loaded[CHOICE]))
+    there = run_to_end(lent_steps(CHOICE, volume, never, any_input=True))
+    here = run_to_end(find_steps(volume, never, gpu._loaded[CHOICE], any_input=True))
     assert there.fibrosis == here.fibrosis
     assert (there.organs.liver == here.organs.liver).all()
     assert there.segmenter == here.segmenter
@@ -70,7 +70,7 @@ def test_progress_arrives_while_the_worker_computes(calls, monkeypatch, tmp_path
     """The worker waits after its first step until this process has seen it."""
     seen = tmp_path / "seen"
 
-    def waiting(choice: Choice, volume: object) -> Iterator[object]:
+    def waiting(choice: Choice, *arguments: object) -> Iterator[object]:
         yield Step("one", 0.1)
         for _ in range(200):
             if seen.exists():
@@ -79,7 +79,7 @@ def test_progress_arrives_while_the_worker_computes(calls, monkeypatch, tmp_path
         yield GpuError("seen" if seen.exists() else "not seen")
 
     monkeypatch.setattr(gpu, "on_gpu", lend(waiting))
-    steps = gpu._values(CHOICE, make_volume(BOX), never)
+    steps = gpu._values(gpu.on_gpu(CHOICE, make_volume(BOX)), never)
     assert next(steps).name == "one"
     seen.touch()
     with pytest.raises(GpuError, match=r"^seen$"):
@@ -88,8 +88,8 @@ def test_progress_arrives_while_the_worker_computes(calls, monkeypatch, tmp_path
 
 def test_only_names_and_the_volume_go_in(calls):
     run_to_end(lent_steps(CHOICE, make_volume(BOX), never))
-    choice, volume = pickle.loads(calls[0])
-    assert choice == CHOICE
+    choice, volume, any_input = pickle.loads(calls[0])
+    assert (choice, any_input) == (CHOICE, False)
     assert volume.image.GetSize() == make_volume(BOX).image.GetSize()
     assert len(calls[0]) < volume.voxels.nbytes + 10_000, "no weights"
 
@@ -99,7 +99,7 @@ def test_the_sentence_of_an_error_comes_out(calls):
     with pytest.raises(SegmentationError) as here:
         run_to_end(find_steps(empty, never, gpu._loaded[CHOICE]))
     with pytest.raises(SegmentationError) as there:
-        run_to_end(gpu._values(CHOICE, empty, never))
+        run_to_end(gpu._values(gpu.on_gpu(CHOICE, empty), never))
     assert str(there.value) == str(here.value)
     assert len(str(there.value)) > 20
 
@@ -113,15 +113,15 @@ def test_cancelling_ends_the_worker(calls):
 
     with pytest.raises(Cancelled):
         run_to_end(lent_steps(CHOICE, make_volume(BOX), cancelled))
-    assert run_to_end(lent_steps(CHOICE, make_volume(BOX), never)).fibrosis is not None
+    assert run_to_end(lent_steps(CHOICE, make_volume(BOX), never, any_input=True)).fibrosis is not None
 
 
 @pytest.mark.parametrize(
     "task",
     [
-        lambda choice, volume: iter([Step("one", 0.1), lambda: None]),  # cannot be pickled
-        lambda choice, volume: os._exit(1),  # the time is up
-        lambda choice, volume: iter(()),
+        lambda *arguments: iter([Step("one", 0.1), lambda: None]),  # cannot be pickled
+        lambda *arguments: os._exit(1),  # the time is up
+        lambda *arguments: iter(()),
     ],
     ids=["not pickled", "killed", "nothing"],
 )
@@ -136,7 +136,7 @@ def test_a_worker_that_fails_is_made_good_here(calls, monkeypatch, task):
 def test_a_gpu_with_too_little_memory_is_made_good_here_and_not_in_the_worker(calls, monkeypatch):
     models = gpu._loaded[CHOICE]
 
-    def worker(choice: Choice, volume: object) -> Iterator[object]:
+    def worker(choice: Choice, *arguments: object) -> Iterator[object]:
         if gpu._models(choice).load_on_cpu is not None:
             yield AssertionError("the CPU's work would be counted as the GPU's")
         yield GpuError("The GPU has too little memory for these images.")
@@ -182,7 +182,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("error", "code", "message"), REFUSALS.values(), ids=REFUSALS)
 def test_who_gets_no_gpu_is_told_why_and_gets_the_processor(calls, monkeypatch, error, code, message):
-    def refuse(choice: Choice, volume: object) -> Iterator[Step]:
+    def refuse(choice: Choice, *arguments: object) -> Iterator[Step]:
         raise error
         yield
 

@@ -66,7 +66,7 @@ def run(volume: object, choice: object, folder: Path) -> dict[str, object]:
     """One analysis: the names of its steps, its warnings, or its error."""
     steps: list[Step] = []
     try:
-        find = gpu.partial(gpu.lent_steps, choice)
+        find = gpu.partial(gpu.lent_steps, choice, any_input=True)
         for step in analyze_by(study_of(volume, folder), KEY, find, gpu._never):
             steps.append(step)
     except PipelineError as error:
