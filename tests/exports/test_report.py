@@ -199,3 +199,19 @@ def test_a_classifier_without_a_heat_map_is_said_to_have_none():
     assert "No heat map: this classifier uses hand-crafted features" in said
     assert "Grad-CAM" not in said
     assert "no positive evidence" not in said
+
+
+def unsuitable() -> Analysis:
+    reason = CaseWarning("not_suitable_plane", "Not classified: the slices are coronal, not axial.")
+    return make_analysis(fibrosis=None, heatmap=None, warnings=(reason, CaseWarning("few_slices", "Few slices.")))
+
+
+def test_without_a_probability_the_report_gives_the_reason_and_no_verdict():
+    said = words(draw_report(unsuitable(), made_at=WHEN))
+    assert "Not classified: no probability" in said
+    assert said.replace("\n", " ").count("the slices are coronal, not axial.") == 1
+    assert "Few slices." in said
+    for absent in ("Positive", "Negative", "operating point", "Probability of", NOTE[:20], "Slices classified"):
+        assert absent not in said
+    assert unsuitable().not_classified
+    assert make_analysis().not_classified == ()

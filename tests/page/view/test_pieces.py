@@ -188,3 +188,24 @@ def test_the_server_draws_doubt_in_its_own_colour():
 def test_a_result_without_a_heat_map_says_so():
     assert "No heat map: this classifier uses" in result_html(replace(make_analysis(), heatmap=None), {})
     assert "No heat map" not in result_html(make_analysis(), {})
+
+
+def test_a_result_without_a_probability_gives_the_reason_and_nothing_else() -> None:
+    reason = CaseWarning("not_suitable_anatomy", "Not classified: <no> liver.")
+    card = result_html(make_analysis(fibrosis=None, heatmap=None, warnings=(reason,)), {})
+    assert card.count("Not classified: &lt;no&gt; liver.") == 1
+    for absent in ("Model:", "probability", "operating point", "fr-scale", "means nothing"):
+        assert absent not in card
+    assert "No heat map: not classified" in card
+    assert "Liver volume" in card
+
+
+@pytest.mark.parametrize(("text", "any_input"), [("", False), ("0", False), ("1", True), ("yes", True)])
+def test_other_input_is_classified_only_where_a_variable_says_so(text: str, any_input: bool) -> None:
+    assert settings_from({"FIBROREVIEW_ANY_INPUT": text}).any_input is any_input
+
+
+@pytest.mark.parametrize("variable", ["FIBROREVIEW_ANY_INPUT", "FIBROREVIEW_MAX_VOXELS"])
+def test_a_wrong_setting_is_named_at_start(variable: str) -> None:
+    with pytest.raises(ValueError, match=variable):
+        settings_from({variable: "perhaps"})

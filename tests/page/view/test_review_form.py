@@ -13,6 +13,7 @@ import pytest
 from pipeline.errors import ReviewError
 from pipeline.page.state.session_state import SessionState, StoredResult
 from pipeline.page.view.review_form import Answers, reviews_html, same_answers, to_review
+from pipeline.page.view.updates import PageUpdates
 from pipeline.reviews import COLUMNS, Review, check
 
 ANSWERS = Answers("R1", "yes", 4, "agree", 2, "fine")
@@ -131,3 +132,15 @@ def test_the_table_escapes_and_its_download_holds_the_rows() -> None:
     csv = base64.b64decode(html.split("base64,")[1].split('"')[0]).decode()
     assert csv.splitlines()[0].split(",") == list(COLUMNS)
     assert "<b>R1" in csv
+
+
+def test_of_a_case_that_was_not_classified_all_but_the_agreement_is_reviewed() -> None:
+    result = StoredResult("c1", None, None, "s@1", "c@2", "ab", "", {}, revealed=True)
+    review = to_review(SessionState(session="v").with_result(result), replace(ANSWERS, agreement=None))
+    check(review)
+    assert (review.agreement, review.probability, review.threshold) == ("not_classified", None, None)
+    hidden = SessionState(session="v").with_result(replace(result, revealed=False))
+    assert to_review(hidden, ANSWERS).agreement == ""
+    shows = PageUpdates._agreement
+    assert [shows(s)["visible"] for s in (None, state(), hidden)] == [True, True, True]
+    assert shows(hidden.with_reveal())["visible"] is False
