@@ -69,7 +69,7 @@ LIMITS = (
 )
 """``body_share``: of the body's voxels in the slices that hold liver."""
 PLACES = (
-    Place("right_of_middle", "the liver found is not on the right side", " ", (0.19, 0.30), (0.0, 0.55)),
+    Place("right_of_middle", "the liver found is not on the right side", " ", (0.18, 0.30), (0.0, 0.55)),
     Place("spleen_left_mm", "the spleen found is not left of the liver", " mm", (117, 206), (30, 350)),
     Place("left_kidney_left_mm", "the left kidney found is not left of the liver", " mm", (98, 171), (20, 300)),
     Place("right_kidney_up_mm", "the right kidney found lies above the liver", " mm", (-117, -7), (-250, 60)),

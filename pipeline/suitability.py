@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
 
-from pipeline.anatomy import LIMITS, PLACES, Measured, measure_anatomy, measure_body
+from pipeline.anatomy import LIMITS, PLACES, measure_anatomy, measure_body
 from pipeline.case import LIVER, NOT_MR_CODES, SPLEEN, CaseWarning, OrganMask, Volume, view
 
 CLEARLY_COARSER = 1.25
@@ -48,15 +47,20 @@ def not_classified(volume: Volume, organs: OrganMask, warnings: tuple[CaseWarnin
         warnings: of intake and of the segmented organs' contrast.
     """
     codes = {warning.code for warning in warnings}
-    signs = [*_series_signs(volume, codes), *_contrast_signs(volume, organs, codes), *_anatomy_signs(volume, organs)]
+    signs = [
+        *_series_signs(volume, organs, codes),
+        *_contrast_signs(volume, organs, codes),
+        *_anatomy_signs(volume, organs),
+    ]
     found: dict[str, list[str]] = {}
     for sign in signs:
         found.setdefault(sign.code, []).append(sign.clause)
     return tuple(CaseWarning(code, f"Not classified: {', '.join(clauses)}.") for code, clauses in found.items())
 
 
-def _series_signs(volume: Volume, codes: set[str]) -> Iterator[Sign]:
-    if codes & NOT_MR_CODES:
+def _series_signs(volume: Volume, organs: OrganMask, codes: set[str]) -> Iterator[Sign]:
+    # Noise over a liver that is outlined well is a poor scan, not another kind of image.
+    if codes & (NOT_MR_CODES - {"noise"}) or ("noise" in codes and organs.score in (None, 3)):
         yield Sign("not_suitable_image", "this does not look like an MR image")
     if "not_t2" in codes:
         yield Sign("not_suitable_image", "the header says that this is not T2-weighted")
@@ -97,8 +101,3 @@ def _anatomy_signs(volume: Volume, organs: OrganMask) -> Iterator[Sign]:
         beyond = [limit.clause(measured) for limit in LIMITS if not limit.observed_nearly(measured)]
     for clause in (*beyond, *misplaced):
         yield Sign("not_suitable_anatomy", clause)
-
-
-def measure_labels(labels: sitk.Image) -> Measured:
-    """What the ranges of ``pipeline.anatomy`` are measured with, of a label map without its image."""
-    return measure_anatomy(labels, None)

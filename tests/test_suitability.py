@@ -57,6 +57,12 @@ def test_no_t2_image_is_not(code: str) -> None:
     assert codes(*case(), code) == ["not_suitable_image"]
 
 
+def test_a_noisy_scan_with_a_good_outline_is_classified() -> None:
+    volume, organs = case()
+    assert codes(volume, replace(organs, score=2), "noise") == []
+    assert codes(volume, replace(organs, score=3), "noise") == ["not_suitable_image"]
+
+
 @pytest.mark.parametrize("plane", ["coronal", "sagittal", "oblique"])
 def test_other_planes_are_not(plane: str) -> None:
     assert codes(*case(plane=plane)) == ["not_suitable_plane"]
