@@ -96,7 +96,7 @@ class PageUpdates:
         }
 
     @staticmethod
-    def _agreement(state: SessionState | None) -> dict[str, bool]:
+    def _agreement(state: SessionState | None) -> dict[str, Any]:
         """Agreement is not asked of a result without a probability; nothing tells so before the result is shown."""
         result = state.result if state else None
         return {"visible": not (result and result.revealed and result.probability is None)}
