@@ -169,5 +169,7 @@ def _cells(record: bytes, layout: Layout) -> Cells:
 
 def _identified(cells: Sequence[str], layout: Layout) -> bool:
     """Whether the row says its schema and its id."""
-    named = dict(zip(layout.columns, cells, strict=True))
-    return _SCHEMA.fullmatch(named.get("schema", "")) is not None and bool(named.get(layout.key))
+    if "schema" not in layout.columns or layout.key not in layout.columns:
+        return False
+    schema, key = cells[layout.columns.index("schema")], cells[layout.columns.index(layout.key)]
+    return _SCHEMA.fullmatch(schema) is not None and bool(key)

@@ -98,7 +98,7 @@ class FolderRows:
                     rows = self._add(path, known, status)
                 else:
                     rows = self._begin(path, status)
-                    forgotten.add(path)
+                    forgotten |= {path} if known else set()
             except FileNotFoundError:  # deleted meanwhile
                 continue
             fresh += [(path, row) for row in rows]

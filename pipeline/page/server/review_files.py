@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from dataclasses import dataclass
 
+from pipeline.intake.faults import describe
 from pipeline.page.server.settings import PageSettings
 from pipeline.reviews import ReviewStore
 from pipeline.reviews.hub import HubCopy, HubTarget
 from pipeline.reviews.shown import ShownLedger
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,25 @@ def open_review_files(settings: PageSettings) -> ReviewFiles:
         ReviewError: the data set is public or cannot be opened.
     """
     store, shown = ReviewStore(settings.reviews), ShownLedger(settings.reviews)
-    if not settings.reviews_dataset:
-        return ReviewFiles(store, shown)
+    copy = _open_copy(settings, store, shown) if settings.reviews_dataset else None
+    # The first look reads every row; no reader has to wait for it.
+    threading.Thread(target=_look, args=(store,), name="read-reviews", daemon=True).start()
+    return ReviewFiles(store, shown, copy)
+
+
+def _look(store: ReviewStore) -> None:
+    try:
+        store.damaged()
+    except OSError as error:  # said to the reader at the first save
+        log.warning("reviews at the start: %s", describe(error))
+
+
+def _open_copy(settings: PageSettings, store: ReviewStore, shown: ShownLedger) -> HubCopy:
+    """Raises as ``open_review_files``."""
     target = HubTarget(
         settings.reviews_dataset,
         settings.hub_token,
         allow_public=settings.reviews_public,
         every_s=settings.reviews_push_s,
     )
-    return ReviewFiles(store, shown, HubCopy(store, shown, target))
+    return HubCopy(store, shown, target)
