@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_core import PydanticCustomError, from_json
 
+OVERLAYS = ("mask", "heat")
 MOST_SLICES = 4096
 MOST_SECONDS = 7 * 24 * 3600.0
 MOST_PAUSES = 10_000
@@ -33,15 +34,13 @@ def _existing(numbers: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]
     return tuple(sorted(set(numbers)))
 
 
-def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))
+def _in_order(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in OVERLAYS if name in names)
 
 
 Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False), AfterValidator(_of_the_case)]
 Pauses = Annotated[int, Field(ge=0, le=MOST_PAUSES)]
-Overlays = Annotated[
-    tuple[Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,19}$")], ...], Field(max_length=20), AfterValidator(_each_once)
-]
+Overlays = Annotated[tuple[Literal["mask", "heat"], ...], Field(max_length=20), AfterValidator(_in_order)]
 Slices = Annotated[
     tuple[Annotated[int, Field(ge=1, le=MOST_SLICES)], ...], Field(max_length=MOST_SLICES), AfterValidator(_existing)
 ]

@@ -81,15 +81,25 @@ def viewed(**changes: object) -> Review:
 
 
 def test_what_the_browser_counted_is_kept() -> None:
-    review = viewed(unknown=1)
-    assert (review.slices_viewed, review.overlays_opened) == ((3, 5), ("heat",))
+    review = viewed(unknown=1, overlays_opened=["heat", "mask", "heat"])
+    assert (review.slices_viewed, review.overlays_opened) == ((3, 5), ("mask", "heat"))
     assert (review.active_seconds, review.pauses) == (7.0, 1)
 
 
 ODD = {
     "active_seconds": [-1, 70, math.inf, -math.inf, math.nan, 10**301, True, "7", None, [], {}],
     "pauses": [-1, 10_001, math.inf, 10**301, True, 1.5, "1", [1], None],
-    "overlays_opened": [["=1+1"], ["x" * 21], ["a"] * 21, "heat", [1], [None], [["heat"]], {"heat": 1}],
+    "overlays_opened": [
+        ["=1+1"],
+        ["patient_name"],
+        ["heat", "x"],
+        ["a"] * 21,
+        "heat",
+        [1],
+        [None],
+        [["heat"]],
+        {"heat": 1},
+    ],
     "slices_viewed": [[0], [31], [-1], [3, 31], [1.5], [True], ["3"], [10**301], list(range(40_000)), [[3]], 3, "3"],
 }
 
