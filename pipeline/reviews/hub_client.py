@@ -12,6 +12,7 @@ from typing import TypeVar
 import httpx2
 from huggingface_hub import HfApi, set_client_factory
 from huggingface_hub import errors as hub
+from huggingface_hub.utils import disable_progress_bars
 from huggingface_hub.utils._http import default_client_factory
 
 from pipeline.errors import ReviewError
@@ -43,7 +44,11 @@ class HubTarget:
 
 
 def set_patience() -> None:
-    """Let no request wait for ever, as the Hub's client does by default and some of its calls do explicitly."""
+    """Let no request wait for ever, as the Hub's client does by default and some of its calls do explicitly.
+
+    Its progress bars are off: standard error holds our own lines.
+    """
+    disable_progress_bars()
 
     def limit(request: httpx2.Request) -> None:
         limits = request.extensions.get("timeout") or {}
