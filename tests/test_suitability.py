@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from models import registry
+from models.device import choose_device
 from pipeline.anatomy import LIMITS, PLACES, Limit, measure_anatomy
-from pipeline.case import LIVER, SPLEEN, CaseWarning, OrganMask, Source, Volume, view
+from pipeline.case import LIVER, SPLEEN, CaseWarning, OrganMask, Source, Volume, run_to_end, view
+from pipeline.intake import check_contrast, open_upload, read_series
+from pipeline.segmentation import Segmenter, segment_steps
 from pipeline.suitability import not_classified
 from tests.abdomen import make_abdomen
 from tests.shared import shared_path
@@ -140,3 +145,20 @@ def test_real_livers_are_within_the_observed_ranges(number: str) -> None:
     measured = measure_anatomy(labels, image)
     assert all(limit.observed_nearly(measured) and limit.holds(measured) for limit in LIMITS)
     assert all(place.holds(measured) for place in PLACES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        *[(f"chaos_t2/images/chaos{number}_0000.nii.gz", []) for number in ("01", "03", "21", "36", "39")],
+        *[(f"anatomies/btcv/btcv{number}_ct.nii.gz", ["not_suitable_image"]) for number in ("01", "09", "30")],
+    ],
+)
+def test_real_series_with_the_shipped_segmenter(name: str, expected: list[str], tmp_path: Path) -> None:
+    segmenter = Segmenter(registry.find("liver_t2", "segmenter"), choose_device("cpu"))
+    study = open_upload(shared_path(name), tmp_path / "case")
+    volume = read_series(study, "nifti")
+    organs = run_to_end(segment_steps(volume, segmenter))
+    warnings = volume.warnings + check_contrast(volume, organs)
+    assert [warning.code for warning in not_classified(volume, organs, warnings)] == expected

@@ -144,11 +144,12 @@ def _print_series(study: Study) -> None:
 
 def _print_summary(analysis: Analysis) -> None:
     organs, console = analysis.organs, answer_console()
+    classifier_note = analysis.classifier.note if analysis.fibrosis else ""
     lines = [
         *_probability_lines(analysis),
         f"Liver {organs.liver_ml:.0f} mL" + ("" if organs.spleen_ml is None else f", spleen {organs.spleen_ml:.0f} mL"),
         *(f"Warning: {warning.message}" for warning in analysis.warnings),
-        *(note for note in (analysis.segmenter.note, analysis.classifier.note) if note),
+        *(note for note in (analysis.segmenter.note, classifier_note) if note),
         RESEARCH_USE,
     ]
     for line in lines:

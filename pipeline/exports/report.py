@@ -64,7 +64,7 @@ def _header(page: Page, analysis: Analysis, made_at: datetime) -> None:
 def _result(page: Page, analysis: Analysis) -> None:
     fibrosis, note = analysis.fibrosis, analysis.classifier.note
     if fibrosis is None:
-        page.paragraph(0.5, 1.50, "Not classified: no probability", TextStyle(13, bold=True), width=7.27, lines=1)
+        page.paragraph(0.5, 1.50, "No probability", TextStyle(13, bold=True), width=7.27, lines=1)
         reasons = not_classified_words(analysis)
         page.paragraph(0.5, 1.90, reasons, TextStyle(9, colour=AMBER_DARK), width=7.27, lines=7)
         return

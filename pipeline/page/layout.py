@@ -102,7 +102,8 @@ def build_page(
         if files.copy:
             _wire_unpushed(page, components, reviewing)
         page.unload(opening.leave)
-    site = Site(library, privacy_html(settings), lambda: _health(engine, analysing, cases))
+    inputs = {number: len(event.inputs) for number, event in page.fns.items()}
+    site = Site(library, privacy_html(settings), lambda: inputs, lambda: _health(engine, analysing, cases))
     return page, _launch_arguments(settings, cases, app_kwargs(settings, cases, visitors, site)), engine
 
 

@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainT
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.page.server.events import Inputs
 from pipeline.page.server.niivue import ASSETS
 from pipeline.page.server.origin import OwnOrigin
 from pipeline.page.server.settings import PageSettings
@@ -86,6 +87,8 @@ class Site:
     """NiiVue's module; None if missing."""
     privacy: str
     """The page on what is stored, HTML."""
+    inputs: Inputs
+    """Number of inputs of each event."""
     health: Callable[[], Mapping[str, Any]]
     """What ``/healthz`` answers; ``status`` is ok, loading or failed."""
 
@@ -125,6 +128,7 @@ def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, sit
                 visitors=visitors,
                 session_of_file=cases.session_of_file,
                 no_room=cases.no_room,
+                inputs=site.inputs,
                 cross_site=settings.public,
             ),
         ],

@@ -22,6 +22,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.page.server.events import Inputs, event_fault
+
 log = logging.getLogger(__name__)
 
 COOKIE = "fibroreview"
@@ -95,6 +97,7 @@ class OwnSession:
     Args:
         session_of_file: session of the case that a served file belongs to; None: no such file.
         no_room: why no upload can be taken now; None: it can.
+        inputs: number of inputs by event.
         cross_site: whether the page is shown in a frame of another site, over TLS (a Space).
     """
 
@@ -105,9 +108,11 @@ class OwnSession:
         visitors: Visitors,
         session_of_file: Callable[[Path], str | None],
         no_room: Callable[[], str | None],
+        inputs: Inputs,
         cross_site: bool,
     ) -> None:
-        self.app, self.visitors, self.session_of_file, self.no_room = app, visitors, session_of_file, no_room
+        self.app, self.visitors, self.session_of_file = app, visitors, session_of_file
+        self.no_room, self.inputs = no_room, inputs
         self.attributes = "; Path=/; HttpOnly; " + (
             "SameSite=None; Secure; Partitioned" if cross_site else "SameSite=Lax"
         )
@@ -128,7 +133,11 @@ class OwnSession:
         if request.method == "POST" and not is_upload:
             body = await _body(receive)
             if body is None:
-                await PlainTextResponse(TOO_LARGE, status_code=413)(scope, receive, send)
+                closing = PlainTextResponse(TOO_LARGE, status_code=413, headers={"connection": "close"})
+                await closing(scope, receive, send)
+                return
+            if fault := event_fault(scope["path"], body, self.inputs):
+                await PlainTextResponse(fault, status_code=422)(scope, receive, send)
                 return
             if not all(self.visitors.may_use(session, visitor) for session in _sessions_in(body)):
                 await PlainTextResponse(NOT_YOURS, status_code=403)(scope, receive, send)

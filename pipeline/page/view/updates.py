@@ -81,7 +81,7 @@ class PageUpdates:
             self.components.judge: gr.update(visible=revealed),
             self.components.advanced: empty,
             self.components.confidence: empty,
-            self.components.agreement: gr.update(value=None, **self._agreement(state)),
+            self.components.agreement: gr.update(value=None, visible=self._asks_agreement(state)),
             self.components.quality: empty,
             self.components.comment: gr.update(value=""),
             self.components.saved: "",
@@ -92,11 +92,11 @@ class PageUpdates:
         """Show what is asked of a reader who has seen the result."""
         return {
             self.components.judge: gr.update(visible=True),
-            self.components.agreement: gr.update(**self._agreement(state)),
+            self.components.agreement: gr.update(visible=self._asks_agreement(state)),
         }
 
     @staticmethod
-    def _agreement(state: SessionState | None) -> dict[str, Any]:
+    def _asks_agreement(state: SessionState | None) -> bool:
         """Agreement is not asked of a result without a probability; nothing tells so before the result is shown."""
         result = state.result if state else None
-        return {"visible": not (result and result.revealed and result.probability is None)}
+        return not (result and result.revealed and result.probability is None)

@@ -42,7 +42,7 @@ async def uploaded(_: Request) -> Response:
 
 def client_for(cases: OpenCases, visitors: Visitors | None = None, **settings: Any) -> TestClient:
     page = PageSettings(**settings)
-    site = Site(None, privacy_html(page), lambda: {"status": HEALTH[-1]})
+    site = Site(None, privacy_html(page), lambda: {0: 0, 3: 2}, lambda: {"status": HEALTH[-1]})
     kwargs = app_kwargs(page, cases, visitors or Visitors(), site)
     routes = [*kwargs["routes"], Route("/gradio_api/upload", uploaded, methods=["POST"])]
     routes.append(Route("/{path:path}", echo, methods=["GET", "POST"]))

@@ -151,6 +151,6 @@ def test_of_a_case_that_was_not_classified_all_but_the_agreement_is_reviewed() -
     assert (review.agreement, review.probability, review.threshold) == ("not_classified", None, None)
     hidden = SessionState(session="v").with_result(replace(result, revealed=False))
     assert to_review(hidden, ANSWERS).agreement == ""
-    shows = PageUpdates._agreement
-    assert [shows(s)["visible"] for s in (None, state(), hidden)] == [True, True, True]
-    assert shows(hidden.with_reveal())["visible"] is False
+    shows = PageUpdates._asks_agreement
+    assert [shows(s) for s in (None, state(), hidden)] == [True, True, True]
+    assert shows(hidden.with_reveal()) is False
