@@ -47,7 +47,7 @@ class Budget:
         """The defaults, replaced by ``FIBROREVIEW_MAX_UNPACKED_GB``, ``_MAX_FILES`` and ``_MAX_RATIO``.
 
         Raises:
-            ValueError: a value is no positive number; names the variable.
+            ConfigError: a value is no positive number; names the variable.
         """
         return cls(
             max_bytes=int(number_from(environment, "MAX_UNPACKED_GB", cls.max_bytes / (1 << 30)) * (1 << 30)),

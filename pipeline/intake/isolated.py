@@ -61,7 +61,7 @@ class Limits:
         processor time; half as much again is the limit by the clock.
 
         Raises:
-            ValueError: a value is no positive number; names the variable.
+            ConfigError: a value is no positive number; names the variable.
         """
         seconds = number_from(environment, "INTAKE_SECONDS", cls.cpu_s)
         memory = number_from(environment, "INTAKE_MEMORY_MB", cls.memory_bytes / (1 << 20))

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 
+from pipeline.errors import ConfigError
+
 PREFIX = "FIBROREVIEW_"
 
 
@@ -45,7 +47,7 @@ class GridLimits:
         """The defaults, replaced by what the environment sets.
 
         Raises:
-            ValueError: a value is no positive number; names the variable.
+            ConfigError: a value is no positive number; names the variable.
         """
         given: dict[str, float] = {}
         for limit in fields(cls):
@@ -58,7 +60,7 @@ def grid_limits() -> GridLimits:
     """The limits of this process, read from its environment once.
 
     Raises:
-        ValueError: as ``GridLimits.from_environment``.
+        ConfigError: as ``GridLimits.from_environment``.
     """
     return GridLimits.from_environment(os.environ)
 
@@ -102,7 +104,7 @@ def number_from(environment: Mapping[str, str], variable: str, default: float) -
     """The environment variable ``FIBROREVIEW_VARIABLE``, or the default.
 
     Raises:
-        ValueError: it is no positive number; names the variable.
+        ConfigError: it is no positive number; names the variable.
     """
     name = PREFIX + variable
     text = environment.get(name, "").strip()
@@ -111,5 +113,5 @@ def number_from(environment: Mapping[str, str], variable: str, default: float) -
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be a number above zero.")
+        raise ConfigError(f"{name} must be a number above zero.")
     return value

@@ -146,6 +146,9 @@ def test_damaged_uploads_end_in_a_study_or_one_sentence(count: int, tmp_path_fac
     folder = tmp_path_factory.mktemp("fuzz")
     intact, outcomes = seeds(folder / "seeds"), [0, 0]
     upload, case = folder / "upload", folder / "case"
+    upload.write_bytes(intact[0])
+    assert outcome(upload, case) is None  # and the worker runs
+    shutil.rmtree(case)
     for number in range(count):
         draw = random.Random(number)
         upload.write_bytes(damaged(draw.choice(intact), draw))

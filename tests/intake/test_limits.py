@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from pipeline.errors import InputError
+from pipeline.errors import ConfigError, InputError
 from pipeline.intake import open_upload
 from pipeline.intake.limits import GridLimits, grid_fault
 from pipeline.intake.nifti import stacking_axis
@@ -60,7 +60,7 @@ def test_each_limit_is_a_variable(limit: str) -> None:
     name = f"FIBROREVIEW_{limit.upper()}"
     assert getattr(GridLimits.from_environment({name: "7.5"}), limit) == 7.5
     for wrong in ("-1", "0", "nan", "inf", "many"):
-        with pytest.raises(ValueError, match=name):
+        with pytest.raises(ConfigError, match=name):
             GridLimits.from_environment({name: wrong})
 
 

@@ -55,7 +55,7 @@ PATHS = [
         "/gradio_api/upload_progress?upload_id=x",
         "/gradio_api/file=/etc/passwd",
         "/gradio_api/file=",
-        "/gradio_api/file=\0",
+        "/gradio_api/file=%00",
     ),
     *("/gradio_api/file=http://127.0.0.1/", "/gradio_api/deep_link?session_hash=x", "/gradio_api/stream/a/b/c/d.ts"),
     *(

@@ -56,8 +56,7 @@ def settings_from(environment: Mapping[str, str]) -> PageSettings:
     """Read the variables ``FIBROREVIEW_...`` and ``GRADIO_SERVER_...`` that are named here, and ``SPACE_ID``.
 
     Raises:
-        ValueError: the port, or a limit on grids (``GridLimits``), is not a number.
-        ConfigError: another setting is wrong.
+        ConfigError: a setting is wrong; names it.
     """
     GridLimits.from_environment(environment)
     Budget.from_environment(environment)
@@ -86,7 +85,7 @@ def settings_from(environment: Mapping[str, str]) -> PageSettings:
             seconds=_number("MAX_SECONDS", environment, RUN_LIMITS.seconds, (1, 86400)),
         ),
         hosts=frozenset(host.strip() for host in hosts if host.strip()),
-        server_port=int(environment.get("GRADIO_SERVER_PORT") or DEFAULT_PORT),
+        server_port=_port(environment),
     )
 
 
@@ -97,6 +96,13 @@ def _reviews_folder(environment: Mapping[str, str], public: bool) -> Path:
     if public and STORAGE.is_dir() and os.access(STORAGE, os.W_OK):
         return STORAGE / "reviews"
     return ROOT / "reviews"
+
+
+def _port(environment: Mapping[str, str]) -> int:
+    text = environment.get("GRADIO_SERVER_PORT") or str(DEFAULT_PORT)
+    if not text.isdecimal() or not 0 < int(text) < 1 << 16:
+        raise ConfigError("GRADIO_SERVER_PORT must be a number from 1 to 65535.")
+    return int(text)
 
 
 def _number(name: str, environment: Mapping[str, str], default: float, allowed: tuple[float, float]) -> float:

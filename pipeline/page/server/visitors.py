@@ -127,10 +127,10 @@ class OwnSession:
             await PlainTextResponse(fault, status_code=403)(scope, receive, send)
             return
         is_upload = scope["path"].rstrip("/") == UPLOAD
-        if is_upload and (fault := await to_thread.run_sync(self.no_room)):
-            await PlainTextResponse(fault, status_code=507)(scope, receive, send)
+        if is_upload:
+            await self._upload(scope, receive, self._sender(scope, visitor, send))
             return
-        if request.method == "POST" and not is_upload:
+        if request.method == "POST":
             body = await _body(receive)
             if body is None:
                 closing = PlainTextResponse(TOO_LARGE, status_code=413, headers={"connection": "close"})
@@ -144,6 +144,29 @@ class OwnSession:
                 return
             receive = _again(body, receive)
         await self.app(scope, receive, self._sender(scope, visitor, send))
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass an upload on while there is room; what Gradio's parser cannot take is the request's fault."""
+        closing = {"connection": "close"}
+        if fault := await to_thread.run_sync(self.no_room):
+            await PlainTextResponse(fault, status_code=507, headers=closing)(scope, receive, send)
+            return
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting)
+        except Exception as error:
+            log.warning("An upload could not be parsed (%s).", type(error).__name__)
+            if started:
+                raise
+            await PlainTextResponse("This is no upload of the page.", status_code=400, headers=closing)(
+                scope, receive, send
+            )
 
     def _fault(self, scope: Scope, visitor: str) -> str | None:
         """Why a request's address is not this visitor's to call; None: it is."""

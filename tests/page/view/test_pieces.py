@@ -14,6 +14,7 @@ from PIL import Image
 
 from pipeline.analysis import mask_warnings, probability_warnings
 from pipeline.case import CaseWarning, MaskDoubt
+from pipeline.errors import ConfigError
 from pipeline.exports.colours import DOUBT_COLOUR, LIVER_COLOUR, rgb
 from pipeline.exports.pictures import HEAT_COLOURS
 from pipeline.page.server import niivue
@@ -205,7 +206,7 @@ def test_other_input_is_classified_only_where_a_variable_says_so(text: str, any_
     assert settings_from({"FIBROREVIEW_ANY_INPUT": text}).any_input is any_input
 
 
-@pytest.mark.parametrize("variable", ["FIBROREVIEW_ANY_INPUT", "FIBROREVIEW_MAX_VOXELS"])
+@pytest.mark.parametrize("variable", ["FIBROREVIEW_ANY_INPUT", "FIBROREVIEW_MAX_VOXELS", "GRADIO_SERVER_PORT"])
 def test_a_wrong_setting_is_named_at_start(variable: str) -> None:
-    with pytest.raises(ValueError, match=variable):
+    with pytest.raises(ConfigError, match=variable):
         settings_from({variable: "perhaps"})
