@@ -50,22 +50,22 @@ class Limits:
 
     memory_bytes: int = 1536 << 20
     """Address space beyond that of the idle process (Linux)."""
-    cpu_s: int = 60
-    wall_s: float = 90.0
+    cpu_s: int = 15
+    wall_s: float = 45.0
     file_bytes: int = 3 << 30
     """Size of a single file that is written."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Limits:
         """The defaults, replaced by ``FIBROREVIEW_INTAKE_MEMORY_MB`` and ``FIBROREVIEW_INTAKE_SECONDS``, which is of
-        processor time; half as much again is the limit by the clock.
+        processor time; three times as much is the limit by the clock.
 
         Raises:
             ConfigError: a value is no positive number; names the variable.
         """
         seconds = number_from(environment, "INTAKE_SECONDS", cls.cpu_s)
         memory = number_from(environment, "INTAKE_MEMORY_MB", cls.memory_bytes / (1 << 20))
-        return cls(memory_bytes=int(memory * (1 << 20)), cpu_s=max(1, int(seconds)), wall_s=1.5 * seconds)
+        return cls(memory_bytes=int(memory * (1 << 20)), cpu_s=max(1, int(seconds)), wall_s=3 * seconds)
 
 
 LIMITS = Limits()

@@ -29,7 +29,7 @@ PASSED_ON = "FIBROREVIEW_"
 """Prefix of the environment variables that each request brings along."""
 TOO_MUCH = "This file takes more memory than an MRI needs; export the T2 series again and upload it alone."
 UNREADABLE = "This file cannot be read; export the T2 series again and upload it alone."
-log = logging.getLogger(__name__)
+log = logging.getLogger("pipeline.intake.worker")  # not __main__
 
 
 def main() -> None:

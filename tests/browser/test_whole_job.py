@@ -253,13 +253,33 @@ def test_stop_ends_the_analysis_and_a_closed_tab_deletes_the_case(
     assert leaving.page.locator("#fr-form").is_hidden()
     leaving.analyse()
     volume = next(url for url in leaving.requests if url.endswith("volume.nii.gz"))
-    assert staying.page.request.get(volume).status == 200
+    assert leaving.page.request.get(volume).status == 200
+    assert staying.page.request.get(volume).status == 403  # another browser's
+    file = Path(volume.split("file=", 1)[1])
+    assert file.is_file()
     leaving.page.close()
     for _ in range(40):
-        if staying.page.request.get(volume).status != 200:
+        if not file.exists():
             break
         staying.page.wait_for_timeout(250)
-    assert staying.page.request.get(volume).status == 403
+    assert not file.exists()
+
+
+def test_a_case_is_deleted_on_request(visitor: Visitor, nifti: Path) -> None:
+    page = visitor.page
+    assert page.locator("#fr-delete").is_hidden()
+    visitor.open(nifti)
+    visitor.analyse()
+    file = Path(next(url for url in visitor.requests if url.endswith("volume.nii.gz")).split("file=", 1)[1])
+    page.click("#fr-delete")
+    page.click("#fr-keep")
+    page.click("#fr-delete")
+    assert file.is_file()
+    page.click("#fr-delete-now")
+    page.wait_for_selector("text=Deleted. Saved reviews stay.")
+    assert not file.exists()
+    assert page.locator("#fr-form").is_hidden()
+    assert page.locator("#fr-delete").is_hidden()
 
 
 def test_the_page_is_still_while_the_server_works(visitor: Visitor, server: Server, nifti: Path) -> None:

@@ -61,8 +61,10 @@ class Analysing:
         self.cases, self.engine, self.shown = cases, engine, shown
         self.line, self.longest_s = WaitingLine(limits.waiting), limits.seconds
 
-    def analyse(self, state: SessionState, blind: bool, segmenter: str, classifier: str) -> Iterator[Updates]:
-        """Run the named models on the open series, one step at a time; cancelling takes effect at the next step."""
+    def analyse(
+        self, state: SessionState, blind: bool | None, segmenter: str | None, classifier: str | None
+    ) -> Iterator[Updates]:
+        """Run the named models (or the default ones) on the open series; cancelling takes effect at the next step."""
         case = self.cases.find(state.case_key)
         if case is None or state.study is None or not state.series_key:
             yield self.updates.say(GONE if state.case_key else "Please open an MRI first.", "error")
@@ -70,13 +72,13 @@ class Analysing:
         case.stop.clear()
         yield {**self.updates.running(True), **self.updates.form(None), self.components.result: waiting_html()}
         try:
-            analysis = yield from self._steps(state, case, Choice(segmenter, classifier))
+            analysis = yield from self._steps(state, case, self._choice(segmenter, classifier))
             yield {self.components.status: progress_html("Writing the files", 0.99)}
             if state.result:  # the viewer keeps what it has loaded of a served folder
                 case = self.cases.serve_anew(case)
                 state = replace(state, viewer=volume_value(analysis.volume, case, self.cases))
             result = self._pack(analysis, case)
-            blind = blind and result.case_id not in state.revealed_cases
+            blind = bool(blind) and result.case_id not in state.revealed_cases
             if not blind:
                 self.shown.record_shown(state.session, result.case_id)
                 reveal(case, result)
@@ -95,6 +97,10 @@ class Analysing:
             **self.updates.form(state),
             **self.updates.say("Done.", "done"),
         }
+
+    def _choice(self, segmenter: str | None, classifier: str | None) -> Choice:
+        default = self.engine.default
+        return Choice(segmenter or default.segmenter, classifier or default.classifier)
 
     def _steps(self, state: SessionState, case: OpenCase, choice: Choice) -> Generator[Updates, None, Analysis]:
         """Progress while waiting for others and for the models, and through the analysis, which is the return value.

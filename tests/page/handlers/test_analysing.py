@@ -174,3 +174,11 @@ def test_beyond_the_longest_queue_the_answer_is_busy(desk: Desk, file: Path) -> 
         assert "Busy, with 1 analyses waiting" in desk.analyse()
     desk.analyse()
     assert desk.state.result is not None
+
+
+def test_without_a_choice_the_default_models_run(desk: Desk, file: Path) -> None:
+    desk.open(file)
+    desk.run(desk.analysing.analyse(desk.state, None, None, ""))
+    assert desk.state.result
+    assert desk.state.result.segmenter.startswith("liver_t2@")
+    assert desk.state.result.classifier.startswith("fibrosis_t2@")
