@@ -34,6 +34,7 @@ class Served:
     """``time.perf_counter()`` before the process was started."""
     up_s: float
     """From there to the first answer, s."""
+    pid: int
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def served_page() -> Iterator[Served]:
                 if server.poll() is not None or time.perf_counter() - started > GIVE_UP_S:
                     raise SystemExit("The page did not come up; start `python app.py` by hand to see why.")
                 time.sleep(0.02)
-            yield Served(address, started, time.perf_counter() - started)
+            yield Served(address, started, time.perf_counter() - started, server.pid)
         finally:
             server.terminate()
             server.wait(timeout=30)

@@ -44,6 +44,21 @@ class PageClient:
             "session_hash": self.session,
             "event_data": None,
         }
+        return self.send(body)
+
+    def upload(self, name: str, content: bytes) -> str:
+        """Upload a file and open it; everything that the page is sent, as one text."""
+        [path] = self.http.post("/gradio_api/upload", files={"files": (name, content)}).raise_for_status().json()
+        target = next(part["id"] for part in self.config["components"] if part["props"].get("elem_id") == "fr-upload")
+        event = next(
+            one for one in self.config["dependencies"] if [target, "upload"] in [list(t) for t in one["targets"]]
+        )
+        file = {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+        data = [None, file, False]
+        return self.send({"data": data, "fn_index": event["id"], "trigger_id": target, "session_hash": self.session})
+
+    def send(self, body: dict[str, Any]) -> str:
+        """Send an event and wait for its end."""
         self.http.post("/gradio_api/queue/join", json=body).raise_for_status()
         return "\n".join(self._messages())
 
