@@ -14,8 +14,6 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-OPEN_TO_ALL = frozenset({"/healthz"})
-"""Routes that a load balancer calls under an address of its own."""
 FOREIGN_HOST = "This server does not answer under this name. Its administrator can add it to FIBROREVIEW_HOSTS."
 FOREIGN_ORIGIN = "This server does not answer pages of other sites."
 
@@ -25,13 +23,14 @@ class OwnOrigin:
 
     Args:
         hosts: names under which the page is reached, beside loopback; lower case, without ports.
+        any_host: paths that are answered under any name, for the checks of a load balancer or of a Space.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str]) -> None:
-        self.app, self.named = app, frozenset(hosts)
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str], any_host: Collection[str]) -> None:
+        self.app, self.named, self.any_host = app, frozenset(hosts), frozenset(any_host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or scope["path"] in OPEN_TO_ALL:
+        if scope["type"] not in ("http", "websocket") or scope["path"] in self.any_host:
             await self.app(scope, receive, send)
             return
         fault = self._fault(Headers(scope=scope))

@@ -121,7 +121,9 @@ def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, sit
         ],
         "middleware": [
             Middleware(SecurityHeaders, frame_ancestors=ancestors),
-            Middleware(OwnOrigin, hosts=settings.hosts),
+            Middleware(
+                OwnOrigin, hosts=settings.hosts, any_host=("/healthz", "/") if settings.public else ("/healthz",)
+            ),
             Middleware(OpenRoutes),
             Middleware(
                 OwnSession,

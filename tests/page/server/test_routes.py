@@ -81,6 +81,10 @@ def test_only_own_names_are_answered(cases: OpenCases, host: str, status: int) -
     client = client_for(cases, hosts=frozenset({"liver.example.org"}))
     assert client.get("/config", headers={"host": host}).status_code == status
     assert client.get("/healthz", headers={"host": host}).status_code == 200
+    assert client.get("/", headers={"host": host}).status_code == status
+    on_space = client_for(cases, public=True)  # which checks by itself, under a name of its own, whether it is up
+    assert on_space.get("/", headers={"host": host}).status_code == 200
+    assert on_space.get("/config", headers={"host": "evil.org"}).status_code == 403
 
 
 @pytest.mark.parametrize(
