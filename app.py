@@ -13,6 +13,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from pipeline.errors import ConfigError, ReviewError
 from pipeline.page.layout import serve_page
+from pipeline.page.server.memory import limit_arenas
 from pipeline.page.server.settings import settings_from
 
 log = logging.getLogger("fibroreview")
@@ -20,6 +21,7 @@ log = logging.getLogger("fibroreview")
 
 def main() -> None:
     """Serve the page until it is stopped."""
+    limit_arenas()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for client in ("httpx", "httpx2"):
         logging.getLogger(client).setLevel(logging.WARNING)

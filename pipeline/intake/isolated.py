@@ -41,6 +41,8 @@ NOT_KEPT = "The images cannot be stored; free disk space and open the case again
 LARGEST_ANSWER = 32 << 20
 GRACE_S = 5.0
 """Time beyond the fork's own limit after which its answer is no longer awaited, s."""
+AT_ONCE = 4
+"""Forks at a time, each with as much memory as ``Limits`` allows; further requests wait."""
 CAN_FORK = hasattr(os, "fork") and hasattr(socket, "send_fds")
 
 
@@ -130,7 +132,7 @@ class _Worker:
     """The running ``worker`` of this process: started when it is first needed, and again if it has died."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._turns = threading.Lock(), threading.BoundedSemaphore(AT_ONCE)
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
@@ -148,7 +150,7 @@ class _Worker:
         limits = limits or Limits.from_environment(os.environ)
         passed_on = {name: value for name, value in os.environ.items() if name.startswith("FIBROREVIEW_")}
         ours, theirs = socket.socketpair()
-        with ours:
+        with self._turns, ours:
             with theirs:
                 self._hand_over(theirs)
             try:

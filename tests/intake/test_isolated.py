@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -110,6 +112,27 @@ def test_visitors_are_served_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         sizes = list(pool.map(lambda n: read(uploads[n], tmp_path / f"case{n}").image.GetSize()[0], range(8)))
     assert sizes == [20 + n for n in range(8)]
+
+
+def test_only_a_few_forks_run_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload = write_nifti(make_volume_image(), tmp_path / "a.nii.gz")
+    running, most, lock, received = 0, 0, threading.Lock(), isolated._received
+
+    def counted(source: socket.socket) -> bytes:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.1)
+        with lock:
+            running -= 1
+        return received(source)
+
+    monkeypatch.setattr(isolated, "_received", counted)
+    with ThreadPoolExecutor(12) as pool:
+        kinds = list(pool.map(lambda n: open_upload(upload, tmp_path / f"case{n}").kind, range(12)))
+    assert kinds == ["nifti"] * 12
+    assert most == isolated.AT_ONCE
 
 
 def test_the_worker_ends_with_its_server(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pipeline.case import Analysis, Step
 from pipeline.errors import Cancelled, PipelineError
 from pipeline.page.handlers.store_result import pack, reveal
 from pipeline.page.server.engine import RUN_LIMITS, Choice, Engine, RunLimits, WaitingLine
+from pipeline.page.server.memory import give_back
 from pipeline.page.state.open_cases import GONE, OpenCase, OpenCases
 from pipeline.page.state.session_state import SessionState, StoredResult
 from pipeline.page.view.components import Components
@@ -128,6 +129,7 @@ class Analysing:
                 if not case.stop.is_set():
                     self.cases.find(case.key)  # a long analysis is use
                     yield from progress.show(step.name, step.share)
+            give_back()
         if case.stop.is_set() or last.analysis is None:
             raise Cancelled("Stopped.")
         return last.analysis
