@@ -48,6 +48,9 @@ def main(
         while any(thread.is_alive() for thread in threads):
             memory.append(megabytes(server.pid))
             time.sleep(EVERY_S)
+        faults = Counter(
+            re.findall(r"^([\w.]+(?:Error|Exception))\b", server.log.read_text(errors="replace"), re.MULTILINE)
+        )
     third = max(1, len(memory) // 3)
     early, late = statistics.median(memory[third : 2 * third]), statistics.median(memory[2 * third :])
     typer.echo(f"{visitors} visitors, {minutes:g} minutes: {dict(sorted(outcomes.items()))}")
@@ -55,7 +58,8 @@ def main(
         f"Memory of the server and the processes it started, MB: first {memory[0]:.0f}, middle third {early:.0f}, "
         f"last third {late:.0f}, highest {max(memory):.0f}"
     )
-    if set(outcomes) - {"own case", "busy"}:
+    typer.echo(f"Exceptions in the server's log: {dict(faults)}")
+    if faults or set(outcomes) - {"own case", "busy"}:
         raise typer.Exit(1)
 
 

@@ -35,6 +35,8 @@ class Served:
     up_s: float
     """From there to the first answer, s."""
     pid: int
+    log: Path
+    """Standard error; gone with the page."""
 
 
 @contextmanager
@@ -46,7 +48,8 @@ def served_page() -> Iterator[Served]:
     with tempfile.TemporaryDirectory(prefix="fibroreview-benchmark-", ignore_cleanup_errors=True) as folder:
         own = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port), "TMPDIR": folder}
         kept = {"FIBROREVIEW_REVIEWS": f"{folder}/reviews", "FIBROREVIEW_DATA": f"{folder}/data"}
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        log = Path(folder, "log")
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": log.open("wb")}
         started = time.perf_counter()
         server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=os.environ | own | kept, **quiet)
         try:
@@ -55,7 +58,7 @@ def served_page() -> Iterator[Served]:
                 if server.poll() is not None or time.perf_counter() - started > GIVE_UP_S:
                     raise SystemExit("The page did not come up; start `python app.py` by hand to see why.")
                 time.sleep(0.02)
-            yield Served(address, started, time.perf_counter() - started, server.pid)
+            yield Served(address, started, time.perf_counter() - started, server.pid, log)
         finally:
             server.terminate()
             server.wait(timeout=30)
