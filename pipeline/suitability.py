@@ -33,8 +33,8 @@ UNCERTAIN_DICE = 0.75
 
 
 @dataclass(frozen=True)
-class Sign:
-    """One sign against the series: a clause for the reader, and the code of its warning."""
+class Objection:
+    """One objection to the series: a clause for the reader, and the code of its warning."""
 
     code: str
     clause: str
@@ -58,17 +58,19 @@ def not_classified(volume: Volume, organs: OrganMask, warnings: tuple[CaseWarnin
     return tuple(CaseWarning(code, f"Not classified: {', '.join(clauses)}.") for code, clauses in found.items())
 
 
-def _series_signs(volume: Volume, organs: OrganMask, codes: set[str]) -> Iterator[Sign]:
+def _series_signs(volume: Volume, organs: OrganMask, codes: set[str]) -> Iterator[Objection]:
     # Noise over a liver that is outlined well is a poor scan, not another kind of image.
     if codes & (NOT_MR_CODES - {"noise"}) or ("noise" in codes and organs.score in (None, 3)):
-        yield Sign("not_suitable_image", "this does not look like an MR image")
+        yield Objection("not_suitable_image", "this does not look like an MR image")
     if "not_t2" in codes:
-        yield Sign("not_suitable_image", "the header says that this is not T2-weighted")
+        yield Objection("not_suitable_image", "the header says that this is not T2-weighted")
     if volume.source.plane != "axial" and (volume.source.kind == "dicom" or _has_slices(volume)):
-        yield Sign("not_suitable_plane", f"the slices are {volume.source.plane}, not axial")
+        yield Objection("not_suitable_plane", f"the slices are {volume.source.plane}, not axial")
     width = measure_body(volume.image).width_mm
     if width < MIN_BODY_MM:
-        yield Sign("not_suitable_anatomy", f"what the image shows is {width:.0f} mm wide, too narrow for an abdomen")
+        yield Objection(
+            "not_suitable_anatomy", f"what the image shows is {width:.0f} mm wide, too narrow for an abdomen"
+        )
 
 
 def _has_slices(volume: Volume) -> bool:
@@ -77,7 +79,7 @@ def _has_slices(volume: Volume) -> bool:
     return coarsest > CLEARLY_COARSER * second
 
 
-def _contrast_signs(volume: Volume, organs: OrganMask, codes: set[str]) -> Iterator[Sign]:
+def _contrast_signs(volume: Volume, organs: OrganMask, codes: set[str]) -> Iterator[Objection]:
     labels, voxels = view(organs.labels), volume.voxels
     liver, spleen = voxels[labels == LIVER], voxels[labels == SPLEEN]
     if min(liver.size, spleen.size) < MIN_ORGAN_VOXELS:
@@ -86,13 +88,13 @@ def _contrast_signs(volume: Volume, organs: OrganMask, codes: set[str]) -> Itera
     ratio = (float(np.median(spleen)) - lowest) / max(middle - lowest, 1e-6)
     windowed = (voxels == voxels.max()).mean() > SATURATED and (voxels == lowest).mean() > BLACK
     if windowed and CT_SPLEEN[0] < ratio < CT_SPLEEN[1]:
-        yield Sign("not_suitable_image", "brightness and saturation are those of a windowed CT, not of MRI")
+        yield Objection("not_suitable_image", "brightness and saturation are those of a windowed CT, not of MRI")
     elif "contrast" in codes and ratio < DARK_SPLEEN:
         text = "neither the spleen nor any fluid is bright, as they are on T2"
-        yield Sign("not_suitable_image", text)
+        yield Objection("not_suitable_image", text)
 
 
-def _anatomy_signs(volume: Volume, organs: OrganMask) -> Iterator[Sign]:
+def _anatomy_signs(volume: Volume, organs: OrganMask) -> Iterator[Objection]:
     measured = measure_anatomy(organs.labels, volume.image)
     beyond = [limit.clause(measured) for limit in LIMITS if not limit.holds(measured)]
     misplaced = [place.clause(measured) for place in PLACES if not place.holds(measured)]
@@ -100,4 +102,4 @@ def _anatomy_signs(volume: Volume, organs: OrganMask) -> Iterator[Sign]:
     if uncertain and not beyond and not misplaced:
         beyond = [limit.clause(measured) for limit in LIMITS if not limit.observed_nearly(measured)]
     for clause in (*beyond, *misplaced):
-        yield Sign("not_suitable_anatomy", clause)
+        yield Objection("not_suitable_anatomy", clause)

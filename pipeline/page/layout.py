@@ -19,7 +19,7 @@ from pipeline.page.server.engine import Analyse, Choice, Engine, load_chosen
 from pipeline.page.server.gpu import LENT
 from pipeline.page.server.niivue import ASSETS, ensure_viewer
 from pipeline.page.server.review_files import open_review_files
-from pipeline.page.server.routes import Site, app_kwargs
+from pipeline.page.server.routes import OwnPages, app_kwargs
 from pipeline.page.server.settings import PageSettings
 from pipeline.page.server.visitors import Visitors
 from pipeline.page.state.open_cases import OpenCases
@@ -103,7 +103,7 @@ def build_page(
             _wire_unpushed(page, components, reviewing)
         page.unload(opening.leave)
     inputs = {number: len(event.inputs) for number, event in page.fns.items()}
-    site = Site(library, privacy_html(settings), lambda: inputs, lambda: _health(engine, analysing, cases))
+    site = OwnPages(library, privacy_html(settings), lambda: inputs, lambda: _health(engine, analysing, cases))
     return page, _launch_arguments(settings, cases, app_kwargs(settings, cases, visitors, site)), engine
 
 

@@ -80,7 +80,7 @@ class OpenRoutes:
 
 
 @dataclass(frozen=True)
-class Site:
+class OwnPages:
     """What the routes beside Gradio's show."""
 
     library: Path | None
@@ -93,7 +93,7 @@ class Site:
     """What ``/healthz`` answers; ``status`` is ok, loading or failed."""
 
 
-def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, site: Site) -> dict[str, Any]:
+def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, site: OwnPages) -> dict[str, Any]:
     """Routes and middleware for ``launch(app_kwargs=...)``."""
 
     async def health(_: Request) -> Response:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from pipeline.errors import ConfigError
-from pipeline.page.server.routes import Site, app_kwargs
+from pipeline.page.server.routes import OwnPages, app_kwargs
 from pipeline.page.server.settings import PageSettings, settings_from
 from pipeline.page.server.visitors import COOKIE, LARGEST_EVENT, Visitors
 from pipeline.page.state.open_cases import DISK_BUDGET, NO_ROOM, DiskBudget, OpenCases
@@ -43,7 +43,7 @@ async def uploaded(_: Request) -> Response:
 
 def client_for(cases: OpenCases, visitors: Visitors | None = None, **settings: Any) -> TestClient:
     page = PageSettings(**settings)
-    site = Site(None, privacy_html(page), lambda: {0: 0, 3: 2}, lambda: {"status": HEALTH[-1]})
+    site = OwnPages(None, privacy_html(page), lambda: {0: 0, 3: 2}, lambda: {"status": HEALTH[-1]})
     kwargs = app_kwargs(page, cases, visitors or Visitors(), site)
     routes = [*kwargs["routes"], Route("/gradio_api/upload", uploaded, methods=["POST"])]
     routes.append(Route("/{path:path}", echo, methods=["GET", "POST"]))
