@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anyio import to_thread
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -97,7 +98,7 @@ def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, sit
     """Routes and middleware for ``launch(app_kwargs=...)``."""
 
     async def health(_: Request) -> Response:
-        state = site.health()
+        state = await to_thread.run_sync(site.health)  # it walks through the folders
         return JSONResponse(state, status_code=503 if state["status"] == "failed" else 200)
 
     async def privacy(_: Request) -> Response:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import shutil
-import stat
 import threading
 import time
 from collections.abc import Callable
@@ -101,10 +101,10 @@ class OpenCases:
     def bytes_used(self) -> int:
         """Size of all uploads and cases, bytes."""
         used = 0
-        for path in self.root.rglob("*"):
-            with suppress(OSError):  # deleted meanwhile
-                about = path.lstat()
-                used += about.st_size if stat.S_ISREG(about.st_mode) else 0
+        for folder, _, files in os.walk(self.root):  # unlike rglob it bears folders that are deleted meanwhile
+            for file in files:
+                with suppress(OSError):
+                    used += Path(folder, file).lstat().st_size
         return used
 
     def serve_anew(self, case: OpenCase) -> OpenCase:
@@ -179,13 +179,15 @@ class OpenCases:
 
     def _sweep_uploads(self) -> None:
         oldest = time.time() - KEEP_UPLOAD_S
-        for path in sorted(self.uploads.rglob("*"), reverse=True):  # files before their folders
-            with suppress(OSError):
-                if path.is_dir():
-                    path.rmdir()  # an empty one
-                elif path.lstat().st_mtime < oldest:
-                    log.info("An upload that nobody opened was deleted.")
-                    path.unlink()
+        for folder, _, files in os.walk(self.uploads, topdown=False):
+            for file in (Path(folder, name) for name in files):
+                with suppress(OSError):
+                    if file.lstat().st_mtime < oldest:
+                        log.info("An upload that nobody opened was deleted.")
+                        file.unlink()
+            if Path(folder) != self.uploads:
+                with suppress(OSError):  # not empty
+                    os.rmdir(folder)
 
     def sweep_in_background(self) -> None:
         """Sweep every few minutes until the process ends."""

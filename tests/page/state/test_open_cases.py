@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -185,3 +186,27 @@ def test_no_case_is_opened_where_the_disk_is_full(clock: Clock) -> None:
             cases.open("1", "a")
         assert not (cases.root / "private").exists()
         cases.close()
+
+
+def test_counting_bears_cases_that_are_deleted_meanwhile(cases: OpenCases) -> None:
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            case = cases.open("a")
+            for number in range(5):
+                (case.private / "results" / str(number)).mkdir(parents=True)
+            cases.discard(case.key)
+
+    visitors = [threading.Thread(target=come_and_go) for _ in range(3)]
+    for visitor in visitors:
+        visitor.start()
+    try:
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:
+            cases.bytes_used()
+            cases.sweep()
+    finally:
+        done.set()
+        for visitor in visitors:
+            visitor.join()
