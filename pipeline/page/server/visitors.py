@@ -31,10 +31,13 @@ MOST = 50_000
 """Sessions and uploads that are remembered; the oldest are forgotten."""
 LARGEST_EVENT = 1 << 20
 """Size of an event's data, bytes."""
+MOST_UNOPENED = 4
+"""Uploads of one visitor that no event has opened yet."""
 UPLOAD = "/gradio_api/upload"
 FILE = "/gradio_api/file="
 IN_PATH = re.compile(r"^/gradio_api/(?:heartbeat|stream)/(?P<session>[^/]+)")
 NOT_YOURS = "This session belongs to another browser: reload the page."
+OPEN_FIRST = "Several of your uploads were not opened: wait a few minutes and try again."
 TOO_LARGE = "This request is larger than any that the page sends."
 
 
@@ -74,6 +77,12 @@ class Visitors:
         with self._lock:
             self._upload_owners.setdefault(str(path), set()).add(visitor)
             _trim(self._upload_owners)
+
+    def unopened(self, visitor: str) -> int:
+        """Number of files that a visitor has uploaded and not opened, and that are still there."""
+        with self._lock:
+            mine = [path for path, owners in self._upload_owners.items() if visitor in owners]
+        return sum(Path(path).exists() for path in mine)
 
     def claim(self, path: Path, visitor: str) -> bool | None:
         """Take a visitor's own upload, once.
@@ -150,6 +159,10 @@ class OwnSession:
         closing = {"connection": "close"}
         if fault := await to_thread.run_sync(self.no_room):
             await PlainTextResponse(fault, status_code=507, headers=closing)(scope, receive, send)
+            return
+        visitor = visitor_of(Request(scope))
+        if visitor and await to_thread.run_sync(self.visitors.unopened, visitor) >= MOST_UNOPENED:
+            await PlainTextResponse(OPEN_FIRST, status_code=429, headers=closing)(scope, receive, send)
             return
         started = False
 

@@ -2,52 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
-from starlette.testclient import TestClient
 
 from pipeline.errors import ConfigError
-from pipeline.page.server.routes import OwnPages, app_kwargs
-from pipeline.page.server.settings import PageSettings, settings_from
-from pipeline.page.server.visitors import COOKIE, LARGEST_EVENT, Visitors
+from pipeline.page.server.settings import settings_from
+from pipeline.page.server.visitors import COOKIE, MOST_UNOPENED, Visitors
 from pipeline.page.state.open_cases import DISK_BUDGET, NO_ROOM, DiskBudget, OpenCases
-from pipeline.page.view.privacy import privacy_html
-
-HOME = "http://localhost"
-HEALTH = ["ok"]
-
-
-@pytest.fixture
-def cases() -> Iterator[OpenCases]:
-    made = OpenCases(keep_s=100)
-    yield made
-    made.close()
-
-
-async def echo(request: Request) -> Response:
-    return PlainTextResponse(f"reached {request.url.path} {len(await request.body())}")
-
-
-async def uploaded(_: Request) -> Response:
-    return JSONResponse(["/tmp/uploads/hash/a.nii"])
-
-
-def client_for(cases: OpenCases, visitors: Visitors | None = None, **settings: Any) -> TestClient:
-    page = PageSettings(**settings)
-    site = OwnPages(None, privacy_html(page), lambda: {0: 0, 3: 2}, lambda: {"status": HEALTH[-1]})
-    kwargs = app_kwargs(page, cases, visitors or Visitors(), site)
-    routes = [*kwargs["routes"], Route("/gradio_api/upload", uploaded, methods=["POST"])]
-    routes.append(Route("/{path:path}", echo, methods=["GET", "POST"]))
-    return TestClient(Starlette(routes=routes, middleware=kwargs["middleware"]), base_url=HOME)
+from tests.page.server import client as client_module
+from tests.page.server.client import client_for, visit
 
 
 def test_scripts_health_and_headers(cases: OpenCases) -> None:
@@ -133,14 +99,6 @@ def test_routes_that_the_page_does_not_use_are_closed(cases: OpenCases, path: st
     assert client.get(f"/{path}").status_code == client.post(f"/{path}").status_code == 404
 
 
-def visit(client: TestClient) -> str:
-    """Open the page as a browser that keeps cookies does."""
-    client.cookies.clear()
-    answer = client.get("/")
-    assert "httponly" in answer.headers["set-cookie"].lower()
-    return str(client.cookies[COOKIE])
-
-
 CALLS = [
     ("GET", "/gradio_api/queue/data?session_hash=s", None),
     ("GET", "/gradio_api/heartbeat/s", None),
@@ -204,53 +162,9 @@ def test_an_upload_is_noted_as_its_visitors(cases: OpenCases) -> None:
     assert visitors.claim(Path("/tmp/uploads/hash/a.nii"), mine) is None
 
 
-def test_bodies_reach_the_page_whole_and_large_ones_do_not(cases: OpenCases) -> None:
-    client = client_for(cases)
-    visit(client)
-    body = json.dumps({"data": ["", ""], "fn_index": 3, "session_hash": "s"}).encode()
-    filled = body.replace(b'""', b'"' + b"x" * (LARGEST_EVENT - len(body)) + b'"', 1)
-    assert client.post("/gradio_api/queue/join", content=filled).text.endswith(f" {LARGEST_EVENT}")
-    assert client.post("/gradio_api/queue/join", content=filled + b" ").status_code == 413
-
-
-GOOD = {"data": [1, 2], "fn_index": 3, "session_hash": "s", "trigger_id": 7, "event_data": None}
-ODD: list[Any] = [
-    *([], "x", None, {}, GOOD | {"data": [1]}, GOOD | {"data": {"0": 1, "1": 2}}, GOOD | {"fn_index": 4}),
-    *(GOOD | {"fn_index": number} for number in (-1, True, "3", 3.5, 2**40, None)),
-    *(GOOD | {"session_hash": session} for session in (None, 1, "", "a b", "../x", "x" * 65, ["s"])),
-    *(GOOD | {"trigger_id": "x"}, GOOD | {"data": [1, float("nan")]}, GOOD | {"data": [1, "\ud83d"]}),
-]
-
-
-@pytest.mark.parametrize("event", ODD, ids=[str(number) for number in range(len(ODD))])
-def test_an_event_that_no_page_sends_is_refused(cases: OpenCases, event: Any) -> None:
-    client = client_for(cases)
-    visit(client)
-    assert client.post("/gradio_api/queue/join", json=GOOD).status_code == 200
-    content = json.dumps(event)
-    assert client.post("/gradio_api/queue/join", content=content).status_code == 422
-
-
-@pytest.mark.parametrize("depth", [25, 100_000])
-def test_an_event_that_is_nested_deeply_is_refused(cases: OpenCases, depth: int) -> None:
-    client = client_for(cases)
-    visit(client)
-    content = json.dumps(GOOD).replace("[1, 2]", "[1, " + "[" * depth + "]" * depth + "]")
-    assert client.post("/gradio_api/queue/join", content=content).status_code == 422
-
-
-def test_only_the_viewers_function_is_called_by_name(cases: OpenCases) -> None:
-    client = client_for(cases)
-    visit(client)
-    call = {"data": {}, "component_id": 4, "fn_name": "draw", "session_hash": "s"}
-    assert client.post("/gradio_api/component_server", json=call).status_code == 200
-    for name in ("__init__", "postprocess", "", None):
-        assert client.post("/gradio_api/component_server", json=call | {"fn_name": name}).status_code == 422
-
-
 def test_health_is_an_error_where_the_models_failed(cases: OpenCases, monkeypatch: pytest.MonkeyPatch) -> None:
     client = client_for(cases)
-    monkeypatch.setitem(globals(), "HEALTH", ["failed"])
+    monkeypatch.setattr(client_module, "HEALTH", ["failed"])
     assert client.get("/healthz").status_code == 503
 
 
@@ -265,6 +179,21 @@ def test_uploads_are_refused_while_there_is_no_room() -> None:
     refused = client.post("/gradio_api/upload", files={"files": b"x"})
     assert (refused.status_code, refused.text) == (507, NO_ROOM)
     cases.close()
+
+
+def test_a_visitor_leaves_only_a_few_uploads_unopened(cases: OpenCases) -> None:
+    visitors = Visitors()
+    client = client_for(cases, visitors)
+    mine = visit(client)
+    files = [cases.uploads / str(number) for number in range(MOST_UNOPENED)]
+    for file in files:
+        file.write_bytes(b"x")
+        visitors.uploaded(file, mine)
+    assert client.post("/gradio_api/upload", files={"files": b"x"}).status_code == 429
+    files[0].unlink()  # opened, or deleted by time
+    assert client.post("/gradio_api/upload", files={"files": b"x"}).status_code == 200
+    visit(client)
+    assert client.post("/gradio_api/upload", files={"files": b"x"}).status_code == 200
 
 
 def test_the_page_on_what_is_stored_names_the_settings(cases: OpenCases) -> None:
