@@ -28,15 +28,15 @@ from pipeline.errors import Cancelled
 from pipeline.intake import check_contrast, read_series
 from pipeline.networks import Models, load_models, run_somewhere
 from pipeline.segmentation import segment_steps
-from pipeline.suitability import not_classified
+from pipeline.suitability import PREFIX, not_classified
 
 __all__ = ["Found", "Models", "analyze", "analyze_by", "analyze_steps", "find_steps", "load_models"]
 
 SEGMENT_UNTIL, CLASSIFY_UNTIL = 0.85, 0.95
 """Share of the progress bar, 0-1, at the end of each stage; from measured timings."""
 
-DISTRUST_CODES = NOT_MR_CODES | {"not_t2", "contrast", "mostly_empty"}
-"""Codes of intake's warnings that the images are unlike the segmenter's training data, so that its predicted quality
+DISTRUST_CODES = NOT_MR_CODES | {"not_t2", "contrast", "mostly_empty", "not_suitable_image", "not_suitable_plane"}
+"""Codes of warnings that the images are unlike the segmenter's training data, so that its predicted quality
 does not hold. ``not_t2_contrast`` is not among them: it is measured inside the mask and presumes a good one."""
 
 _locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -102,7 +102,7 @@ def analyze_by(study: Study, key: str, find: Find, cancelled: Callable[[], bool]
         volume = read_series(study, key)
     found = yield from find(volume, cancelled)
     organs, timings = found.organs, {**timings, **found.timings_s}
-    distrust = distrust_reasons(volume.warnings)
+    distrust = distrust_reasons(volume.warnings) or distrust_reasons(found.unsuitable)
     if distrust:
         organs = _unjudged(organs, distrust)
     analysis = Analysis(
@@ -202,8 +202,8 @@ def _unjudged(organs: OrganMask, reasons: tuple[str, ...]) -> OrganMask:
 
 
 def distrust_reasons(warnings: Sequence[CaseWarning]) -> tuple[str, ...]:
-    """Reasons, as phrases, to distrust any mask of a series with these warnings of intake; mostly none."""
-    messages = (warning.message for warning in warnings if warning.code in DISTRUST_CODES)
+    """Reasons, as phrases, to distrust any mask of a series with these warnings; mostly none."""
+    messages = (warning.message.removeprefix(PREFIX) for warning in warnings if warning.code in DISTRUST_CODES)
     return tuple(message[0].lower() + message[1:].rstrip(".") for message in messages)
 
 

@@ -28,6 +28,8 @@ CT_SPLEEN = (0.75, 1.3)
 DARK_SPLEEN = 1.2
 """The same, below which a series without bright fluid is no T2."""
 MIN_ORGAN_VOXELS = 200
+PREFIX = "Not classified: "
+"""Beginning of every warning of this module."""
 UNCERTAIN_DICE = 0.75
 """Predicted liver Dice below which an outline whose shape is also unlike every measured liver is none."""
 
@@ -55,7 +57,7 @@ def not_classified(volume: Volume, organs: OrganMask, warnings: tuple[CaseWarnin
     found: dict[str, list[str]] = {}
     for sign in signs:
         found.setdefault(sign.code, []).append(sign.clause)
-    return tuple(CaseWarning(code, f"Not classified: {', '.join(clauses)}.") for code, clauses in found.items())
+    return tuple(CaseWarning(code, f"{PREFIX}{', '.join(clauses)}.") for code, clauses in found.items())
 
 
 def _series_signs(volume: Volume, organs: OrganMask, codes: set[str]) -> Iterator[Objection]:

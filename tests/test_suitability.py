@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from models import registry
 from models.device import choose_device
+from pipeline.analysis import distrust_reasons
 from pipeline.anatomy import LIMITS, PLACES, Limit, measure_anatomy
 from pipeline.case import LIVER, SPLEEN, CaseWarning, OrganMask, Source, Volume, run_to_end, view
 from pipeline.intake import check_contrast, open_upload, read_series
@@ -162,3 +163,11 @@ def test_real_series_with_the_shipped_segmenter(name: str, expected: list[str], 
     organs = run_to_end(segment_steps(volume, segmenter))
     warnings = volume.warnings + check_contrast(volume, organs)
     assert [warning.code for warning in not_classified(volume, organs, warnings)] == expected
+
+
+def test_an_outline_on_images_unlike_the_training_data_gets_no_predicted_quality():
+    unsuitable = (
+        CaseWarning("not_suitable_image", "Not classified: this looks like CT."),
+        CaseWarning("not_suitable_anatomy", "Not classified: the liver is small."),
+    )
+    assert distrust_reasons(unsuitable) == ("this looks like CT",)
