@@ -11,6 +11,7 @@ __all__ = [
     "ManifestError",
     "ModelError",
     "PipelineError",
+    "ReadingsError",
     "ReviewError",
     "ScoreError",
     "SegmentationError",
@@ -40,6 +41,10 @@ class DeployError(PipelineError):
 
 class GpuError(PipelineError):
     """A GPU has too little memory, failed, or is not to be had."""
+
+
+class ReadingsError(PipelineError):
+    """The readings of a reader study cannot be analysed; the message says why, and names lines but no case."""
 
 
 class ReviewError(PipelineError):
