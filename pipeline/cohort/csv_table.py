@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.errors import ManifestError
 
 
-def read_table(file: Path, fault: str) -> pd.DataFrame:
+def read_table(file: Path, fault: str, *, separator: str = ",") -> pd.DataFrame:
     """Read all columns of a CSV file as strings, stripped of surrounding blanks; an empty cell is an empty string.
 
     Args:
@@ -19,7 +19,7 @@ def read_table(file: Path, fault: str) -> pd.DataFrame:
         ManifestError: the file is missing or not readable.
     """
     try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=separator)
     except FileNotFoundError as error:
         raise ManifestError("There is no such manifest or table; check the path.") from error
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
