@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from pipeline import RESEARCH_USE
-from pipeline.commands import analyze, cohorts, deploy, evaluate, heat, models, quality, reviews, training
+from pipeline.commands import analyze, cohorts, deploy, evaluate, heat, models, mrmc, quality, reviews, training
 
 app = typer.Typer(
     help="Liver MRI: segmentation, fibrosis classification, training. " + RESEARCH_USE,
@@ -26,6 +26,7 @@ for command in (
     quality.train_quality,
     evaluate.evaluate,
     heat.evaluate_heat,
+    mrmc.mrmc,
     deploy.deploy,
 ):
     app.command()(command)
