@@ -30,14 +30,15 @@ class Crossing:
     @classmethod
     def of(cls, names: pd.DataFrame, rated: pd.Index) -> Crossing:
         """Of a table with the columns reader, modality and case, and the rows of it that have a rating."""
-        places, found = [], []
-        for column in ("modality", "reader", "case"):
-            levels = sorted(names[column].unique(), key=natural)
-            found.append(tuple(levels))
-            places.append(pd.Categorical(names.loc[rated, column], levels).codes)
-        read = np.zeros(tuple(len(levels) for levels in found), bool)
+        columns = ("modality", "reader", "case")
+        levels = [tuple(sorted(names[column].unique(), key=natural)) for column in columns]
+        places = [
+            np.asarray(pd.Categorical(names.loc[rated, column], known).codes)
+            for column, known in zip(columns, levels, strict=True)
+        ]
+        read = np.zeros(tuple(len(known) for known in levels), bool)
         read[tuple(places)] = True
-        return cls(*found, read, *places)
+        return cls(levels[0], levels[1], levels[2], read, places[0], places[1], places[2])
 
 
 def natural(name: str) -> tuple[tuple[int, float, str], ...]:
@@ -78,9 +79,9 @@ def split_plot(read: np.ndarray) -> str:
     """
     if len(read) > 1 and (read.any(axis=2).sum(axis=0) == 1).all():
         return "each reader reads with one modality only"
-    if _parted(read.any(axis=1)):
+    if _parted(np.asarray(read.any(axis=1))):
         return "each modality has cases of its own"
-    if _parted(read.any(axis=0)):
+    if _parted(np.asarray(read.any(axis=0))):
         return "readers, or groups of readers, have cases of their own"
     return ""
 

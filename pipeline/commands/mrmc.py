@@ -16,7 +16,7 @@ from pipeline.errors import ReadingsError
 if TYPE_CHECKING:
     from pipeline.cohort.reading_table import ReadingTable
     from pipeline.statistics.mrmc import MrmcAnalysis
-    from pipeline.statistics.obuchowski_rockette import Generalisation, Test
+    from pipeline.statistics.obuchowski_rockette import EqualityTest, Generalisation
 
 RATINGS = typer.Argument(
     help="CSV file with the columns reader, modality (or treatment), case, truth, rating; a line for each reading."
@@ -130,7 +130,7 @@ def _tests(found: MrmcAnalysis) -> Table | None:
     return table
 
 
-def _statistic(name: Generalisation, test: Test) -> str:
+def _statistic(name: Generalisation, test: EqualityTest) -> str:
     if math.isnan(test.statistic):
         return "not estimable"
     if name == "frrc":

@@ -76,10 +76,8 @@ class Components(NamedTuple):
     reader_modality: float
 
 
-class Test(NamedTuple):
+class EqualityTest(NamedTuple):
     """A test of equal modalities."""
-
-    __test__ = False  # no class of tests for pytest
 
     statistic: float
     """F, or chi-square where readers are fixed."""
@@ -115,7 +113,7 @@ class Interval(NamedTuple):
 class Inference(NamedTuple):
     """What one generalisation says."""
 
-    test: Test
+    test: EqualityTest
     pairwise: tuple[Difference, ...]
     """Not adjusted for their number."""
     single: tuple[Interval, ...]
@@ -220,12 +218,12 @@ def _difference(pair: tuple[int, int], value: float, error: float, df: float) ->
     return Difference(*pair, value, error, df, value - half, value + half, p)
 
 
-def _test(ms_t: float, variance: float, df1: int, df: float) -> Test:
+def _test(ms_t: float, variance: float, df1: int, df: float) -> EqualityTest:
     if df1 < 1 or not (variance > 0 and df > 0):
-        return Test(math.nan, df1 or math.nan, df, math.nan)
+        return EqualityTest(math.nan, df1 or math.nan, df, math.nan)
     ratio = ms_t / variance
     p = stats.chi2.sf(df1 * ratio, df1) if math.isinf(df) else stats.f.sf(ratio, df1, df)
-    return Test(ratio, df1, df, float(p))
+    return EqualityTest(ratio, df1, df, float(p))
 
 
 def _mean_square(total: float, df: int) -> float:
