@@ -159,6 +159,18 @@ def test_cases_nested_in_readers_or_modalities_are_a_split_plot(study, read, nes
     assert words in said
 
 
+def test_readers_whose_cases_overlap_in_part_have_missing_readings(study, read):
+    own = {"R1": ("SECRET0", "SECRET1", "SECRET2", "SECRET3"), "R2": ("SECRET4", "SECRET5", "SECRET6", "SECRET7")}
+    some = study[[row.reader not in own or row.case in own[row.reader] for row in study.itertuples()]]
+    overlapping = some[(some.reader != "R10") | some.case.isin(["SECRET2", "SECRET3", "SECRET4"])]
+    assert "readings are missing" in refusal(read, overlapping)
+
+
+def test_a_reader_without_any_rating_has_missing_readings(study, read):
+    study.loc[study.reader == "R2", "rating"] = ""
+    assert refusal(read, study).startswith("16 readings are missing: reader R2 lacks 8")
+
+
 def test_readers_nested_in_modalities_are_a_split_plot(study, read):
     study["reader"] = study.reader + study.modality
     assert "one modality only" in refusal(read, study)

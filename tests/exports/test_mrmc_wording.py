@@ -103,6 +103,16 @@ def test_cov2_below_cov3_and_a_negative_variance_are_said():
     assert rrrc == pytest.approx(rrfc)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_rounding_is_no_caution(seed):
+    study = small_study(modalities=1, readers=3, positives=20, negatives=23, seed=seed)
+    twice = replace(study, modalities=("1", "2"), ratings=np.tile(study.ratings, (2, 1, 1)))
+    words = " ".join(cautions(analyse_readings(twice)))
+    assert "below Cov3" not in words
+    assert "reader-by-modality" not in words
+    assert "cannot be tested" in words
+
+
 def test_left_out_cases_are_counted():
     found = analyse_readings(van_dyke())
     assert cautions(found, 3)[0].startswith("Cases left out")

@@ -54,6 +54,11 @@ def test_a_difference_of_0_is_found_at_the_level_of_the_test(pilot):
     assert power(pilot, 0, 6, 100, alpha=0.03).power == pytest.approx(0.03)
 
 
+def test_a_negative_variance_of_the_interaction_counts_as_0(pilot):
+    below, none = (pilot._replace(components=Components(0.001, interaction)) for interaction in (-0.0001, 0.0))
+    assert power(below, EFFECT, 6, 100) == power(none, EFFECT, 6, 100)
+
+
 def test_power_that_no_number_of_cases_reaches_is_refused(pilot):
     with pytest.raises(ReadingsError, match="add readers"):
         cases_needed(pilot, 0.01, 3)

@@ -174,6 +174,13 @@ def test_cov2_below_cov3_counts_as_no_difference():
     assert infer(below, "rrrc").test == pytest.approx(infer(below, "rrfc").test)
 
 
+@pytest.mark.parametrize("generalisation", GENERALISATIONS)
+def test_a_negative_cov2_of_a_modality_counts_as_0(generalisation):
+    values = np.array(FED_AUC)
+    below, none = (infer(symmetric_figures(values, 8e-4, 1e-4, cov2, 0), generalisation) for cov2 in (-1e-4, 0))
+    assert np.array(below.single) == pytest.approx(np.array(none.single))
+
+
 def test_without_interaction_the_degrees_of_freedom_are_infinite():
     values = np.array([[0.8, 0.85, 0.9], [0.7, 0.75, 0.8]])
     test = infer(symmetric_figures(values, 8e-4, 3e-4, 3e-4, 2e-4), "rrrc").test
@@ -188,8 +195,9 @@ def test_equal_modalities_are_not_compared():
     for generalisation in GENERALISATIONS:
         found = infer(reader_figures(twice), generalisation)
         assert math.isnan(found.test.p)
-        assert found.pairwise[0].value == pytest.approx(0)
-        assert math.isnan(found.pairwise[0].p)
+        (pair,) = found.pairwise
+        assert pair.value == pytest.approx(0)
+        assert np.isnan([pair.p, pair.low, pair.high, pair.error]).all(), "no interval without width"
 
 
 def test_order_of_cases_readers_and_modalities_changes_nothing():
