@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import stat
-import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -22,8 +21,6 @@ log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
 """Bytes copied at a time."""
-LONGEST_END = 22 + 65535 + 20
-"""Bytes at the end of a zip among which its directory's end is found: it, its comment, and a locator before it."""
 HEAD = 4096
 """Bytes from which the kind of a file is recognised."""
 GZIP, ZIP, DICOM = b"\x1f\x8b", b"PK\x03\x04", b"DICM"
@@ -142,22 +139,14 @@ def _members(path: Path, budget: Budget) -> Iterator[Iterator[_Member]]:
 def _check_directory(path: Path, budget: Budget) -> None:
     """Refuse a zip with too large a directory before it is parsed, which takes time and memory for each entry.
 
-    The directory's end says where it starts (PKWARE APPNOTE 4.3.14 to 4.3.16); whatever the number of entries that it
-    declares, ``zipfile`` parses what lies between.
+    Whatever number of entries the end of the directory declares, ``zipfile`` parses all bytes that it gives the
+    directory. It is found by ``zipfile``'s own function, since a forger can place ends that other readers find.
     """
-    size = path.stat().st_size
     with path.open("rb") as file:
-        file.seek(max(0, size - LONGEST_END))
-        tail = file.read()
-        if (end := tail.rfind(b"PK\x05\x06")) < 0 or len(tail) < end + 22:
-            return  # zipfile says what is wrong with it
-        entries, length = struct.unpack_from("<HL", tail, end + 10)
-        locator = end - 20
-        if locator >= 0 and tail.startswith(b"PK\x06\x07", locator):
-            file.seek(min(struct.unpack_from("<Q", tail, locator + 8)[0], size))
-            record = file.read(56)
-            if len(record) == 56:
-                entries, length = struct.unpack_from("<QQ", record, 32)
+        end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+    if end is None:
+        return  # zipfile says what is wrong with it
+    entries, length = end[zipfile._ECD_ENTRIES_TOTAL], end[zipfile._ECD_SIZE]  # type: ignore[attr-defined]
     if entries > budget.max_members or length > budget.max_members * BYTES_PER_ENTRY:
         raise InputError(_too_many(budget))
 

@@ -17,6 +17,7 @@ import SimpleITK as sitk
 
 from models.files import atomic_sibling
 from pipeline.case import CaseWarning, Source, Volume
+from pipeline.intake.limits import grid_limits
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,8 @@ def _facts(volume: Volume) -> dict[str, Any]:
 
 
 def _volume(voxels: np.ndarray, facts: dict[str, Any]) -> Volume:
+    if voxels.dtype != np.float32 or voxels.ndim != 3 or voxels.size > grid_limits().max_voxels:
+        raise ValueError("no decoded series")  # the process that wrote it had read a stranger's bytes
     image = sitk.GetImageFromArray(voxels)
     image.SetSpacing(facts["spacing_mm_xyz"])
     image.SetOrigin(facts["origin_mm_xyz"])

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -38,6 +40,8 @@ STUDY = TypeAdapter(Study)
 ROOT = Path(__file__).resolve().parents[2]
 DIED = "This file could not be read within the server's limits; export the T2 series again and upload it alone."
 NOT_KEPT = "The images cannot be stored; free disk space and open the case again."
+KEY = re.compile(r"nifti|s[0-9]{2,6}")
+"""Keys of series; they become parts of file names."""
 LARGEST_ANSWER = 32 << 20
 GRACE_S = 5.0
 """Time beyond the fork's own limit after which its answer is no longer awaited, s."""
@@ -116,7 +120,8 @@ def _study(answer: Mapping[str, Any], into: Path) -> Study:
     except (KeyError, ValueError) as error:
         log.warning("The answer of the intake process is damaged (%s).", type(error).__name__)
         raise InputError(DIED) from error
-    if study.folder != into.absolute():
+    if study.folder != into.absolute() or not all(KEY.fullmatch(series.key) for series in study.series):
+        log.warning("The answer of the intake process names other files than its own.")
         raise InputError(DIED)
     return study
 
@@ -148,16 +153,17 @@ class _Worker:
             PipelineError: the fault that the fork reports, or InputError where it dies or exceeds its time.
         """
         limits = limits or Limits.from_environment(os.environ)
-        passed_on = {name: value for name, value in os.environ.items() if name.startswith("FIBROREVIEW_")}
+        passed_on = {name: value for name, value in os.environ.items() if OWN_VARIABLE.match(name)}
         ours, theirs = socket.socketpair()
         with self._turns, ours:
             with theirs:
                 self._hand_over(theirs)
             try:
+                until = time.monotonic() + limits.wall_s + GRACE_S
                 ours.settimeout(limits.wall_s + GRACE_S)
                 ours.sendall(json.dumps({**request, "limits": asdict(limits), "environment": passed_on}).encode())
                 ours.shutdown(socket.SHUT_WR)
-                answer = json.loads(_received(ours))
+                answer = json.loads(_received(ours, until))
             except (OSError, ValueError) as error:
                 log.warning("The intake process gave no answer (%s).", type(error).__name__)
                 raise InputError(DIED) from error
@@ -188,7 +194,7 @@ class _Worker:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "pipeline.intake.worker", str(theirs.fileno())],
                     cwd=ROOT,
-                    env={**os.environ, **ONE_THREAD},
+                    env={**_plain_environment(), **ONE_THREAD},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
@@ -207,17 +213,31 @@ class _Worker:
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "PYTHONUTF8": "1"}
 """A process that forks must have no threads; each would add to the address space too."""
+OWN_VARIABLE = re.compile(r"FIBROREVIEW_(?!.*TOKEN)")
+PLAIN_VARIABLE = re.compile(r"(PATH|HOME|LANG|LC_.*|TZ|TMPDIR|LD_LIBRARY_PATH|PYTHON.*|VIRTUAL_ENV|COVERAGE.*)$")
 WORKER = _Worker()
 
 
-def _received(source: socket.socket) -> bytes:
+def _plain_environment() -> dict[str, str]:
+    """What a Python process needs of the environment; no tokens, since the worker reads strangers' bytes."""
+    return {name: value for name, value in os.environ.items() if PLAIN_VARIABLE.match(name)}
+
+
+def _received(source: socket.socket, until: float) -> bytes:
     """All that comes until the other end closes.
+
+    Args:
+        until: time of ``time.monotonic`` at which to give up.
 
     Raises:
         ValueError: more than ``LARGEST_ANSWER``.
+        TimeoutError: it did not close in time, however it dripped.
     """
     parts, size = list[bytes](), 0
     while part := source.recv(1 << 20):
+        if (left := until - time.monotonic()) <= 0:
+            raise TimeoutError
+        source.settimeout(left)
         size += len(part)
         if size > LARGEST_ANSWER:
             raise ValueError("answer too large")

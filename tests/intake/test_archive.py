@@ -199,3 +199,37 @@ def test_a_small_zip_does_not_unfold_to_all_of_the_budget(
     assert sum(p.stat().st_size for p in case_folder.iterdir()) <= 200 * bomb.stat().st_size
     plain = make_zip(tmp_path / "plain.zip", {"a": b"\0" * 128 + b"DICM" + bytes(range(256)) * 3000})
     assert len(gather(plain, tmp_path / "other").dicom) == 1
+
+
+def directory_of(count: int) -> tuple[bytes, int, int]:
+    """A zip of so many empty members up to the end of its directory; size and place of the directory."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        for number in range(count):
+            packed.writestr(f"{number:04d}", b"")
+    content = buffer.getvalue()[:-22]
+    size, place = struct.unpack_from("<LL", buffer.getvalue(), len(content) + 12)
+    return content, size, place
+
+
+def test_an_end_within_the_end_of_the_directory_hides_nothing(case_folder: Path, tmp_path: Path) -> None:
+    body, size, place = directory_of(60)
+    end = struct.pack("<4s4sHHLLH", b"PK\x05\x06", b"PK\x05\x06", 1, 1, size, place, 0)
+    (tmp_path / "upload.zip").write_bytes(body + end)
+    with pytest.raises(InputError, match="more than 2 files"):
+        archive._check_directory(tmp_path / "upload.zip", Budget(max_members=2))
+    with pytest.raises(InputError):
+        gather(tmp_path / "upload.zip", case_folder, budget=Budget(max_members=20))
+
+
+def test_a_locator_that_points_elsewhere_hides_nothing(tmp_path: Path) -> None:
+    body, size, place = directory_of(60)
+
+    def record(entries: int, length: int, start: int) -> bytes:
+        return struct.pack("<4sQHHLLQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, entries, entries, length, start)
+
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 1)
+    end = struct.pack("<4sHHHHLLH", b"PK\x05\x06", 0, 0, 1, 1, 46, 0, 0)
+    (tmp_path / "upload.zip").write_bytes(record(1, 46, 0) + body + record(60, size, place) + locator + end)
+    with pytest.raises(InputError, match="more than 2 files"):
+        archive._check_directory(tmp_path / "upload.zip", Budget(max_members=2))

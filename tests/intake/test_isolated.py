@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError, SeriesError
-from pipeline.intake import LIMITS, isolated, open_upload, preselected, read_series
+from pipeline.intake import LIMITS, decoded, isolated, open_upload, preselected, read_series
 from pipeline.intake.isolated import DIED, ROOT, WORKER
 from pipeline.intake.worker import TOO_MUCH, UNREADABLE
 from tests.intake.helpers import read, write_nifti
@@ -118,7 +118,7 @@ def test_only_a_few_forks_run_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
     upload = write_nifti(make_volume_image(), tmp_path / "a.nii.gz")
     running, most, lock, received = 0, 0, threading.Lock(), isolated._received
 
-    def counted(source: socket.socket) -> bytes:
+    def counted(source: socket.socket, until: float) -> bytes:
         nonlocal running, most
         with lock:
             running += 1
@@ -126,13 +126,41 @@ def test_only_a_few_forks_run_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
         time.sleep(0.1)
         with lock:
             running -= 1
-        return received(source)
+        return received(source, until)
 
     monkeypatch.setattr(isolated, "_received", counted)
     with ThreadPoolExecutor(12) as pool:
         kinds = list(pool.map(lambda n: open_upload(upload, tmp_path / f"case{n}").kind, range(12)))
     assert kinds == ["nifti"] * 12
     assert most == isolated.AT_ONCE
+
+
+def test_an_answer_that_drips_is_given_up() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        dripping = threading.Thread(target=lambda: [(theirs.send(b"x"), time.sleep(0.05)) for _ in range(30)])
+        dripping.start()
+        ours.settimeout(5)
+        with pytest.raises(TimeoutError):
+            isolated._received(ours, time.monotonic() + 0.3)
+        dripping.join()
+
+
+def test_the_worker_has_no_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setenv("FIBROREVIEW_REVIEWS_TOKEN", "secret")
+    assert "secret" not in isolated._plain_environment().values()
+    assert not isolated.OWN_VARIABLE.match("FIBROREVIEW_REVIEWS_TOKEN")
+    assert isolated.OWN_VARIABLE.match("FIBROREVIEW_SITE_KEY")
+
+
+@pytest.mark.parametrize("array", [np.zeros((4, 4), np.float32), np.zeros((4, 4, 4)), np.zeros((4, 4, 4), object)])
+def test_a_decoded_series_of_another_kind_is_not_loaded(array: np.ndarray, tmp_path: Path) -> None:
+    study = open_upload(write_nifti(make_volume_image(), tmp_path / "a.nii.gz"), tmp_path / "case")
+    key = preselected(study).key
+    read_series(study, key)
+    np.save(tmp_path / "case" / f"decoded-{key}.npy", array)
+    assert decoded.load(study.folder, key) is None
 
 
 def test_the_worker_ends_with_its_server(tmp_path: Path) -> None:
