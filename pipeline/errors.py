@@ -16,6 +16,7 @@ __all__ = [
     "ScoreError",
     "SegmentationError",
     "SeriesError",
+    "StudyError",
 ]
 
 
@@ -53,6 +54,10 @@ class ReviewError(PipelineError):
 
 class ScoreError(PipelineError):
     """A score or probability that figures are to be computed from is not a finite number."""
+
+
+class StudyError(PipelineError):
+    """A reader study cannot be prepared, opened or analysed; the message says what to do."""
 
 
 class Cancelled(PipelineError):  # noqa: N818 - not a fault, but it ends a run the same way

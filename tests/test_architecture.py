@@ -32,7 +32,7 @@ LAYERS = [
     {"pipeline.training"},
     {"pipeline.training.segmenter", "pipeline.training.classifier"},
     {"pipeline.training.quality", "pipeline.evaluation"},
-    {"pipeline.paper_study"},
+    {"pipeline.paper_study", "pipeline.reader_study"},
     {"pipeline.page.state"},
     {"pipeline.page.server"},
     {"pipeline.page.view"},

@@ -1,0 +1,1 @@
+"""Blinded reader studies: protocol, work lists, reading, analysis."""
