@@ -13,7 +13,6 @@ from models.files import json_sha256, write_text
 from pipeline.errors import StudyError
 from pipeline.reviews.record import is_reader_code
 
-SCHEMA = 1
 WASHOUT_DAYS = 28
 """Default time between the two reads of a case by one reader in a crossover study, days (FDA on CADe, 2022)."""
 
@@ -72,7 +71,7 @@ class StudyModel(_Part):
 class Protocol(_Part):
     """``study.yaml``."""
 
-    version: Literal[1] = SCHEMA
+    version: Literal[1] = 1
     study: Code
     """Name of the study in every row."""
     question: Text = ""
