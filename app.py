@@ -13,6 +13,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from pipeline.errors import ConfigError, ReviewError
 from pipeline.page.layout import serve_page
+from pipeline.page.server.logs import start_logging
 from pipeline.page.server.memory import limit_arenas
 from pipeline.page.server.settings import settings_from
 
@@ -22,13 +23,11 @@ log = logging.getLogger("fibroreview")
 def main() -> None:
     """Serve the page until it is stopped."""
     limit_arenas()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for client in ("httpx", "httpx2"):
-        logging.getLogger(client).setLevel(logging.WARNING)
     # A Space is stopped by SIGTERM: what runs at exit, such as the last copy of the reviews, runs then as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         settings = settings_from(os.environ)
+        start_logging(settings.log)
         page, address = serve_page(settings)
     except (ConfigError, ReviewError) as error:
         raise SystemExit(str(error)) from error

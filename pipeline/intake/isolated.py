@@ -12,13 +12,14 @@ import logging
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,11 @@ GRACE_S = 5.0
 """Time beyond the fork's own limit after which its answer is no longer awaited, s."""
 AT_ONCE = 4
 """Forks at a time, each with as much memory as ``Limits`` allows; further requests wait."""
+TURN_S = 60.0
+"""Longest wait for a turn, s."""
+START_S = 60.0
+"""Longest wait for the process to start and to fork, s."""
+BUSY = "Several uploads are being read: try again in a minute."
 CAN_FORK = hasattr(os, "fork") and hasattr(socket, "send_fds")
 
 
@@ -107,7 +113,12 @@ def read_series(study: Study, key: str, *, limits: Limits | None = None) -> Volu
         return volume
     if not CAN_FORK:
         return in_process.read_series(study, key)
-    WORKER.ask({"call": "read_series", "study": STUDY.dump_python(study, mode="json"), "key": key}, limits)
+    try:
+        WORKER.ask({"call": "read_series", "study": STUDY.dump_python(study, mode="json"), "key": key}, limits)
+    except PipelineError:
+        for part in study.folder.glob(".part-*"):  # of a fork that was killed while it wrote
+            part.unlink(missing_ok=True)
+        raise
     volume = decoded.load(study.folder, key)
     if volume is None:
         raise InputError(NOT_KEPT)
@@ -155,9 +166,8 @@ class _Worker:
         limits = limits or Limits.from_environment(os.environ)
         passed_on = {name: value for name, value in os.environ.items() if OWN_VARIABLE.match(name)}
         ours, theirs = socket.socketpair()
-        with self._turns, ours:
-            with theirs:
-                self._hand_over(theirs)
+        with self._turn(), ours, theirs, self._fork(theirs):
+            theirs.close()
             try:
                 until = time.monotonic() + limits.wall_s + GRACE_S
                 ours.settimeout(limits.wall_s + GRACE_S)
@@ -173,23 +183,54 @@ class _Worker:
             raise _fault(answer["fault"])(answer["message"])
         return answer
 
-    def _hand_over(self, end: socket.socket) -> None:
-        """Give the process one end of a connection; a process that has died is started anew, once."""
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._turns.acquire(timeout=TURN_S):
+            raise InputError(BUSY)
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    @contextmanager
+    def _fork(self, end: socket.socket) -> Iterator[None]:
+        """A fork with one end of a connection; it lives no longer than the block."""
+        handles = self._hand_over(end)
+        try:
+            yield
+        finally:
+            for handle in handles:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                os.close(handle)
+
+    def _hand_over(self, end: socket.socket) -> list[int]:
+        """Give the process one end of a connection; a process that has died is started anew, once.
+
+        Returns:
+            A handle of the fork; none where the system has no such handles, or the fork has ended.
+        """
         with self._lock:
             for attempt in (1, 2):
                 try:
-                    socket.send_fds(self._running(), [b"."], [end.fileno()])
-                    return
+                    control = self._running()
+                    socket.send_fds(control, [b"."], [end.fileno()])
+                    answer, handles, _, _ = socket.recv_fds(control, 1, 1)
+                    if not answer:
+                        raise ConnectionError
+                    return handles
                 except OSError as error:
                     log.warning("The intake process has ended (%s).", type(error).__name__)
                     self._close()
                     if attempt == 2:
                         raise InputError(DIED) from error
+        raise AssertionError("unreachable")
 
     def _running(self) -> socket.socket:
         if self._process is None or self._control is None or self._process.poll() is not None:
             self._close()
             self._control, theirs = socket.socketpair()
+            self._control.settimeout(START_S)
             with theirs:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "pipeline.intake.worker", str(theirs.fileno())],

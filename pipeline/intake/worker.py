@@ -41,13 +41,26 @@ def main() -> None:
         message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         if not message:
             return
-        if os.fork() == 0:
+        fork = os.fork()
+        if fork == 0:
             control.close()
             try:
                 _answer(socket.socket(fileno=descriptors[0]))
             finally:
                 os._exit(0)
         os.close(descriptors[0])
+        _send_handle(control, fork)
+
+
+def _send_handle(control: socket.socket, fork: int) -> None:
+    """Send the server a handle by which it can end the fork; none where the fork has ended, or without Linux."""
+    try:
+        handle = os.pidfd_open(fork)
+    except (AttributeError, OSError):
+        control.sendall(b"-")
+        return
+    socket.send_fds(control, [b"+"], [handle])
+    os.close(handle)
 
 
 def _preload() -> None:

@@ -17,6 +17,7 @@ from pipeline.page.handlers.reviewing import Reviewing
 from pipeline.page.placement import place
 from pipeline.page.server.engine import Analyse, Choice, Engine, load_chosen
 from pipeline.page.server.gpu import LENT
+from pipeline.page.server.logs import adopt_loggers
 from pipeline.page.server.niivue import ASSETS, ensure_viewer
 from pipeline.page.server.review_files import open_review_files
 from pipeline.page.server.routes import OwnPages, app_kwargs
@@ -38,8 +39,9 @@ VIEWING_LOG = """(...values) => {
 }"""
 """JavaScript: put the viewer's statistics into the last input of the save event."""
 OPENED = """(...values) => {
-  const file = values.find((value) => value && value.orig_name);
-  document.querySelector('.fr-opened').textContent = file ? file.orig_name : '%s';
+  const files = values.find((value) => Array.isArray(value) && value[0] && value[0].orig_name) || [];
+  const name = files.length > 1 ? files.length + ' files' : files.length ? files[0].orig_name : '%s';
+  document.querySelector('.fr-opened').textContent = name;
   return values;
 }"""
 """JavaScript: show the name of the upload, or ``%s`` for an example. A file name may name a patient: it is shown and
@@ -71,6 +73,7 @@ def serve_page(settings: PageSettings, *, load: Callable[[Choice], Analyse] | No
         engine.wait(LOADED_WITHIN_S)
     # Quiet: Gradio's own greeting advises a public link, which is not for patients' images.
     _, address, _ = page.launch(**arguments, quiet=True, prevent_thread_lock=True)
+    adopt_loggers()
     if not LENT:
         engine.start()
     return page, address
@@ -102,9 +105,15 @@ def build_page(
         if files.copy:
             _wire_unpushed(page, components, reviewing)
         page.unload(opening.leave)
-    inputs = {number: len(event.inputs) for number, event in page.fns.items()}
+    visitors.in_use = partial(_in_use, page, cases)
+    inputs = {number: [part.get_block_name() for part in event.inputs] for number, event in page.fns.items()}
     site = OwnPages(library, privacy_html(settings), lambda: inputs, lambda: _health(engine, analysing, cases))
     return page, _launch_arguments(settings, cases, app_kwargs(settings, cases, visitors, site)), engine
+
+
+def _in_use(page: gr.Blocks, cases: OpenCases, session: str) -> bool:
+    """Whether a session has an open case, or Gradio keeps its state (the rows of this visit)."""
+    return cases.has_session(session) or session in page.app.state_holder
 
 
 def _health(engine: Engine, analysing: Analysing, cases: OpenCases) -> dict[str, Any]:

@@ -53,7 +53,8 @@ def _input_column(made: dict[str, Any], settings: PageSettings, examples: list[s
         elem_id="fr-confirmed",
     )
     made["upload"] = gr.File(
-        label="MRI: NIfTI, or DICOM as .zip",
+        label="MRI: NIfTI, or DICOM files, folder or .zip",
+        file_count="multiple",
         height=128,
         interactive=not settings.public,
         elem_id="fr-upload",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.page.layout import serve_page
 from pipeline.page.server.engine import load_chosen
+from pipeline.page.server.logs import start_logging
 from pipeline.page.server.settings import PageSettings
 from tests.page.fake_models import load_fake
 
@@ -29,6 +30,7 @@ def main() -> None:
     given = parser.parse_args()
     settings = PageSettings(reviews=given.reviews, examples=given.examples, public=given.public, server_port=given.port)
     load = load_chosen if given.shipped else load_fake(hold=given.hold, fault=given.fault, miss=given.miss)
+    start_logging(settings.log)
     serve_page(settings, load=load)
     print("ready", flush=True)  # noqa: T201 - the tests wait for it
     sys.stdin.read()

@@ -54,7 +54,7 @@ class PageClient:
             one for one in self.config["dependencies"] if [target, "upload"] in [list(t) for t in one["targets"]]
         )
         file = {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
-        data = [None, file, False]
+        data = [None, [file], False]
         return self.send({"data": data, "fn_index": event["id"], "trigger_id": target, "session_hash": self.session})
 
     def send(self, body: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from pipeline.page.state.session_state import SessionState
 from tests.page.fake_models import load_fake
 
 DEFAULT = Choice("liver_t2", "fibrosis_t2")
-VISITOR = 32 * "a"
 
 
 @dataclass
@@ -31,7 +30,7 @@ class Request:
     """What the handlers read of Gradio's request."""
 
     session_hash: str = "one"
-    cookies: Mapping[str, str] = field(default_factory=lambda: {COOKIE: VISITOR})
+    cookies: Mapping[str, str] = field(default_factory=dict)
 
 
 class Desk:
@@ -46,6 +45,8 @@ class Desk:
         engine = Engine(load or load_fake(), DEFAULT)
         engine.start()
         self.visitors = Visitors()
+        self.request = Request(cookies={COOKIE: self.visitors.new_cookie()})
+        self.visitor = self.visitors.visitor_of(self.request)
         self.opening = Opening(self.components, self.cases, self.visitors, public=public)
         self.analysing = Analysing(self.components, self.cases, engine, self.shown)
         self.reviewing = Reviewing(self.components, self.cases, self.files)
@@ -65,8 +66,12 @@ class Desk:
 
     def upload(self, file: Path, *, confirmed: bool = True) -> str:
         """The web server's copy of a file arrives."""
-        self.visitors.uploaded(file, VISITOR)
-        return self.run(self.opening.upload(self.state, str(file), confirmed, Request()))  # type: ignore[arg-type]
+        return self.upload_all([file], confirmed=confirmed)
+
+    def upload_all(self, files: Sequence[Path], *, confirmed: bool = True) -> str:
+        """The web server's copies of files arrive together."""
+        self.visitors.uploaded(files, self.visitor)
+        return self.run(self.opening.upload(self.state, [*map(str, files)], confirmed, self.request))  # type: ignore[arg-type]
 
     def open(self, file: Path) -> str:
         """Upload a copy of a file."""

@@ -159,7 +159,7 @@ class Analysing:
 
     def failed(self, state: SessionState) -> Updates:
         """Report an event that failed unexpectedly; Gradio prints the traceback."""
-        log.error("An event of the page ended by an unexpected fault; its traceback is on standard error.")
+        log.error("An event of the page ended by an unexpected fault, which the log names.")
         again = bool(state.series_key and self.cases.find(state.case_key))
         return {
             **self.updates.running(False),

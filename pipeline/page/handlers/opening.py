@@ -12,7 +12,7 @@ from pipeline.case import Study
 from pipeline.errors import PipelineError
 from pipeline.intake import preselected, read_series
 from pipeline.page.handlers import uploads
-from pipeline.page.server.visitors import Visitors, visitor_of
+from pipeline.page.server.visitors import Visitors
 from pipeline.page.state.open_cases import GONE, OpenCase, OpenCases
 from pipeline.page.state.session_state import SessionState
 from pipeline.page.view.components import Components
@@ -29,12 +29,14 @@ class Opening:
         self.components, self.updates = components, PageUpdates(components)
         self.cases, self.visitors, self.public = cases, visitors, public
 
-    def upload(self, state: SessionState, path: str | None, confirmed: bool, request: gr.Request) -> Iterator[Updates]:
-        """A file arrived."""
-        if path is None:
+    def upload(
+        self, state: SessionState, paths: list[str] | None, confirmed: bool, request: gr.Request
+    ) -> Iterator[Updates]:
+        """Files arrived: one, or those of a folder."""
+        if not paths:
             return
         try:
-            taken = uploads.take_upload(path, visitor_of(request), self.cases.uploads, self.visitors)
+            taken = uploads.take_upload(paths, self.visitors.visitor_of(request), self.cases.uploads, self.visitors)
         except PipelineError as error:
             yield self.updates.say(str(error), "error")
             return
@@ -61,7 +63,7 @@ class Opening:
         }
         yield {**blank, self.components.upload: None, **self.updates.say("Reading the upload …")}
         try:
-            case = self.cases.open(request.session_hash or "", visitor_of(request))
+            case = self.cases.open(request.session_hash or "", self.visitors.visitor_of(request))
         except PipelineError as error:
             yield self.updates.say(str(error), "error")
             return

@@ -74,7 +74,7 @@ class Reviewing:
 
     def save_failed(self) -> Updates:
         """Report a save that failed unexpectedly; saving again makes no second row."""
-        log.error("Saving a review ended by an unexpected fault; its traceback is on standard error.")
+        log.error("Saving a review ended by an unexpected fault, which the log names.")
         return {self.components.saved: message_html(FAILED, "error")}
 
     def _has_seen(self, state: SessionState, review: Review) -> bool:

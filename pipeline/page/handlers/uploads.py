@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,42 +25,53 @@ EXAMPLES = {"NIfTI example": "abdomen_t2.nii.gz", "DICOM example": "abdomen_t2_d
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that this visitor, and nobody else's event, has brought."""
+    """Files that this visitor, and nobody else's event, has brought together."""
 
-    file: Path
-    shared: bool
-    """Whether another visitor has uploaded the same content and not opened it yet: Gradio keeps one file for both."""
+    files: tuple[Path, ...]
+    shared: frozenset[Path]
+    """Those whose content another visitor has uploaded too and not opened yet: Gradio keeps one file for both."""
 
 
-def take_upload(path: str, visitor: str, root: Path, visitors: Visitors) -> Upload:
-    """The upload that an event names: a file in a folder of ``root``, uploaded by this visitor and not taken before.
+def take_upload(paths: Sequence[str], visitor: str, root: Path, visitors: Visitors) -> Upload:
+    """The upload that an event names: files in folders of ``root``, uploaded by this visitor and not taken before.
 
     Raises:
-        InputError: it is none of these; nothing is moved or deleted then.
+        InputError: one is none of these; nothing is moved or deleted then.
     """
-    file = Path(path)
-    if file.parent.parent != root or ".." in file.parts or not _is_plain(file):
+    files = tuple(dict.fromkeys(map(Path, paths)))
+    in_place = (file.parent.parent == root and ".." not in file.parts and _is_plain(file) for file in files)
+    if not files or not all(in_place) or not all(visitors.owns(file, visitor) for file in files):
         raise InputError(NOT_ARRIVED)
-    alone = visitors.claim(file, visitor)
-    if alone is None:
-        raise InputError(NOT_ARRIVED)
-    return Upload(file, shared=not alone)
+    return Upload(files, frozenset(file for file in files if visitors.claim(file, visitor) is not True))
 
 
 def import_upload(upload: Upload, case: OpenCase) -> Study:
-    """Move an upload into the case under a fixed name, open it, and delete it.
+    """Move an upload into the case under generated names, open it, and delete it.
 
     Raises:
         InputError: it cannot be read.
     """
-    mine = case.private / f"upload{_suffix(upload.file)}"
+    if len(upload.files) == 1:
+        mine = case.private / f"upload{_suffix(upload.files[0])}"
+        _move(upload.files[0], mine, upload)
+        return _open(mine, case)
+    folder = case.private / "upload"
+    folder.mkdir()
     try:
-        (shutil.copyfile if upload.shared else shutil.move)(upload.file, mine)
+        for number, file in enumerate(upload.files):
+            _move(file, folder / f"{number:06d}{_suffix(file)}", upload)
+        return _open(folder, case)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move(file: Path, mine: Path, upload: Upload) -> None:
+    try:
+        (shutil.copyfile if file in upload.shared else shutil.move)(file, mine)
     except OSError as error:
         raise InputError(NOT_ARRIVED) from error
     with suppress(OSError):  # not empty: somebody else's upload
-        upload.file.parent.rmdir()
-    return _open(mine, case)
+        file.parent.rmdir()
 
 
 def import_example(example: Path, case: OpenCase) -> Study:
@@ -72,8 +83,9 @@ def import_example(example: Path, case: OpenCase) -> Study:
 
 def discard_upload(upload: Upload) -> None:
     """Delete a refused upload."""
-    if not upload.shared:
-        upload.file.unlink(missing_ok=True)
+    for file in upload.files:
+        if file not in upload.shared:
+            file.unlink(missing_ok=True)
 
 
 def examples_in(folder: Path) -> Mapping[str, Path]:
@@ -87,7 +99,8 @@ def _open(mine: Path, case: OpenCase) -> Study:
     try:
         return open_upload(mine, into)
     finally:
-        mine.unlink(missing_ok=True)
+        if mine.is_file():
+            mine.unlink(missing_ok=True)
 
 
 def _is_plain(file: Path) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,8 +15,10 @@ JOIN, DRAW, CANCEL, RESET = (f"/gradio_api/{name}" for name in ("queue/join", "c
 
 Session = Annotated[str, Field(pattern=r"^[0-9a-zA-Z_-]{1,64}$")]
 Number = Annotated[int, Field(ge=0, lt=1 << 31)]
-Inputs = Callable[[], Mapping[int, int]]
-"""Number of inputs by event."""
+Inputs = Callable[[], Mapping[int, Sequence[str]]]
+"""Gradio's names of the components that an event's values are of, by event: ``file``, ``radio`` and so on."""
+Owns = Callable[[Path], bool]
+"""Whether the sender has uploaded this file."""
 
 
 class _Request(BaseModel):
@@ -50,7 +53,7 @@ class _Reset(BaseModel):
 MODELS: dict[str, type[BaseModel]] = {JOIN: _Event, DRAW: _Call, CANCEL: _Cancel, RESET: _Reset}
 
 
-def event_fault(path: str, body: bytes, inputs: Inputs) -> str | None:
+def event_fault(path: str, body: bytes, inputs: Inputs, owns: Owns) -> str | None:
     """Why no page sends this body to this address, as a sentence; None where one may."""
     model = MODELS.get(path.rstrip("/"))
     if model is None:
@@ -63,9 +66,33 @@ def event_fault(path: str, body: bytes, inputs: Inputs) -> str | None:
         checked = model.model_validate(event)
     except (ValidationError, ValueError, RecursionError):
         return "This is no request of the page."
-    if isinstance(checked, _Event) and inputs().get(checked.fn_index) != len(checked.data):
+    if not isinstance(checked, _Event):
+        return None
+    components = inputs().get(checked.fn_index)
+    if components is None or len(components) != len(checked.data):
         return "The page has no such event."
-    return None
+    fits = (_fits(name, value, owns) for name, value in zip(components, checked.data, strict=True))
+    return None if all(fits) else "No page sends such a value."
+
+
+def _fits(component: str, value: object, owns: Owns) -> bool:
+    """Whether a component of the page can have this value. Gradio quotes odd ones in tracebacks."""
+    match component:
+        case "file":
+            files = value if isinstance(value, list) else [] if value is None else [value]
+            return all(_is_upload(file, owns) for file in files)
+        case "checkbox":
+            return value is None or isinstance(value, bool)
+        case "textbox" | "radio" | "dropdown":
+            return value is None or isinstance(value, str | int | float)
+        case "state":
+            return value is None
+    return True
+
+
+def _is_upload(file: object, owns: Owns) -> bool:
+    path = file.get("path") if isinstance(file, dict) else None
+    return isinstance(path, str) and "\0" not in path and owns(Path(path))
 
 
 def _depth(value: object) -> int:

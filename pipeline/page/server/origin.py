@@ -21,19 +21,31 @@ FOREIGN_ORIGIN = "This server does not answer pages of other sites."
 class OwnOrigin:
     """ASGI middleware: 403 for a Host that is none of ours, or an Origin other than the page itself.
 
+    What a proxy says of the address (``X-Forwarded-Host``, ``-Proto``) goes no further unless it can be believed: a
+    host that is one of ours, and https where uvicorn trusts the proxy, as it does one on this machine and those in
+    ``FORWARDED_ALLOW_IPS``.
+
     Args:
-        hosts: names under which the page is reached, beside loopback; lower case, without ports.
+        hosts: names under which the page is reached, beside loopback; lower case, with a port where it is no default.
         any_host: paths that are answered under any name, for the checks of a load balancer or of a Space.
+        behind_tls: whether all requests come by a proxy that speaks TLS (a Space).
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str], any_host: Collection[str]) -> None:
-        self.app, self.named, self.any_host = app, frozenset(hosts), frozenset(any_host)
+    def __init__(
+        self, app: ASGIApp, *, hosts: Collection[str], any_host: Collection[str], behind_tls: bool = False
+    ) -> None:
+        self.app, self.any_host, self.behind_tls = app, frozenset(any_host), behind_tls
+        self.named = frozenset(named for host in hosts if (named := _netloc(host)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or scope["path"] in self.any_host:
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        fault = self._fault(Headers(scope=scope))
+        scope = self._believed(scope)
+        if scope["path"] in self.any_host:
+            await self.app(scope, receive, send)
+            return
+        fault = self._fault(Headers(scope=scope), scope["scheme"])
         if fault and scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         elif fault:
@@ -41,18 +53,35 @@ class OwnOrigin:
         else:
             await self.app(scope, receive, send)
 
-    def _fault(self, headers: Headers) -> str | None:
+    def _believed(self, scope: Scope) -> Scope:
+        """The request without headers of proxies that cannot be believed."""
+        headers = Headers(scope=scope)
+        forwarded = headers.get("x-forwarded-host")
+        own_host = forwarded is not None and _netloc(forwarded) in self.named
+        secure = self.behind_tls or scope["scheme"] in ("https", "wss")
+        doubtful = {
+            *(() if own_host else (b"x-forwarded-host",)),
+            *(() if secure else (b"x-forwarded-proto",)),
+            *(b"x-forwarded-server", b"x-forwarded-prefix", b"forwarded"),
+        }
+        kept = [(name, value) for name, value in scope["headers"] if name.lower() not in doubtful]
+        return {**scope, "headers": kept, "scheme": "https" if secure and scope["type"] == "http" else scope["scheme"]}
+
+    def _fault(self, headers: Headers, scheme: str) -> str | None:
         host = _netloc(headers.get("host", ""))
-        if host is None or host[0] not in self.named | LOOPBACK:
+        if host is None or not (host[0] in LOOPBACK or self._is_named(host)):
             return FOREIGN_HOST
         if (origin := headers.get("origin")) is None:
             return None
         parts = urlsplit(origin) if "://" in origin else None
         source = _netloc(parts.netloc) if parts else None
-        # Behind a proxy Host may be an inner name: a named host is ours as well, whatever its port.
-        if source is None or (source != host and source[0] not in self.named):
+        if parts is None or source is None or (scheme == "https" and parts.scheme != "https"):
             return FOREIGN_ORIGIN
-        return None
+        # Behind a proxy Host may be an inner name, or lack the port: the page's own address is then one of ours.
+        return None if source == host or source in self.named else FOREIGN_ORIGIN
+
+    def _is_named(self, host: tuple[str, int | None]) -> bool:
+        return any(host[0] == name for name, _ in self.named)
 
 
 def _netloc(text: str) -> tuple[str, int | None] | None:

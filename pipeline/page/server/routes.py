@@ -18,8 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipeline.page.server.events import Inputs
 from pipeline.page.server.niivue import ASSETS
 from pipeline.page.server.origin import OwnOrigin
+from pipeline.page.server.own_session import OwnSession
 from pipeline.page.server.settings import PageSettings
-from pipeline.page.server.visitors import OwnSession, Visitors
+from pipeline.page.server.visitors import Visitors
 from pipeline.page.state.open_cases import OpenCases
 
 CONTENT_POLICY = (
@@ -89,7 +90,7 @@ class OwnPages:
     privacy: str
     """The page on what is stored, HTML."""
     inputs: Inputs
-    """Number of inputs of each event."""
+    """Components of each event's inputs."""
     health: Callable[[], Mapping[str, Any]]
     """What ``/healthz`` answers; ``status`` is ok, loading or failed."""
 
@@ -123,7 +124,10 @@ def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, sit
         "middleware": [
             Middleware(SecurityHeaders, frame_ancestors=ancestors),
             Middleware(
-                OwnOrigin, hosts=settings.hosts, any_host=("/healthz", "/") if settings.public else ("/healthz",)
+                OwnOrigin,
+                hosts=settings.hosts,
+                any_host=("/healthz", "/") if settings.public else ("/healthz",),
+                behind_tls=settings.public,
             ),
             Middleware(OpenRoutes),
             Middleware(

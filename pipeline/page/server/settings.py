@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from pipeline.errors import ConfigError
 from pipeline.intake import Budget, GridLimits, Limits
@@ -17,6 +18,7 @@ from pipeline.page.state.open_cases import DISK_BUDGET, DiskBudget
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULT_PORT = 7860
 GB = 1 << 30
+LogStyle = Literal["plain", "json"]
 STORAGE = Path("/data")
 """Where a Space's persistent storage is mounted, if it has one."""
 
@@ -43,13 +45,15 @@ class PageSettings:
     server_port: int = DEFAULT_PORT
     max_upload: str = "1gb"
     hosts: frozenset[str] = frozenset()
-    """Names under which the page is reached, beside loopback; lower case, without ports."""
+    """Names under which the page is reached, beside loopback; lower case, with a port where it is no default."""
     any_input: bool = False
     """For research: what is no axial T2 of the liver is classified as well, marked unreliable."""
     keep_case_s: float = 2 * 3600.0
     """Time without use after which a case is deleted, s."""
     disk: DiskBudget = DISK_BUDGET
     runs: RunLimits = RUN_LIMITS
+    log: LogStyle = "plain"
+    """Lines of text, or one JSON object per line."""
 
 
 def settings_from(environment: Mapping[str, str]) -> PageSettings:
@@ -86,6 +90,7 @@ def settings_from(environment: Mapping[str, str]) -> PageSettings:
         ),
         hosts=frozenset(host.strip() for host in hosts if host.strip()),
         server_port=_port(environment),
+        log=_log_style(environment.get("FIBROREVIEW_LOG", "")),
     )
 
 
@@ -119,6 +124,15 @@ def _number(name: str, environment: Mapping[str, str], default: float, allowed: 
     if not allowed[0] <= value <= allowed[1]:
         raise ConfigError(f"FIBROREVIEW_{name} must be a number from {allowed[0]:g} to {allowed[1]:g}.")
     return value
+
+
+def _log_style(text: str) -> LogStyle:
+    match text.strip().lower():
+        case "" | "plain":
+            return "plain"
+        case "json":
+            return "json"
+    raise ConfigError("FIBROREVIEW_LOG must be plain or json.")
 
 
 def _dataset(name: str) -> str:

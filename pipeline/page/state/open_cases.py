@@ -20,6 +20,9 @@ SWEEP_EVERY_S = 120.0
 KEEP_UPLOAD_S = 600.0
 """Time after which an upload that no event has opened is deleted, s."""
 NO_ROOM = "The server has no room for more images at the moment: try again in a few minutes."
+TOO_MANY_CASES = "{} cases are open in this browser: close a tab and open the file again."
+NO_COOKIE = "This browser keeps no cookie of this page: open the page in a window of its own and try again."
+"""Browsers without the cookie share one visitor's limit."""
 GONE = "This case was closed after inactivity: please open it again."
 log = logging.getLogger(__name__)
 
@@ -79,9 +82,9 @@ class OpenCases:
             InputError: the visitor has too many open cases, or there is no room for another one.
         """
         with self._lock:
-            mine = sum(bool(visitor) and case.visitor == visitor for case in self._open.values())
+            mine = sum(case.visitor == visitor for case in self._open.values())
         if mine >= self._budget.cases_per_visitor:
-            raise InputError(f"{mine} cases are open in this browser: close a tab and open the file again.")
+            raise InputError(TOO_MANY_CASES.format(mine) if visitor else NO_COOKIE)
         if fault := self.no_room():
             raise InputError(fault)
         key = secrets.token_hex(16)
@@ -157,6 +160,11 @@ class OpenCases:
             keys = [key for key, case in self._open.items() if case.session == session]
         for key in keys:
             self.discard(key)
+
+    def has_session(self, session: str) -> bool:
+        """Whether a session has an open case."""
+        with self._lock:
+            return any(case.session == session for case in self._open.values())
 
     def session_of_file(self, file: Path) -> str | None:
         """Session of the case in whose served folder a file is; None where it is in none."""

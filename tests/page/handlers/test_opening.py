@@ -14,7 +14,8 @@ from pipeline.errors import PipelineError
 from pipeline.intake import read_series
 from pipeline.page.handlers import opening
 from pipeline.page.view import slice_viewer as viewer
-from tests.page.desk import VISITOR, Desk, Request
+from tests.page.desk import Desk
+from tests.phantoms import make_volume_image, write_dicom_series
 
 
 def test_another_upload_deletes_the_case_before(desk: Desk, file: Path) -> None:
@@ -46,17 +47,48 @@ def put_upload(desk: Desk, file: Path, name: str = "upload.nii.gz") -> Path:
 
 def test_the_same_upload_of_two_visitors_opens_for_both(desk: Desk, file: Path) -> None:
     upload = put_upload(desk, file)
-    desk.visitors.uploaded(upload, "b" * 32)
+    desk.visitors.uploaded([upload], "b" * 32)
     desk.upload(upload)
     assert desk.state.study
     assert upload.exists()
     assert desk.visitors.claim(upload, "b" * 32) is True
 
 
+def test_the_files_of_a_folder_open_as_one_study(desk: Desk, tmp_path: Path) -> None:
+    series = write_dicom_series(make_volume_image((40, 40, 8)), tmp_path / "series")
+    files = [put_upload(desk, slice_, slice_.name) for slice_ in series]
+    note = put_upload(desk, series[0], "readme.txt")
+    note.write_text("no image")
+    desk.upload_all([*files, note])
+    assert desk.state.study is not None
+    assert desk.state.study.kind == "dicom"
+    assert [listed.slices for listed in desk.state.study.series] == [8]
+    assert not any(desk.cases.uploads.rglob("*"))
+    [case] = desk.cases._open.values()
+    assert not (case.private / "upload").exists()
+
+
+def test_several_nifti_files_are_no_study(desk: Desk, file: Path) -> None:
+    said = desk.upload_all([put_upload(desk, file, "a.nii.gz"), put_upload(desk, file, "b.nii.gz")])
+    assert "holds 2 NIfTI files" in said
+    assert not any((desk.cases.root / "private").rglob("*.nii.gz"))
+    assert not any(desk.cases.uploads.rglob("*"))
+
+
+def test_one_foreign_file_among_own_ones_refuses_all(desk: Desk, file: Path) -> None:
+    own, foreign = put_upload(desk, file, "a.nii.gz"), put_upload(desk, file, "b.nii.gz")
+    desk.visitors.uploaded([own], desk.visitor)
+    desk.visitors.uploaded([foreign], "b" * 32)
+    said = desk.run(desk.opening.upload(desk.state, [str(own), str(foreign)], True, desk.request))
+    assert "choose the file again" in said
+    assert own.exists()
+    assert desk.visitors.owns(own, desk.visitor)
+
+
 def test_an_upload_opens_once(desk: Desk, file: Path) -> None:
     upload = put_upload(desk, file)
     desk.upload(upload)
-    assert "choose the file again" in desk.run(desk.opening.upload(desk.state, str(upload), True, Request()))
+    assert "choose the file again" in desk.run(desk.opening.upload(desk.state, [str(upload)], True, desk.request))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +108,7 @@ def test_an_upload_opens_once(desk: Desk, file: Path) -> None:
 )
 def test_an_event_takes_only_what_its_visitor_uploaded(desk: Desk, file: Path, tmp_path: Path, forged: str) -> None:
     upload = put_upload(desk, file)
-    desk.visitors.uploaded(upload, "b" * 32)
+    desk.visitors.uploaded([upload], "b" * 32)
     case = desk.cases.open("b")
     (case.private / "a.nii.gz").write_bytes(b"images")
     (desk.cases.uploads / "other").mkdir()
@@ -95,9 +127,9 @@ def test_an_event_takes_only_what_its_visitor_uploaded(desk: Desk, file: Path, t
         "none": desk.cases.uploads / "hash" / "gone.nii.gz",
     }[forged]
     if forged not in ("other visitor's", "parent"):
-        desk.visitors.uploaded(path, VISITOR)  # even if it were noted as this visitor's
+        desk.visitors.uploaded([path], desk.visitor)  # even if it were noted as this visitor's
     before = sorted(desk.cases.root.rglob("*"))
-    assert "choose the file again" in desk.run(desk.opening.upload(desk.state, str(path), True, Request()))
+    assert "choose the file again" in desk.run(desk.opening.upload(desk.state, [str(path)], True, desk.request))
     assert desk.state.study is None
     assert sorted(desk.cases.root.rglob("*")) == before
     assert file.exists()

@@ -12,29 +12,31 @@ from starlette.testclient import TestClient
 
 from pipeline.page.server.routes import OwnPages, app_kwargs
 from pipeline.page.server.settings import PageSettings
-from pipeline.page.server.visitors import COOKIE, Visitors
+from pipeline.page.server.visitors import Visitors
 from pipeline.page.state.open_cases import OpenCases
 from pipeline.page.view.privacy import privacy_html
 
 HOME = "http://localhost"
 HEALTH = ["ok"]
+INPUTS = {0: (), 3: ("html", "html"), 5: ("state", "file", "checkbox"), 6: ("radio", "textbox")}
 
 
 async def echo(request: Request) -> Response:
-    return PlainTextResponse(f"reached {request.url.path} {len(await request.body())}")
+    told = [f"{name}={value}" for name, value in request.headers.items() if "forwarded" in name]
+    return PlainTextResponse(" ".join([f"reached {request.url.path} {len(await request.body())}", *told]))
 
 
 async def uploaded(_: Request) -> Response:
     return JSONResponse(["/tmp/uploads/hash/a.nii"])
 
 
-def client_for(cases: OpenCases, visitors: Visitors | None = None, **settings: Any) -> TestClient:
+def client_for(cases: OpenCases, visitors: Visitors | None = None, base: str = HOME, **settings: Any) -> TestClient:
     page = PageSettings(**settings)
-    site = OwnPages(None, privacy_html(page), lambda: {0: 0, 3: 2}, lambda: {"status": HEALTH[-1]})
+    site = OwnPages(None, privacy_html(page), lambda: INPUTS, lambda: {"status": HEALTH[-1]})
     kwargs = app_kwargs(page, cases, visitors or Visitors(), site)
     routes = [*kwargs["routes"], Route("/gradio_api/upload", uploaded, methods=["POST"])]
     routes.append(Route("/{path:path}", echo, methods=["GET", "POST"]))
-    return TestClient(Starlette(routes=routes, middleware=kwargs["middleware"]), base_url=HOME)
+    return TestClient(Starlette(routes=routes, middleware=kwargs["middleware"]), base_url=base)
 
 
 def visit(client: TestClient) -> str:
@@ -42,4 +44,4 @@ def visit(client: TestClient) -> str:
     client.cookies.clear()
     answer = client.get("/")
     assert "httponly" in answer.headers["set-cookie"].lower()
-    return str(client.cookies[COOKIE])
+    return answer.headers["set-cookie"].split(";")[0].partition("=")[2]

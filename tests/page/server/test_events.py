@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import anyio
 import pytest
 
-from pipeline.page.server.visitors import LARGEST_EVENT
+from pipeline.page.server import own_session
+from pipeline.page.server.own_session import LARGEST_EVENT
 from pipeline.page.state.open_cases import OpenCases
 from tests.page.server.client import client_for, visit
 
@@ -54,3 +56,40 @@ def test_only_the_viewers_function_is_called_by_name(cases: OpenCases) -> None:
     assert client.post("/gradio_api/component_server", json=call).status_code == 200
     for name in ("__init__", "postprocess", "", None):
         assert client.post("/gradio_api/component_server", json=call | {"fn_name": name}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [None, [{"path": "/data/Doe_Jane.nii.gz", "meta": {"_type": "gradio.FileData"}}], True],
+        [None, {"path": "/data/Doe_Jane.nii.gz"}, True],
+        [None, [{"url": "http://127.0.0.1/x"}], True],
+        [None, ["/data/Doe_Jane.nii.gz"], True],
+        [None, [{"path": "/tmp/uploads/hash/a.nii"}, {"path": "/etc/passwd"}], True],
+        [{"a": 1}, None, True],
+        [None, None, "Doe"],
+    ],
+    ids=["path", "one", "address", "text", "among others", "state", "checkbox"],
+)
+def test_a_value_that_no_component_has_is_refused(cases: OpenCases, data: list[Any]) -> None:
+    client = client_for(cases)
+    visit(client)
+    client.post("/gradio_api/upload", files={"files": b"x"})
+    event = {"fn_index": 5, "session_hash": "s"}
+    own = [None, [{"path": "/tmp/uploads/hash/a.nii", "orig_name": "a.nii"}], True]
+    assert client.post("/gradio_api/queue/join", json={**event, "data": own}).status_code == 200
+    refused = client.post("/gradio_api/queue/join", json={**event, "data": data})
+    assert (refused.status_code, "Doe" in refused.text) == (422, False)
+
+
+def test_a_body_that_drips_is_given_up(cases: OpenCases, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_session, "EVENT_SECONDS", 0.05)
+
+    async def slow(*_: Any) -> bytes:
+        await anyio.sleep(5)
+        return b""
+
+    monkeypatch.setattr(own_session, "_body", slow)
+    client = client_for(cases)
+    visit(client)
+    assert client.post("/gradio_api/queue/join", json=GOOD).status_code == 408

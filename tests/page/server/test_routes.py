@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ConfigError
+from pipeline.page.server.own_session import MOST_UNOPENED
 from pipeline.page.server.settings import settings_from
-from pipeline.page.server.visitors import COOKIE, MOST_UNOPENED, Visitors
+from pipeline.page.server.visitors import COOKIE, Visitors
 from pipeline.page.state.open_cases import DISK_BUDGET, NO_ROOM, DiskBudget, OpenCases
 from tests.page.server import client as client_module
 from tests.page.server.client import client_for, visit
@@ -64,15 +65,44 @@ def test_only_own_names_are_answered(cases: OpenCases, host: str, status: int) -
         ("liver.example.org", "https://liver.example.org", 200),
         ("127.0.0.1:7860", "https://liver.example.org", 200),
         ("liver.example.org", "https://example.org", 403),
+        ("liver.example.org", "http://liver.example.org:8080", 403),
+        ("127.0.0.1:7860", "https://liver.example.org:9443", 403),
+        ("other.example.org", "https://other.example.org:8443", 200),
+        ("other.example.org", "https://other.example.org", 200),
         ("liver.example.org", "https://x@liver.example.org", 403),
     ],
 )
 def test_pages_of_other_sites_are_refused(cases: OpenCases, host: str, origin: str, status: int) -> None:
-    client = client_for(cases, hosts=frozenset({"liver.example.org"}))
+    client = client_for(cases, hosts=frozenset({"liver.example.org", "other.example.org:8443"}))
     headers = {"host": host, "origin": origin}
     body = {"data": [], "fn_index": 0, "session_hash": "s"}
     assert client.post("/gradio_api/queue/join", headers=headers, json=body).status_code == status
     assert client.get("/config", headers=headers).status_code == status
+
+
+def test_a_plain_page_may_not_call_one_that_is_served_over_tls(cases: OpenCases) -> None:
+    client = client_for(cases, base="https://localhost", hosts=frozenset({"liver.example.org"}))
+    for origin, status in (("https://liver.example.org", 200), ("http://liver.example.org", 403)):
+        headers = {"host": "liver.example.org", "origin": origin}
+        assert client.get("/config", headers=headers).status_code == status
+
+
+FORGED = {
+    "x-forwarded-host": "evil.org",
+    "x-forwarded-proto": "https",
+    "forwarded": "host=evil.org",
+    "x-forwarded-prefix": "/evil",
+}
+
+
+def test_what_a_stranger_says_of_the_address_is_not_believed(cases: OpenCases) -> None:
+    hosts = frozenset({"liver.example.org"})
+    assert "forwarded" not in client_for(cases, hosts=hosts).get("/config", headers=FORGED).text
+    named = client_for(cases, hosts=hosts).get("/config", headers={"x-forwarded-host": "liver.example.org"})
+    assert "x-forwarded-host=liver.example.org" in named.text
+    on_space = client_for(cases, hosts=hosts, public=True).get("/config", headers=FORGED).text
+    assert "x-forwarded-proto=https" in on_space
+    assert "evil" not in on_space
 
 
 @pytest.mark.parametrize(
@@ -135,15 +165,18 @@ def test_a_page_opened_again_keeps_its_cookie(cases: OpenCases) -> None:
 
 def test_in_a_frame_of_a_space_the_cookie_is_a_partitioned_one(cases: OpenCases) -> None:
     client = client_for(cases, public=True)
-    assert "SameSite=None; Secure; Partitioned" in client.get("/").headers["set-cookie"]
-    assert "SameSite=Lax" in client_for(cases).get("/").headers["set-cookie"]
+    assert "SameSite=None; Partitioned; Secure" in client.get("/").headers["set-cookie"]
+    plain = client_for(cases).get("/").headers["set-cookie"]
+    assert "SameSite=Lax" in plain
+    assert "Secure" not in plain
+    assert "Secure" in client_for(cases, base="https://localhost").get("/").headers["set-cookie"]
 
 
 def test_files_of_a_case_are_for_its_visitor(cases: OpenCases) -> None:
     client = client_for(cases)
     visit(client)
     client.get("/gradio_api/heartbeat/mine")
-    case = cases.open("mine")
+    case = cases.open("mine", "")
     address = f"/gradio_api/file={case.served / 'a.nii'}"
     assert client.get(address).status_code == 200
     assert client.get(f"/gradio_api/file={case.private / 'a.nii'}").status_code == 403
@@ -155,7 +188,7 @@ def test_files_of_a_case_are_for_its_visitor(cases: OpenCases) -> None:
 def test_an_upload_is_noted_as_its_visitors(cases: OpenCases) -> None:
     visitors = Visitors()
     client = client_for(cases, visitors)
-    mine = visit(client)
+    mine = visit(client).partition(".")[0]
     client.post("/gradio_api/upload", files={"files": b"x"})
     assert visitors.claim(Path("/tmp/uploads/hash/a.nii"), "b" * 32) is None
     assert visitors.claim(Path("/tmp/uploads/hash/a.nii"), mine) is True
@@ -184,11 +217,11 @@ def test_uploads_are_refused_while_there_is_no_room() -> None:
 def test_a_visitor_leaves_only_a_few_uploads_unopened(cases: OpenCases) -> None:
     visitors = Visitors()
     client = client_for(cases, visitors)
-    mine = visit(client)
+    mine = visit(client).partition(".")[0]
     files = [cases.uploads / str(number) for number in range(MOST_UNOPENED)]
     for file in files:
         file.write_bytes(b"x")
-        visitors.uploaded(file, mine)
+        visitors.uploaded([file], mine)
     assert client.post("/gradio_api/upload", files={"files": b"x"}).status_code == 429
     files[0].unlink()  # opened, or deleted by time
     assert client.post("/gradio_api/upload", files={"files": b"x"}).status_code == 200
@@ -236,6 +269,13 @@ def test_limits_are_used() -> None:
     assert settings.keep_case_s == 1800
     assert settings.disk == replace(DISK_BUDGET, total_bytes=5 << 30, cases_per_visitor=3)
     assert (settings.runs.waiting, settings.runs.seconds) == (0, 60)
+
+
+def test_the_style_of_the_log_comes_from_the_environment() -> None:
+    assert settings_from({}).log == "plain"
+    assert settings_from({"FIBROREVIEW_LOG": "json"}).log == "json"
+    with pytest.raises(ConfigError, match="FIBROREVIEW_LOG"):
+        settings_from({"FIBROREVIEW_LOG": "xml"})
 
 
 def test_names_of_the_server_come_from_the_environment() -> None:
