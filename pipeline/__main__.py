@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from pipeline import RESEARCH_USE
-from pipeline.commands import analyze, cohorts, deploy, evaluate, heat, models, mrmc, quality, reviews, training
+from pipeline.commands import analyze, cohorts, deploy, evaluate, heat, login, models, mrmc, quality, reviews, training
 
 app = typer.Typer(
     help="Liver MRI: segmentation, fibrosis classification, training. " + RESEARCH_USE,
@@ -28,6 +28,7 @@ for command in (
     heat.evaluate_heat,
     mrmc.mrmc,
     deploy.deploy,
+    login.login,
 ):
     app.command()(command)
 app.command("contact-sheet")(cohorts.draw_contact_sheet)

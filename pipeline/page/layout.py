@@ -10,13 +10,14 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline import __version__
+from pipeline import RESEARCH_USE, __version__
 from pipeline.page.handlers.analysing import Analysing
 from pipeline.page.handlers.opening import Opening
 from pipeline.page.handlers.reviewing import Reviewing
 from pipeline.page.placement import place
 from pipeline.page.server.engine import Analyse, Choice, Engine, load_chosen
 from pipeline.page.server.gpu import LENT
+from pipeline.page.server.logins import Logins
 from pipeline.page.server.logs import adopt_loggers
 from pipeline.page.server.niivue import ASSETS, ensure_viewer
 from pipeline.page.server.review_files import open_review_files
@@ -86,6 +87,7 @@ def build_page(
 
     Raises:
         ReviewError: the data set of the reviews cannot be opened.
+        ConfigError: the file of logins cannot be used.
     """
     files = open_review_files(settings)
     library = ensure_viewer()
@@ -209,6 +211,8 @@ def _launch_arguments(settings: PageSettings, cases: OpenCases, app: Mapping[str
         # Case files only: neither the repository nor the reviews can be fetched.
         "allowed_paths": [str(cases.served_root)],
         "app_kwargs": app,
+        "auth": Logins(settings.logins).check if settings.logins else None,
+        "auth_message": RESEARCH_USE if settings.logins else None,
         "theme": _theme(),
         "css_paths": [ASSETS / "style.css"],
         "footer_links": [],

@@ -6,11 +6,7 @@ import gzip
 import json
 import random
 import re
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +15,9 @@ import pytest
 
 from tests.deploy.page_client import PageClient
 from tests.intake.helpers import write_nifti
+from tests.page.served import ROOT, Served, served
 from tests.phantoms import make_volume_image
 
-ROOT = Path(__file__).resolve().parents[2]
 COUNTS = [pytest.param(300, id="short"), pytest.param(10_000, id="long", marks=pytest.mark.slow)]
 DEEP: Any = []
 for _ in range(500):
@@ -72,27 +68,10 @@ PATHS = [
 ]
 
 
-@dataclass(frozen=True)
-class Served:
-    """A running page and its log."""
-
-    address: str
-    log: Path
-
-
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("served")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "tests.browser.serve", "--port", str(port), "--reviews", str(folder / "reviews")]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
-        assert process.stdout
-        assert process.stdout.readline() == b"ready\n"
-        yield Served(f"http://127.0.0.1:{port}", folder / "log")
-        process.communicate(timeout=30)
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("served")) as page:
+        yield page
 
 
 def odd(draw: random.Random) -> Any:
@@ -136,15 +115,15 @@ def post(client: PageClient, path: str, body: Any) -> httpx.Response:
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_no_odd_request_is_an_error_of_the_server(served: Served, count: int, tmp_path: Path) -> None:
-    client = PageClient(served.address)
+def test_no_odd_request_is_an_error_of_the_server(page: Served, count: int, tmp_path: Path) -> None:
+    client = PageClient(page.address)
     client.http.timeout = 20.0
     statuses: dict[int, int] = {}
     for number in range(count):
         draw = random.Random(number)
         if number % 100 == 99:
             client.http.close()
-            client = PageClient(served.address)
+            client = PageClient(page.address)
         # Heartbeats and event streams stay open by design; nothing here asks for one.
         answer = ask(client, draw)
         statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
@@ -152,21 +131,21 @@ def test_no_odd_request_is_an_error_of_the_server(served: Served, count: int, tm
         assert str(ROOT) not in answer.text, f"request {number}"
     assert statuses[200] > count / 20
     assert sum(n for status, n in statuses.items() if status >= 400) > count / 20
-    log = served.log.read_text(errors="replace")
+    log = page.log.read_text(errors="replace")
     assert "Traceback" not in log
     assert "Doe" not in log
     ours = [line for line in log.splitlines() if re.search(r"(?:pipeline|handlers|state|view|intake)/\w+\.py:", line)]
     assert not ours
-    visit(served, tmp_path)
+    visit(page, tmp_path)
 
 
-def visit(served: Served, folder: Path) -> None:
+def visit(page: Served, folder: Path) -> None:
     """A normal visit: an upload whose name tells the patient's, damaged ones, an analysis."""
-    client = PageClient(served.address)
+    client = PageClient(page.address)
     file = write_nifti(make_volume_image((40, 40, 12)), folder / "a.nii.gz")
     whole = file.read_bytes()
     for content in (whole, whole[:200], b"Doe^Jane", gzip.compress(b"\0" * 400)):
         client.upload("Doe_Jane_19610405.nii.gz", content)
     assert "Ready to analyse" in client.press(label="NIfTI example")
     assert "Done." in client.press(elem_id="fr-analyse")
-    assert not re.search("Doe|1961", served.log.read_text(errors="replace"))
+    assert not re.search("Doe|1961", page.log.read_text(errors="replace"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,14 +68,18 @@ OPEN_ROUTES = re.compile(
 other visitors' use, or run events without the queue."""
 
 
-class OpenRoutes:
-    """ASGI middleware: 404 for every address that is not in ``OPEN_ROUTES``."""
+LOGIN_ROUTES = re.compile(r"/log(?:in|out)/?")
+"""Open where there are logins."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+
+class OpenRoutes:
+    """ASGI middleware: 404 for every address that none of the patterns holds."""
+
+    def __init__(self, app: ASGIApp, *, patterns: Sequence[re.Pattern[str]]) -> None:
+        self.app, self.patterns = app, patterns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not OPEN_ROUTES.fullmatch(scope["path"]):
+        if scope["type"] == "http" and not any(pattern.fullmatch(scope["path"]) for pattern in self.patterns):
             await PlainTextResponse("There is no such page.", status_code=404)(scope, receive, send)
             return
         await self.app(scope, receive, send)
@@ -129,7 +133,7 @@ def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, sit
                 any_host=("/healthz", "/") if settings.public else ("/healthz",),
                 behind_tls=settings.public,
             ),
-            Middleware(OpenRoutes),
+            Middleware(OpenRoutes, patterns=(OPEN_ROUTES, LOGIN_ROUTES) if settings.logins else (OPEN_ROUTES,)),
             Middleware(
                 OwnSession,
                 visitors=visitors,

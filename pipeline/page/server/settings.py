@@ -52,6 +52,8 @@ class PageSettings:
     """Time without use after which a case is deleted, s."""
     disk: DiskBudget = DISK_BUDGET
     runs: RunLimits = RUN_LIMITS
+    logins: Path | None = None
+    """File of names and hashed passwords that the page asks for; None: it asks for none."""
     log: LogStyle = "plain"
     """Lines of text, or one JSON object per line."""
 
@@ -90,6 +92,7 @@ def settings_from(environment: Mapping[str, str]) -> PageSettings:
         ),
         hosts=frozenset(host.strip() for host in hosts if host.strip()),
         server_port=_port(environment),
+        logins=Path(file) if (file := environment.get("FIBROREVIEW_LOGINS")) else None,
         log=_log_style(environment.get("FIBROREVIEW_LOG", "")),
     )
 
