@@ -28,7 +28,7 @@ ALLOWED = (
     "models/*/*/model*.safetensors",
     f"models/*/*/{INDEX}",
     "assets/*.css",
-    "assets/*.js",
+    "assets/viewer/**/*.js",
     "assets/package.json",
     "assets/package-lock.json",
     "assets/examples/**/*.nii.gz",

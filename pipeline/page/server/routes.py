@@ -99,6 +99,12 @@ class OwnPages:
     """What ``/healthz`` answers; ``status`` is ok, loading or failed."""
 
 
+def viewer_scripts() -> dict[str, Path]:
+    """The viewer's ES modules by their address below ``/viewer/``: only what lies in the folder at the start."""
+    folder = ASSETS / "viewer"
+    return {file.relative_to(folder).as_posix(): file for file in folder.rglob("*.js")}
+
+
 def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, site: OwnPages) -> dict[str, Any]:
     """Routes and middleware for ``launch(app_kwargs=...)``."""
 
@@ -109,8 +115,13 @@ def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, sit
     async def privacy(_: Request) -> Response:
         return HTMLResponse(site.privacy)
 
-    async def viewer(_: Request) -> Response:
-        return FileResponse(ASSETS / "viewer.js", media_type="text/javascript", headers={"cache-control": "no-cache"})
+    scripts = viewer_scripts()
+
+    async def viewer(request: Request) -> Response:
+        script = scripts.get(request.path_params["name"])
+        if script is None:
+            return PlainTextResponse("There is no such script.", status_code=404)
+        return FileResponse(script, media_type="text/javascript", headers={"cache-control": "no-cache"})
 
     async def niivue(_: Request) -> Response:
         if site.library is None:
@@ -122,8 +133,8 @@ def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, sit
         "routes": [
             Route("/healthz", health),
             Route("/privacy", privacy),
-            Route("/viewer/viewer.js", viewer),
             Route("/viewer/niivue.js", niivue),
+            Route("/viewer/{name:path}", viewer),
         ],
         "middleware": [
             Middleware(SecurityHeaders, frame_ancestors=ancestors),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.page.server.own_session import MOST_UNOPENED
+from pipeline.page.server.routes import viewer_scripts
 from pipeline.page.server.settings import settings_from
 from pipeline.page.server.visitors import COOKIE, Visitors
 from pipeline.page.state.open_cases import DISK_BUDGET, NO_ROOM, DiskBudget, OpenCases
@@ -26,6 +29,25 @@ def test_scripts_health_and_headers(cases: OpenCases) -> None:
     assert script.headers["x-content-type-options"] == "nosniff"
     assert script.headers["cross-origin-resource-policy"] == "same-origin"
     assert client.get("/viewer/niivue.js").status_code == 404
+    assert client.get("/viewer/../style.css").status_code == 404
+
+
+def test_every_script_that_a_script_imports_is_served(cases: OpenCases) -> None:
+    client = client_for(cases)
+    waiting, served = ["viewer.js"], set[str]()
+    while waiting:
+        name = waiting.pop()
+        answer = client.get(f"/viewer/{name}")
+        assert answer.status_code == 200, name
+        served.add(name)
+        found = re.findall(r'^import .* from "(.+)";$', answer.text, re.MULTILINE)
+        imported = {posixpath.normpath(posixpath.join(posixpath.dirname(name), address)) for address in found}
+        waiting += imported - served - set(waiting)
+    assert served == set(viewer_scripts()), "no script lies there unused"
+
+
+def test_own_headers_are_on_files(cases: OpenCases) -> None:
+    client = client_for(cases)
     assert client.get("/gradio_api/file=x").headers["cache-control"] == "no-store"
 
 
