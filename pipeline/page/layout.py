@@ -214,6 +214,7 @@ def _launch_arguments(settings: PageSettings, cases: OpenCases, app: Mapping[str
         "auth": Logins(settings.logins).check if settings.logins else None,
         "auth_message": RESEARCH_USE if settings.logins else None,
         "theme": _theme(),
+        "head": '<script type="module" src="viewer/folder_drop.js"></script>',
         "css_paths": [ASSETS / "style.css"],
         "footer_links": [],
         "run_history": False,

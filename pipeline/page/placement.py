@@ -53,12 +53,13 @@ def _input_column(made: dict[str, Any], settings: PageSettings, examples: list[s
         elem_id="fr-confirmed",
     )
     made["upload"] = gr.File(
-        label="MRI: NIfTI, or DICOM files, folder or .zip",
+        label="MRI: NIfTI, DICOM or .zip",
         file_count="multiple",
         height=128,
         interactive=not settings.public,
         elem_id="fr-upload",
     )
+    gr.HTML('<button type="button" class="fr-folder">Choose a folder</button>', apply_default_css=False)
     with gr.Row(elem_id="fr-examples", visible=bool(examples)):
         made["examples"] = tuple(gr.Button(label, size="sm", variant="secondary", min_width=90) for label in examples)
     gr.HTML('<p class="fr-opened" aria-label="Opened file"></p>', apply_default_css=False)

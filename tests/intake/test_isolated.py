@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -185,3 +186,45 @@ def _runs(pid: int) -> bool:
         return False
     status = Path(f"/proc/{pid}/stat")
     return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no handles of processes")
+def test_a_fork_does_not_outlive_its_request() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        with WORKER._fork(theirs):
+            assert WORKER._process
+            assert _waits(lambda: _forks(WORKER._process.pid) == 1)  # it waits for a request that never comes
+        assert _waits(lambda: _forks(WORKER._process.pid) == 0)
+
+
+def test_a_turn_is_not_waited_for_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated, "TURN_S", 0.05)
+    monkeypatch.setattr(WORKER, "_turns", threading.BoundedSemaphore(1))
+    upload = write_nifti(make_volume_image((16, 16, 8)), tmp_path / "a.nii")
+    with WORKER._turn(), pytest.raises(InputError, match="try again in a minute"):
+        open_upload(upload, tmp_path / "case")
+    assert open_upload(upload, tmp_path / "case").series
+
+
+def test_what_a_killed_read_has_begun_to_write_is_deleted(tmp_path: Path) -> None:
+    study = open_upload(write_nifti(make_volume_image((16, 16, 8)), tmp_path / "a.nii"), tmp_path / "case")
+    (study.folder / ".part-0123-decoded.npy").write_bytes(b"half")
+    with pytest.raises(InputError):
+        read_series(study, "s99")
+    assert not list(study.folder.glob(".part-*"))
+
+
+def _forks(parent: int) -> int:
+    """Number of living children of a process (Linux)."""
+    return len(Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
+
+
+def _waits(condition: Callable[[], bool]) -> bool:
+    """Whether a condition becomes true within 5 s."""
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False

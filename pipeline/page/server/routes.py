@@ -123,6 +123,10 @@ def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, sit
             return PlainTextResponse("There is no such script.", status_code=404)
         return FileResponse(script, media_type="text/javascript", headers={"cache-control": "no-cache"})
 
+    async def folder_drop(_: Request) -> Response:
+        headers = {"cache-control": "no-cache"}
+        return FileResponse(ASSETS / "folder_drop.js", media_type="text/javascript", headers=headers)
+
     async def niivue(_: Request) -> Response:
         if site.library is None:
             return PlainTextResponse("The viewer library is not installed.", status_code=404)
@@ -134,6 +138,7 @@ def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, sit
             Route("/healthz", health),
             Route("/privacy", privacy),
             Route("/viewer/niivue.js", niivue),
+            Route("/viewer/folder_drop.js", folder_drop),
             Route("/viewer/{name:path}", viewer),
         ],
         "middleware": [
