@@ -126,6 +126,7 @@ def _health(engine: Engine, analysing: Analysing, cases: OpenCases) -> dict[str,
         "models": {"segmenter": engine.default.segmenter, "classifier": engine.default.classifier},
         "analyses": len(analysing.line),
         "bytes_used": cases.bytes_used(),
+        "bytes_free": cases.bytes_free(),
         "room": cases.no_room() is None,
     }
 

@@ -71,6 +71,7 @@ class Analysing:
             yield self.updates.say(GONE if state.case_key else "Please open an MRI first.", "error")
             return
         case.stop.clear()
+        began = time.monotonic()
         yield {**self.updates.running(True), **self.updates.form(None), self.components.result: waiting_html()}
         try:
             analysis = yield from self._steps(state, case, self._choice(segmenter, classifier))
@@ -84,6 +85,7 @@ class Analysing:
                 self.shown.record_shown(state.session, result.case_id)
                 reveal(case, result)
         except PipelineError as error:
+            log.info("An analysis ended without a result (%s).", type(error).__name__, extra=case.log_id)
             if self.cases.find(case.key) is None:
                 self.cases.delete(case)  # what was written after it was discarded
             elif isinstance(error, Cancelled):
@@ -91,6 +93,7 @@ class Analysing:
             else:
                 yield {**self.updates.running(False), **self.updates.say(str(error), "error")}
             return
+        log.info("A case was analysed.", extra={**case.log_id, "seconds": round(time.monotonic() - began, 2)})
         state = state.with_result(replace(result, revealed=not blind))
         yield {
             **self.updates.running(False),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,8 @@ from pipeline.page.view.series_picker import series_label, series_note
 from pipeline.page.view.slice_viewer import volume_value
 from pipeline.page.view.status import warnings_html
 from pipeline.page.view.updates import PageUpdates, Updates
+
+log = logging.getLogger(__name__)
 
 
 class Opening:
@@ -67,13 +71,16 @@ class Opening:
         except PipelineError as error:
             yield self.updates.say(str(error), "error")
             return
+        began = time.monotonic()
         try:
             study = bring(case)
             key = preselected(study).key
         except PipelineError as error:
+            log.info("An upload was refused (%s).", type(error).__name__, extra=case.log_id)
             self.cases.discard(case.key)
             yield self.updates.say(str(error), "error")
             return
+        log.info("A case was opened.", extra={**case.log_id, "kind": study.kind, "seconds": _seconds_since(began)})
         choices = [(series_label(series), series.key) for series in study.series]
         picker = gr.update(choices=choices, value=key, visible=True)
         yield {
@@ -127,3 +134,7 @@ class Opening:
     def leave(self, request: gr.Request) -> None:
         """The tab was closed or reloaded."""
         self.cases.discard_session(request.session_hash or "")
+
+
+def _seconds_since(began: float) -> float:
+    return round(time.monotonic() - began, 2)

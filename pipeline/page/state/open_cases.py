@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import secrets
@@ -57,6 +58,11 @@ class OpenCase:
     stop: threading.Event = field(default_factory=threading.Event)
     """Set to stop the analysis of this case: by the button, or when the case is discarded."""
 
+    @property
+    def log_id(self) -> dict[str, str]:
+        """What a log line carries as ``extra``: a random number of this case that opens nothing."""
+        return {"case": hashlib.sha256(self.key.encode()).hexdigest()[:12]}
+
 
 class OpenCases:
     """All open cases of this process, by key. The only object shared by sessions."""
@@ -98,8 +104,15 @@ class OpenCases:
 
     def no_room(self) -> str | None:
         """Why no more images can be taken now, as a sentence; None where they can."""
-        free = shutil.disk_usage(self.root).free
-        return NO_ROOM if free < self._budget.free_bytes or self.bytes_used() > self._budget.total_bytes else None
+        return (
+            NO_ROOM
+            if self.bytes_free() < self._budget.free_bytes or self.bytes_used() > self._budget.total_bytes
+            else None
+        )
+
+    def bytes_free(self) -> int:
+        """Free space of the disk on which cases are, bytes."""
+        return shutil.disk_usage(self.root).free
 
     def bytes_used(self) -> int:
         """Size of all uploads and cases, bytes."""
@@ -143,6 +156,7 @@ class OpenCases:
         if case:
             case.stop.set()
             self.delete(case)
+            log.info("A case was closed.", extra=case.log_id)
 
     def delete(self, case: OpenCase) -> None:
         """Delete a discarded case's folders."""
@@ -182,7 +196,7 @@ class OpenCases:
         with self._lock:
             keys = [key for key, touched in self._touched.items() if touched < oldest]
         for key in keys:
-            log.info("A case was deleted by time.")
+            log.info("A case's time is up.")
             self.discard(key)
 
     def _sweep_uploads(self) -> None:
