@@ -1,4 +1,4 @@
-"""Statistics of diagnostic tests, each with its interval: plain functions on arrays, numpy and scipy only.
+"""Statistics of diagnostic tests, each with its interval: plain functions on arrays, by numpy, scipy and statsmodels.
 
 What cannot be estimated (a class without cases, separated classes) is NaN with the widest interval, never an error: a
 report then says "not estimable".
