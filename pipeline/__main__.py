@@ -5,7 +5,20 @@ from __future__ import annotations
 import typer
 
 from pipeline import RESEARCH_USE
-from pipeline.commands import analyze, cohorts, deploy, evaluate, heat, login, models, mrmc, quality, reviews, training
+from pipeline.commands import (
+    analyze,
+    cohorts,
+    deploy,
+    evaluate,
+    heat,
+    login,
+    models,
+    mrmc,
+    quality,
+    reviews,
+    study_report,
+    training,
+)
 
 app = typer.Typer(
     help="Liver MRI: segmentation, fibrosis classification, training. " + RESEARCH_USE,
@@ -34,6 +47,9 @@ for command in (
 app.command("contact-sheet")(cohorts.draw_contact_sheet)
 app.add_typer(models.app, name="models")
 app.add_typer(reviews.app, name="reviews")
+study = typer.Typer(help="Reader studies.", no_args_is_help=True)
+study.command()(study_report.report)
+app.add_typer(study, name="study")
 
 if __name__ == "__main__":
     app(prog_name="python -m pipeline")

@@ -110,12 +110,16 @@ def open_study(folder: StudyFolder) -> StudyReadings:
     if not case_ids:
         raise StudyError("The protocol has practice cases only: there is nothing to analyse.")
     rows = ReviewStore(folder.reviews).rows().to_dict("records")
-    closed = (folder.root / "closed.json").is_file()
     cells = [{str(column): str(cell) for column, cell in row.items()} for row in rows]
-    found = select(cells, protocol, read_cases(folder, case_ids), closed=closed)
+    found = select(cells, protocol, read_cases(folder, case_ids), closed=is_closed(folder))
     if not found.first:
         raise StudyError("No read of this study is stored yet: there is nothing to report.")
     return found
+
+
+def is_closed(folder: StudyFolder) -> bool:
+    """Whether the coordinator has closed the study."""
+    return (folder.root / "closed.json").is_file()
 
 
 def select(

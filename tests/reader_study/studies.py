@@ -159,6 +159,12 @@ def changed(found: Sequence[Review], review_id: str, **changes: object) -> list[
     return [replace(one, **changes) if one.review_id == review_id else one for one in found]  # type: ignore[arg-type]
 
 
+def later(planted: Planted, read: str, **changes: object) -> Review:
+    """A further row of a read, named by its ``review_id``, a day later."""
+    old = next(one for one in rows(planted) if one.review_id == read)
+    return replace(old, **({"review_id": "new", "saved_at": old.saved_at + timedelta(days=1)} | changes))  # type: ignore[arg-type]
+
+
 def write_study(root: Path, planted: Planted, found: Sequence[Review] | None = None, *, closed: bool = True) -> Path:
     """A study's folder with protocol, reference standard, stored results and rows."""
     folder, fixed = StudyFolder(root), protocol(planted)

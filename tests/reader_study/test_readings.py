@@ -12,7 +12,7 @@ from pipeline.errors import StudyError
 from pipeline.reader_study.protocol import Design
 from pipeline.reader_study.readings import LeftOut, StudyReadings, open_study, select
 from pipeline.reader_study.study_folder import StudyFolder
-from tests.reader_study.studies import Planted, cases, changed, protocol, rows, texts, write_study
+from tests.reader_study.studies import Planted, cases, changed, later, protocol, rows, texts, write_study
 
 SMALL = Planted(readers=2, positives=3, negatives=3)
 ONE = "R1-unaided-C2"
@@ -25,12 +25,6 @@ def selected(found, planted=SMALL) -> StudyReadings:
 
 def row(review_id: str):
     return next(one for one in rows(SMALL) if one.review_id == review_id)
-
-
-def later(read: str, **changes):
-    """A further row of the same read, a day later."""
-    old = row(read)
-    return replace(old, **({"review_id": "new", "saved_at": old.saved_at + timedelta(days=1)} | changes))
 
 
 def of(readings: StudyReadings, review_id: str):
@@ -72,15 +66,15 @@ def test_a_row_that_does_not_count_is_counted_by_its_reason(changes, reason):
 
 def test_the_first_stored_row_of_a_read_counts():
     other = "no" if row(ONE).advanced_fibrosis == "yes" else "yes"
-    found = selected([*rows(SMALL), later(ONE, advanced_fibrosis=other)])
+    found = selected([*rows(SMALL), later(SMALL, ONE, advanced_fibrosis=other)])
     assert of(found, ONE).verdict == row(ONE).advanced_fibrosis
     assert found.left_out == {LeftOut.REPEATED: 1}
 
 
 def test_the_latest_correction_counts_in_the_sensitivity_analysis_only():
     aided = "R1-aided-C2"
-    first = later(aided, revises=aided, suspicion=11, saved_at=row(aided).saved_at + timedelta(days=1))
-    second = later(aided, review_id="newer", revises="new", suspicion=22)
+    first = later(SMALL, aided, revises=aided, suspicion=11, saved_at=row(aided).saved_at + timedelta(days=1))
+    second = later(SMALL, aided, review_id="newer", revises="new", suspicion=22)
     second = replace(second, saved_at=first.saved_at + timedelta(days=1))
     found = selected([*rows(SMALL), second, first])
     assert of(found, aided).suspicion == row(aided).suspicion
@@ -93,8 +87,8 @@ def test_the_latest_correction_counts_in_the_sensitivity_analysis_only():
 
 
 def test_an_unaided_read_cannot_be_corrected_after_the_reveal():
-    before = later(ONE, revises=ONE, suspicion=11, saved_at=row(ONE).saved_at + timedelta(seconds=1))
-    after = later(ONE, review_id="after", revises=ONE, suspicion=22)
+    before = later(SMALL, ONE, revises=ONE, suspicion=11, saved_at=row(ONE).saved_at + timedelta(seconds=1))
+    after = later(SMALL, ONE, review_id="after", revises=ONE, suspicion=22)
     admitted = replace(before, review_id="admitted", suspicion=33, after_reveal=True)
     found = selected([*rows(SMALL), before, after, admitted])
     (read,) = [read for read in found.latest if read.review_id in ("new", "after", "admitted")]
@@ -124,7 +118,7 @@ def test_an_unaided_read_after_the_aided_one_counts_in_a_crossover_only():
 
 def test_a_correction_of_a_read_that_is_not_stored_is_no_read():
     found = [one for one in rows(SMALL) if one.review_id != ONE]
-    selection = selected([*found, later(ONE, revises="gone")])
+    selection = selected([*found, later(SMALL, ONE, revises="gone")])
     assert selection.left_out == {LeftOut.NO_READ: 1}
     assert selection.missing() == {("R1", "unaided"): 1}
 
