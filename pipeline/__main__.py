@@ -49,6 +49,8 @@ app.add_typer(models.app, name="models")
 app.add_typer(reviews.app, name="reviews")
 study = typer.Typer(help="Reader studies.", no_args_is_help=True)
 study.command()(study_report.report)
+study.command()(study_report.power)
+study.command()(study_report.export_masks)
 app.add_typer(study, name="study")
 
 if __name__ == "__main__":

@@ -8,7 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
+from pipeline.exports.mrmc_json import mrmc_json
+from pipeline.statistics.mrmc import analyse_readings
 from tests.reader_study.studies import Planted, rows, write_study
+from tests.statistics.studies import small_study
 
 SMALL = Planted(readers=2, positives=4, negatives=4)
 
@@ -65,3 +68,40 @@ def test_an_output_that_is_a_file_is_refused(tmp_path):
     study = write_study(tmp_path / "study", SMALL)
     (tmp_path / "out").write_text("")
     assert "folder" in refused(run("report", study, "-o", tmp_path / "out"))
+
+
+@pytest.fixture
+def pilot(tmp_path):
+    file = tmp_path / "pilot.json"
+    file.write_text(json.dumps(mrmc_json(analyse_readings(small_study(modalities=2)))))
+    return file
+
+
+def test_power_prints_and_writes_a_table(pilot, tmp_path):
+    table = tmp_path / "plan.csv"
+    result = run("power", pilot, "--difference", 0.1, "--readers", "8, 4", "--cases", "60,120", "-o", table)
+    assert result.exit_code == 0, result.output
+    assert "Pilot: 4 readers, 12 cases with and 15 without the condition." in result.stdout
+    lines = table.read_text().splitlines()
+    assert lines[0] == "readers,power_60_cases,power_120_cases,cases_for_0.8"
+    assert [line.split(",")[0] for line in lines[1:]] == ["4", "8"]
+    for line in lines[1:]:
+        shown = [f"{float(cell):.2f}" for cell in line.split(",")[1:3]]
+        assert any(all(cell in row.split() for cell in shown) for row in result.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--difference", "0.1", "--readers", "four"), "whole numbers"),
+        (("--difference", "0.1", "--readers", "1"), "at least two readers"),
+        (("--difference", "0"), "must lie between"),
+    ],
+)
+def test_plans_that_make_no_sense_are_refused(pilot, arguments, words):
+    assert words in refused(run("power", pilot, *arguments))
+
+
+def test_masks_are_exported_only_where_there_are_some(tmp_path):
+    study = write_study(tmp_path / "study", SMALL)
+    assert "No corrected mask" in refused(run("export-masks", study, "-o", tmp_path / "out"))
