@@ -99,6 +99,7 @@ def suspicions(planted: Planted, read: Sequence[ReadCase]) -> np.ndarray:
 def rows(planted: Planted) -> list[Review]:
     """All reads of the study, each case unaided and then aided, without corrections."""
     fixed, read = protocol(planted), cases(planted)
+    sha256 = fixed.sha256  # of many cases: slow
     values = suspicions(planted, read)
     random = np.random.default_rng([planted.seed, 3])
     found, clock = [], START
@@ -107,12 +108,13 @@ def rows(planted: Planted) -> list[Review]:
             for a, arm in enumerate(("unaided", "aided")):
                 clock += timedelta(minutes=1)
                 value = int(values[a, r, k])
-                found.append(_row(fixed, reader.reader, read[k], arm, value, place, clock, random))
+                found.append(_row(fixed, sha256, reader.reader, read[k], arm, value, place, clock, random))
     return found
 
 
 def _row(
     fixed: Protocol,
+    sha256: str,
     reader: str,
     case: ReadCase,
     arm: str,
@@ -127,7 +129,7 @@ def _row(
         review_id=f"{reader}-{arm}-{case.case_id}",
         saved_at=clock,
         study=fixed.study,
-        protocol_sha256=fixed.sha256,
+        protocol_sha256=sha256,
         reader=reader,
         reader_experience="5 years",
         case_id=case.case_id,

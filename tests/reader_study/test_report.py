@@ -19,7 +19,7 @@ from pipeline.reader_study.report.methods import REFERENCES, methods
 from pipeline.reader_study.report.page import html_report
 from pipeline.reader_study.report.pdf import compose
 from pipeline.reader_study.report.records import results_json
-from pipeline.reader_study.report.sentences import findings, limits, not_estimable, state_words
+from pipeline.reader_study.report.sentences import AUTOMATION_BIAS, findings, limits, not_estimable, state_words
 from tests.reader_study.studies import Planted, cases, changed, later, protocol, rows, texts
 
 SMALL = Planted(readers=2, positives=6, negatives=6)
@@ -140,11 +140,23 @@ def test_methods_are_written_from_the_protocol(design):
     assert cited >= set(range(1, len(REFERENCES) + 1)) - {3}
 
 
-def test_over_reliance_is_said_where_it_is_shown():
-    planted = Planted(readers=4, positives=30, negatives=30, followed=0.8)
-    assert any("automation bias" in words for words in findings(analysed(rows(planted), planted)))
-    independent = replace(planted, followed=0.0)
-    assert not any("automation bias" in words for words in findings(analysed(rows(independent), independent)))
+BIG = Planted(readers=4, positives=30, negatives=30)
+
+
+@pytest.mark.parametrize(
+    ("planted", "better", "biased"),
+    [
+        (BIG, False, False),
+        (replace(BIG, gain=1.5), True, False),
+        (replace(BIG, followed=0.8), False, True),
+    ],
+    ids=["nothing", "better", "over-reliance"],
+)
+def test_what_is_planted_is_said_and_nothing_else(planted, better, biased):
+    """One study each; ``benchmarks.reader_study`` counts over many."""
+    said = findings(analysed(rows(planted), planted))
+    assert ("aided was better" in said[0]) == better
+    assert any(AUTOMATION_BIAS in words for words in said) == biased
 
 
 def constant(reader, **changes):

@@ -13,6 +13,8 @@ from pipeline.reader_study.protocol import Design
 from pipeline.reader_study.readings import StudyReadings
 from pipeline.statistics.estimate import Estimate
 
+AUTOMATION_BIAS = "Readers followed the model when it was wrong (automation bias)."
+"""Said where the model was wrong and the interval of the change in accuracy lies below 0."""
 ANSWER_WORDS = {"verdict": "verdict", "suspicion": "suspicion", "segmentation": "segmentation score"}
 
 
@@ -30,7 +32,7 @@ def findings(analysis: StudyAnalysis) -> list[str]:
     if analysis.readings.corrections:
         found.append(_comparison_words(analysis.corrected, "With the latest corrections"))
     right, wrong, _ = analysis.reliance
-    found += [_reliance_words(right), _reliance_words(wrong)]
+    found += [reliance_words(right), reliance_words(wrong)]
     for one in analysis.over_readers:
         if one.measure == "icc_2_1" and one.agreement.estimate.known:
             found.append(f"Agreement of the readers' suspicion, {one.arm}: ICC(2,1) {one.agreement.estimate}.")
@@ -68,7 +70,8 @@ def _comparison_words(found: ArmComparison, head: str) -> str:
     return f"{head}: {conclusions(found.analysis)[0]}"
 
 
-def _reliance_words(found: Reliance) -> str:
+def reliance_words(found: Reliance) -> str:
+    """Changes of verdict in one sentence, and whether they show automation bias; empty without pairs."""
     if not found.pairs:
         return ""
     better, worse, _ = found.counts
@@ -78,7 +81,7 @@ def _reliance_words(found: Reliance) -> str:
         f"{found.aided.value:.3f} aided, difference {_signed(found.difference)}."
     )
     if found.model == "wrong" and found.difference.bounded and found.difference.high < 0:
-        words += " Readers followed the model when it was wrong (automation bias)."
+        words += f" {AUTOMATION_BIAS}"
     return words
 
 
