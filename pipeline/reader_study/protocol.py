@@ -16,6 +16,19 @@ from pipeline.reviews.record import is_reader_code
 WASHOUT_DAYS = 28
 """Default time between the two reads of a case by one reader in a crossover study, days (FDA on CADe, 2022)."""
 
+ORDER = (
+    "Practice cases first, in the order of `cases`; then the others, shuffled for each reader and sitting by Python's "
+    "random.Random('SEED:READER:SITTING')."
+)
+SCALES = {
+    "suspicion": "0 to 100, no default position",
+    "advanced_fibrosis": "yes, no, not_assessable",
+    "confidence": "1 (low) to 5 (high)",
+    "agreement": "agree, disagree, unsure (aided reads)",
+    "segmentation_quality": "1 (excellent), 2 (acceptable), 3 (poor) (aided reads)",
+}
+"""What is asked, and the answers."""
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 Text = Annotated[str, Field(max_length=4000)]
@@ -52,6 +65,8 @@ class StudyCase(_Part):
     """Hash of the voxels and the geometry that readers see."""
     analysis_sha256: Sha256
     """Hash of the stored ``analysis.json``."""
+    files_sha256: Sha256 | None = None
+    """Hash over all files of the case's folder."""
 
 
 class StudyReader(_Part):
@@ -88,6 +103,8 @@ class Protocol(_Part):
     segmenter: StudyModel
     classifier: StudyModel
     app_version: str
+    order: Text = ORDER
+    answer_scales: dict[str, str] = Field(default_factory=lambda: dict(SCALES))
     readers: tuple[StudyReader, ...]
     cases: tuple[StudyCase, ...]
 
