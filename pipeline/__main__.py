@@ -16,6 +16,7 @@ from pipeline.commands import (
     mrmc,
     quality,
     reviews,
+    study,
     study_report,
     training,
 )
@@ -47,11 +48,9 @@ for command in (
 app.command("contact-sheet")(cohorts.draw_contact_sheet)
 app.add_typer(models.app, name="models")
 app.add_typer(reviews.app, name="reviews")
-study = typer.Typer(help="Reader studies.", no_args_is_help=True)
-study.command()(study_report.report)
-study.command()(study_report.power)
-study.command()(study_report.export_masks)
-app.add_typer(study, name="study")
+for command in (study_report.report, study_report.power, study_report.export_masks):
+    study.app.command()(command)
+app.add_typer(study.app, name="study")
 
 if __name__ == "__main__":
     app(prog_name="python -m pipeline")
