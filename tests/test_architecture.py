@@ -38,6 +38,7 @@ LAYERS = [
     {"pipeline.page.view"},
     {"pipeline.page.handlers"},
     {"pipeline.page", "pipeline.commands"},
+    {"pipeline.reading_room"},
     {"pipeline.__main__", "app"},
 ]
 """Rooms from the foundation up: a room imports itself and what lies below it. The longest name counts."""

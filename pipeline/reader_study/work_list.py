@@ -98,8 +98,11 @@ class WorkList:
 
     @property
     def sitting(self) -> int:
-        """Sitting of the last stored read; 1 before the first."""
-        return max((read.sitting for read in self.reads if read.number in self.first), default=1)
+        """The present sitting: that of the next read, or the last one when all are stored.
+
+        The first sitting ends with its last read: from then on nobody sees its cases again before the washout is over.
+        """
+        return self.next.sitting if self.next else self.reads[-1].sitting
 
     @property
     def washout_ends(self) -> datetime | None:

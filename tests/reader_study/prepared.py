@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import SimpleITK as sitk
 
-from pipeline.case import Analysis, Source, Volume
+from pipeline.case import LIVER, Analysis, OrganMask, Source, Volume, view
 from pipeline.reader_study.prepare import Prepared, StudyModels, StudySettings, prepare
 from pipeline.reader_study.protocol import Design
 from pipeline.reader_study.readers_file import read_readers
@@ -58,13 +60,25 @@ def stand_in(manifest: Path, *, calls: list[str] | None = None) -> Callable[[Pat
             calls.append(image.name)
         read = sitk.Cast(sitk.DICOMOrient(sitk.ReadImage(str(image)), "LPS"), sitk.sitkFloat32)
         volume = Volume(read, Source("nifti", "0" * 16))
-        organs = fake_organs(volume)
+        organs = _shortened(fake_organs(volume), number)
         base = make_analysis(probability=PROBABILITIES[number % len(PROBABILITIES)])
         return Analysis(
             volume, organs, base.fibrosis, fake_heat(organs), base.segmenter, base.classifier, base.warnings
         )
 
     return analyse
+
+
+def _shortened(organs: OrganMask, number: int) -> OrganMask:
+    """Without the lowest ``number`` slices of the liver, so that no two cases have one mask."""
+    labels = view(organs.labels).copy()
+    lowest = int(np.flatnonzero((labels == LIVER).any(axis=(1, 2)))[0])
+    below = labels[: lowest + number]
+    below[below == LIVER] = 0
+    image = sitk.GetImageFromArray(labels)
+    image.CopyInformation(organs.labels)
+    ml = float(np.prod(image.GetSpacing())) / 1000
+    return replace(organs, labels=image, liver_ml=float((labels == LIVER).sum()) * ml)
 
 
 def make_study(

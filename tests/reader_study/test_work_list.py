@@ -99,7 +99,7 @@ def test_the_washout_begins_with_the_last_row_of_the_first_sitting() -> None:
     assert found.washout_ends == NOON + timedelta(days=28)
     assert found.waits_until(NOON + timedelta(days=28, seconds=-1)) == NOON + timedelta(days=28)
     assert found.waits_until(NOON + timedelta(days=28)) is None
-    corrected = stored_row(first[0], review_id="x", revises="R1-1", saved_at="2026-01-02T12:00:00.000Z")
+    corrected = stored_row(first[1], review_id="x", revises="R1-2", saved_at="2026-01-02T12:00:00.000Z")
     assert work_list(protocol, "R1", [*rows, corrected]).washout_ends == NOON + timedelta(days=29)
 
 
@@ -115,11 +115,13 @@ def test_an_unaided_read_is_correctable_until_the_result_was_shown() -> None:
     assert not found.correctable(later, revealed=False)
 
 
-def test_a_sitting_cannot_be_corrected_once_the_next_one_began() -> None:
+def test_a_sitting_cannot_be_corrected_once_its_last_read_is_stored() -> None:
     protocol = make_protocol(design="crossover")
     reads = reads_of(protocol, "R1")
     first = [read for read in reads if read.sitting == 1]
     rows = [stored_row(read) for read in first]
-    assert work_list(protocol, "R1", rows).correctable(first[-1], revealed=True)
-    second = stored_row(reads[len(first)])
-    assert not work_list(protocol, "R1", [*rows, second]).correctable(first[-1], revealed=True)
+    assert work_list(protocol, "R1", rows[:-1]).correctable(first[1], revealed=True)
+    assert not work_list(protocol, "R1", rows).correctable(first[-1], revealed=True)
+    done = work_list(protocol, "R1", [stored_row(read) for read in reads])
+    assert done.correctable(reads[-1], revealed=True)
+    assert not done.correctable(first[-1], revealed=True)
