@@ -28,6 +28,11 @@ CONTENT_POLICY = (
     "img-src 'self' data: blob:; connect-src 'self' data: blob:; worker-src 'self' blob:; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'self'"
 )
+OWN_HEADERS = [
+    (b"content-security-policy", CONTENT_POLICY.encode()),
+    # With no-referrer, browsers send forms without their origin, which is what tells ours from those of other sites.
+    (b"referrer-policy", b"same-origin"),
+]
 STYLES = ("style.css", "reading_room.css")
 SCRIPTS = ("reading_room.js",)
 
@@ -50,8 +55,8 @@ class PrivateHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                added = [(b"content-security-policy", CONTENT_POLICY.encode()), (b"cache-control", kept)]
-                message["headers"] = [*message.get("headers", []), *added]
+                others = [pair for pair in message.get("headers", []) if pair[0] != b"referrer-policy"]
+                message["headers"] = [*others, *OWN_HEADERS, (b"cache-control", kept)]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
@@ -90,8 +95,8 @@ def build_room(room: Room, settings: PageSettings, library: Path | None) -> Star
     return Starlette(
         routes=routes,
         middleware=[
-            Middleware(SecurityHeaders, frame_ancestors="'self'"),
             Middleware(PrivateHeaders),
+            Middleware(SecurityHeaders, frame_ancestors="'self'"),
             Middleware(OwnOrigin, hosts=settings.hosts, any_host=("/healthz",)),
         ],
         exception_handlers={404: _not_found, 405: _not_found},

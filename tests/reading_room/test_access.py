@@ -143,6 +143,7 @@ def test_headers_of_every_answer(trial: Trial) -> None:
         headers = person.client.get(page).headers
         assert headers["cache-control"] == "no-store"
         assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
         policies = headers.get_list("content-security-policy")
         assert any("script-src 'self' blob: 'wasm-unsafe-eval';" in policy for policy in policies)
     for script in ("/room/reading_room.js", "/room/reading_room.css", "/viewer/viewer.js"):
