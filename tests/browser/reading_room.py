@@ -102,7 +102,7 @@ class Person:
     def leave(self) -> None:
         """Close the browser; no page may have had an error."""
         self.page.context.close()
-        assert self.errors == []
+        assert [error for error in self.errors if "status of 422" not in error] == []  # answers that are missing
 
     def ready(self) -> None:
         """Wait until the images of a read are shown."""

@@ -46,7 +46,7 @@ def stage(person: Person) -> np.ndarray:
 
     person.page.wait_for_function("() => !window.fibroViewer.drawing.busy")
     person.page.wait_for_timeout(200)
-    return Visitor(person.page).picture()
+    return Visitor(person.page).picture()[8:-8, 8:-8]  # without the frame that shows the focus
 
 
 def is_grey(picture: np.ndarray) -> bool:
