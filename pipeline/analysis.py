@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,7 +10,6 @@ from models.registry import ModelInfo
 from pipeline.case import (
     NOT_MR_CODES,
     Analysis,
-    Answer,
     CaseWarning,
     Fibrosis,
     HeatMap,
@@ -24,23 +19,21 @@ from pipeline.case import (
     Volume,
 )
 from pipeline.classification import Classifier, Encoded, classify_steps, explain_steps
-from pipeline.errors import Cancelled
 from pipeline.intake import check_contrast, read_series
 from pipeline.networks import Models, load_models, run_somewhere
 from pipeline.segmentation import segment_steps
+from pipeline.stages import device_turn, part_steps, timed
 from pipeline.suitability import PREFIX, not_classified
 
 __all__ = ["Found", "Models", "analyze", "analyze_by", "analyze_steps", "find_steps", "load_models"]
 
-SEGMENT_UNTIL, CLASSIFY_UNTIL = 0.85, 0.95
-"""Share of the progress bar, 0-1, at the end of each stage; from measured timings."""
+SEGMENT_UNTIL, CLASSIFY_SHARE = 0.85, 0.67
+"""Share of the progress bar, 0-1, at the end of the segmentation, and the classifier's share of the rest; from measured
+timings."""
 
 DISTRUST_CODES = NOT_MR_CODES | {"not_t2", "contrast", "mostly_empty", "not_suitable_image", "not_suitable_plane"}
 """Codes of warnings that the images are unlike the segmenter's training data, so that its predicted quality
 does not hold. ``not_t2_contrast`` is not among them: it is measured inside the mask and presumes a good one."""
-
-_locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
-"""One lock per device: neither nnU-Net's predictor nor Grad-CAM's hooks are re-entrant."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +54,8 @@ class Found:
     """About the contrast inside the mask."""
     warnings: tuple[CaseWarning, ...] = ()
     """About how it was computed, such as without the GPU."""
+    mask_edited: bool = False
+    """Whether a reader has corrected the liver mask: predictions of its quality then say nothing."""
 
 
 Find = Callable[[Volume, Callable[[], bool]], Generator[Step, None, Found]]
@@ -98,14 +93,19 @@ def analyze_by(study: Study, key: str, find: Find, cancelled: Callable[[], bool]
     """``analyze_steps`` with the networks run by ``find``, wherever that is. Raises as it does."""
     timings: dict[str, float] = {}
     yield Step("Reading the series", 0.0)
-    with _timed(timings, "read"):
+    with timed(timings, "read"):
         volume = read_series(study, key)
     found = yield from find(volume, cancelled)
+    yield Step("Done", 1.0, assemble(volume, found, timings))
+
+
+def assemble(volume: Volume, found: Found, timings: Mapping[str, float]) -> Analysis:
+    """The analysis of what was found in a volume, with all warnings. ``timings``: seconds spent before."""
     organs, timings = found.organs, {**timings, **found.timings_s}
-    distrust = distrust_reasons(volume.warnings) or distrust_reasons(found.unsuitable)
+    distrust = () if found.mask_edited else distrust_reasons(volume.warnings) or distrust_reasons(found.unsuitable)
     if distrust:
         organs = _unjudged(organs, distrust)
-    analysis = Analysis(
+    return Analysis(
         volume=volume,
         organs=organs,
         fibrosis=found.fibrosis,
@@ -121,8 +121,8 @@ def analyze_by(study: Study, key: str, find: Find, cancelled: Callable[[], bool]
             *found.warnings,
         ),
         timings_s={**timings, "total": sum(timings.values())},
+        mask_edited=found.mask_edited,
     )
-    yield Step("Done", 1.0, analysis)
 
 
 def find_steps(
@@ -134,7 +134,7 @@ def find_steps(
         GpuError: as ``run_somewhere``.
     """
     yield Step("Waiting for the device", 0.0)
-    with _turn(str(models.segmenter.device), cancelled):
+    with device_turn(str(models.segmenter.device), cancelled):
         run = partial(_networks_steps, volume, cancelled, any_input)
         found, warnings = yield from run_somewhere(models, run)
     return replace(found, warnings=warnings)
@@ -144,13 +144,13 @@ def _networks_steps(
     volume: Volume, cancelled: Callable[[], bool], any_input: bool, models: Models
 ) -> Generator[Step, None, Found]:
     timings: dict[str, float] = {}
-    with _timed(timings, "segment"):
-        organs = yield from _part(segment_steps(volume, models.segmenter), 0.0, SEGMENT_UNTIL, cancelled)
+    with timed(timings, "segment"):
+        organs = yield from part_steps(segment_steps(volume, models.segmenter), 0.0, SEGMENT_UNTIL, cancelled)
     contrast = check_contrast(volume, organs)
     unsuitable = not_classified(volume, organs, volume.warnings + contrast)
     fibrosis, heatmap = None, None
     if any_input or not unsuitable:
-        fibrosis, heatmap = yield from _classified(volume, organs, models.classifier, cancelled, timings)
+        fibrosis, heatmap = yield from classified_steps(volume, organs, models.classifier, cancelled, timings)
     return Found(
         organs=organs,
         fibrosis=fibrosis,
@@ -170,21 +170,26 @@ def analyze(study: Study, key: str, models: Models, *, any_input: bool = False) 
     return last.analysis
 
 
-def _classified(
+def classified_steps(
     volume: Volume,
     organs: OrganMask,
     classifier: Classifier,
     cancelled: Callable[[], bool],
     timings: dict[str, float],
+    start: float = SEGMENT_UNTIL,
 ) -> Generator[Step, None, tuple[Fibrosis, HeatMap | None]]:
-    """Classify and explain, with their steps; the seconds of both are added to ``timings``."""
-    encoded = Encoded()
-    with _timed(timings, "classify"):
+    """Classify and explain, with their steps; the seconds of both are added to ``timings``.
+
+    Args:
+        start: share of the progress bar at which this begins; it takes the rest.
+    """
+    encoded, until = Encoded(), start + CLASSIFY_SHARE * (1.0 - start)
+    with timed(timings, "classify"):
         steps = classify_steps(volume, organs, classifier, encoded)
-        fibrosis = yield from _part(steps, SEGMENT_UNTIL, CLASSIFY_UNTIL, cancelled)
-    with _timed(timings, "explain"):
+        fibrosis = yield from part_steps(steps, start, until, cancelled)
+    with timed(timings, "explain"):
         heat = explain_steps(volume, organs, classifier, encoded)
-        heatmap = yield from _part(heat, CLASSIFY_UNTIL, 1.0, cancelled)
+        heatmap = yield from part_steps(heat, until, 1.0, cancelled)
     return fibrosis, heatmap
 
 
@@ -258,41 +263,3 @@ def probability_warnings(fibrosis: Fibrosis | None) -> tuple[CaseWarning, ...]:
         "drawn a little tighter or wider; check the liver outline."
     )
     return (CaseWarning("mask_sensitive", message),)
-
-
-def _part(
-    steps: Generator[Step, None, Answer], start: float, end: float, cancelled: Callable[[], bool]
-) -> Generator[Step, None, Answer]:
-    """A stage's steps, their shares mapped to ``start`` to ``end`` of the whole."""
-    try:
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as finished:
-                return finished.value
-            if cancelled():
-                raise Cancelled("The analysis was stopped.")
-            yield Step(step.name, start + (end - start) * step.share)
-    finally:
-        steps.close()
-
-
-@contextmanager
-def _turn(device: str, cancelled: Callable[[], bool]) -> Iterator[None]:
-    lock = _locks[device]
-    while not lock.acquire(timeout=0.2):
-        if cancelled():
-            raise Cancelled("The analysis was stopped.")
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _timed(timings: dict[str, float], name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        timings[name] = time.perf_counter() - start

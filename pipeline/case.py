@@ -322,6 +322,8 @@ class Analysis:
     warnings: tuple[CaseWarning, ...] = ()
     timings_s: Mapping[str, float] = field(default_factory=dict)
     """Seconds by stage: read, segment, classify, explain, write, total."""
+    mask_edited: bool = False
+    """Whether the liver mask is a reader's correction of the segmenter's."""
 
     @property
     def unreliable(self) -> bool:

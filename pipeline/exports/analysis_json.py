@@ -17,7 +17,8 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
 
     Sizes and spacings are (x, y, z) of the volume in LPS, volumes in mL, times in seconds; ``z`` of a slice counts from
     0 at the most inferior one, the slices of ``doubts`` from 1 as on the page and in the report. ``heat_outside_liver``
-    is measured before the heat map is cut around the liver. ``fibrosis`` is null where the series is no axial T2 of an
+    is measured before the heat map is cut around the liver. ``mask_edited`` is true where a reader has corrected the
+    liver mask, and absent otherwise. ``fibrosis`` is null where the series is no axial T2 of an
     abdomen with a liver in it; ``not_classified`` then holds the reasons, and is absent otherwise. A value that does
     not apply to the case is null; one that this version does not compute is absent.
     """
@@ -38,6 +39,7 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
             "largest_component_share": float(organs.largest_component_share),
             "touches_edge": bool(organs.touches_edge),
         },
+        **({"mask_edited": True} if analysis.mask_edited else {}),
         "spleen": None if organs.spleen_ml is None else {"volume_ml": float(organs.spleen_ml)},
         "segmentation_quality": {"ensemble_dice": _number(organs.ensemble_dice)} | _predicted(organs),
         **_fibrosis(analysis),

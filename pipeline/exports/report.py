@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pipeline import RESEARCH_USE, __version__
-from pipeline.case import Analysis, Fibrosis, HeatMap
+from pipeline.case import Analysis, Fibrosis, HeatMap, OrganMask
 from pipeline.exports.a4_page import AMBER, AMBER_DARK, INK, LINE, MUTED, PAGE, RULE, Page, TextStyle
 from pipeline.exports.report_pictures import COLUMNS, PICTURE, TOP_HEAT, axial_row, heat_row
 from pipeline.exports.wording import (
@@ -25,6 +25,7 @@ from pipeline.exports.wording import (
 
 PNG_DPI = 150
 SHORT_HASH = 12
+EDITED = "corrected by a reader"
 
 
 def draw_report(analysis: Analysis, *, made_at: datetime | None = None) -> Figure:
@@ -112,8 +113,9 @@ def _measurements(page: Page, analysis: Analysis) -> None:
     left, top = COLUMNS[2] + 0.06, TOP_HEAT - 0.14
     rows = [
         ("Liver volume", f"{organs.liver_ml:,.0f} mL"),
+        *([("Liver outline", EDITED)] if analysis.mask_edited else []),
         ("Spleen volume", "not segmented" if organs.spleen_ml is None else f"{organs.spleen_ml:,.0f} mL"),
-        ("Ensemble agreement", "one member" if organs.ensemble_dice is None else f"Dice {organs.ensemble_dice:.3f}"),
+        *([] if analysis.mask_edited else [("Ensemble agreement", _agreement(organs))]),
         ("Liver parts found", _parts(organs.components, organs.largest_component_share)),
         ("Liver meets image edge", "yes" if organs.touches_edge else "no"),
     ]
@@ -131,6 +133,10 @@ def _measurements(page: Page, analysis: Analysis) -> None:
         page.text(left, y, name, TextStyle(7.5, colour=MUTED))
         page.text(7.77, y, value, TextStyle(8.5, colour=INK, bold=True), right=True)
         page.rule(left, 7.77, y + 0.48 * step, RULE)
+
+
+def _agreement(organs: OrganMask) -> str:
+    return "one member" if organs.ensemble_dice is None else f"Dice {organs.ensemble_dice:.3f}"
 
 
 def _outside(heatmap: HeatMap | None) -> str:

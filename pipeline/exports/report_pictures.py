@@ -29,7 +29,8 @@ def axial_row(page: Page, analysis: Analysis) -> None:
     spleen = view(analysis.organs.labels) == SPLEEN
     sx, sy, sz = analysis.volume.spacing_mm_xyz
     limits = pictures.window(voxels)
-    page.heading(COLUMNS[0], TOP_AXIAL - 0.14, "Segmentation", "slice with the largest liver in the middle")
+    title = "Liver outline, corrected by a reader" if analysis.mask_edited else "Segmentation"
+    page.heading(COLUMNS[0], TOP_AXIAL - 0.14, title, "slice with the largest liver in the middle")
     drawn = [("liver", LIVER_COLOUR), ("spleen", SPLEEN_COLOUR)]
     page.legend(7.77, TOP_AXIAL - 0.14, drawn if spleen.any() else drawn[:1])
     for left, z in zip(COLUMNS, shown_slices(liver, sz), strict=True):

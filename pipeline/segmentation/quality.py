@@ -53,7 +53,7 @@ def clean(labels: sitk.Image, *, ensemble_dice: float | None, knows_spleen: bool
         spleen_ml=float((voxels == SPLEEN).sum()) * voxel_ml if knows_spleen else None,
         components=sizes.size,
         largest_component_share=float(sizes.max() / sizes.sum()),
-        touches_edge=_touches_edge(voxels == LIVER),
+        touches_edge=touches_edge(voxels == LIVER),
         ensemble_dice=ensemble_dice,
     )
 
@@ -80,5 +80,6 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
     return tuple(slice(int(index[0]), int(index[-1]) + 1) for index in found)
 
 
-def _touches_edge(liver: np.ndarray) -> bool:
+def touches_edge(liver: np.ndarray) -> bool:
+    """Whether a (z, y, x) bool mask meets the first or last slice or the side of the image."""
     return any(bool(np.take(liver, side, axis).any()) for axis in range(3) for side in (0, -1))

@@ -215,3 +215,11 @@ def test_without_a_probability_the_report_gives_the_reason_and_no_verdict():
         assert absent not in said
     assert unsuitable().not_classified
     assert make_analysis().not_classified == ()
+
+
+def test_the_report_says_that_the_mask_was_edited():
+    analysis = make_analysis()
+    assert "corrected by a reader" not in words(draw_report(analysis, made_at=WHEN))
+    said = words(draw_report(replace(analysis, mask_edited=True), made_at=WHEN))
+    assert "Liver outline, corrected by a reader" in said
+    assert "Ensemble agreement" not in said
