@@ -52,9 +52,7 @@ def write_viewer_overlays(analysis: Analysis, folder: Path) -> dict[str, object]
     files = {"outline": OUTLINE_FILE, "liver": LIVER_FILE}
     for optional in (HEAT_FILE, DOUBT_FILE):
         (folder / optional).unlink(missing_ok=True)  # of an earlier analysis
-    if analysis.heatmap is not None:
-        heat = view(analysis.heatmap.image)
-        _write(_on_grid(np.rint(np.clip(heat, 0, 1) * 255).astype(np.uint8), like), folder / HEAT_FILE)
+    if _write_heat(analysis, folder / HEAT_FILE):
         files["heat"] = HEAT_FILE
     region = _region(analysis.organs)
     if region is not None:
@@ -68,6 +66,28 @@ def write_viewer_overlays(analysis: Analysis, folder: Path) -> dict[str, object]
         "heat_note": heat_words(analysis),
         **described_doubts(analysis.organs),
     }
+
+
+def write_viewer_heat(analysis: Analysis, folder: Path, name: str) -> dict[str, object]:
+    """Write the heat map of a corrected mask under a name of its own; the mask itself is the browser's.
+
+    Returns:
+        What takes the place of ``write_viewer_overlays``'s values: the doubts were about the former mask.
+    """
+    files = {"outline": OUTLINE_FILE, "liver": LIVER_FILE}
+    if _write_heat(analysis, folder / name):
+        files["heat"] = name
+    return {"files": files, "heat_note": heat_words(analysis), **described_doubts(analysis.organs)}
+
+
+def _write_heat(analysis: Analysis, path: Path) -> bool:
+    """Write the heat map, 0-255, and say whether there is one."""
+    if analysis.heatmap is None:
+        return False
+    heat = view(analysis.heatmap.image)
+    scaled = np.rint(np.clip(heat, 0, 1) * 255).astype(np.uint8)
+    _write(_on_grid(scaled, analysis.volume.image), path)
+    return True
 
 
 def described_doubts(organs: OrganMask) -> dict[str, object]:

@@ -13,6 +13,7 @@ import gradio as gr
 from pipeline import RESEARCH_USE, __version__
 from pipeline.page.handlers.analysing import Analysing
 from pipeline.page.handlers.opening import Opening
+from pipeline.page.handlers.reclassifying import Reclassifying
 from pipeline.page.handlers.reviewing import Reviewing
 from pipeline.page.placement import place
 from pipeline.page.server.engine import Analyse, Choice, Engine, load_chosen
@@ -39,6 +40,11 @@ VIEWING_LOG = """(...values) => {
   return values;
 }"""
 """JavaScript: put the viewer's statistics into the last input of the save event."""
+EDITED_MASK = """(...values) => {
+  values[values.length - 1] = window.fibroViewer ? window.fibroViewer.editedMask() : '';
+  return values;
+}"""
+"""JavaScript: put the viewer's liver mask into the last input of the event that classifies it."""
 OPENED = """(...values) => {
   const files = values.find((value) => Array.isArray(value) && value[0] && value[0].orig_name) || [];
   const name = files.length > 1 ? files.length + ' files' : files.length ? files[0].orig_name : '%s';
@@ -102,6 +108,7 @@ def build_page(
         opening = Opening(components, cases, visitors, public=settings.public)
         analysing = Analysing(components, cases, engine, files.shown, settings.runs)
         _wire_input(components, opening, analysing, examples)
+        _wire_correction(components, analysing)
         reviewing = Reviewing(components, cases, files)
         _wire_review(components, reviewing)
         if files.copy:
@@ -166,6 +173,14 @@ def _on_example(opening: Opening, path: Path) -> Callable[..., Iterator[Updates]
         yield from opening.example(state, path, request)
 
     return on_example
+
+
+def _wire_correction(components: Components, analysing: Analysing) -> None:
+    """Connect the button that classifies a corrected mask."""
+    quiet = {**_quiet(components), "concurrency_limit": None}
+    inputs = [components.state, components.edited_mask]
+    event = components.reclassify.click(Reclassifying(analysing).reclassify, inputs, js=EDITED_MASK, **quiet)
+    event.failure(analysing.failed, [components.state], **quiet)
 
 
 def _wire_review(components: Components, reviewing: Reviewing) -> None:

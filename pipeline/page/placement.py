@@ -37,6 +37,8 @@ def place(settings: PageSettings, cases: OpenCases, has_library: bool) -> tuple[
             _input_column(made, settings, list(examples))
         with gr.Column(elem_id="fr-middle", min_width=320):
             made["viewer"] = viewer_component(cases, library=has_library)
+            made["edited_mask"] = gr.Textbox(visible=False)
+            made["reclassify"] = gr.Button("Classify again", elem_id="fr-reclassify", elem_classes="fr-unseen")
         with gr.Column(elem_id="fr-answer", min_width=300):
             made["result"] = gr.HTML(waiting_html(), apply_default_css=False, elem_id="fr-result")
             _review_form(made)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from pipeline.page.handlers.analysing import Analysing
 from pipeline.page.handlers.opening import Opening
+from pipeline.page.handlers.reclassifying import Reclassifying
 from pipeline.page.handlers.reviewing import Reviewing
 from pipeline.page.placement import place
 from pipeline.page.server.engine import Choice, Engine
@@ -21,6 +23,7 @@ from pipeline.page.server.visitors import COOKIE, Visitors
 from pipeline.page.state.open_cases import OpenCases
 from pipeline.page.state.session_state import SessionState
 from tests.page.fake_models import load_fake
+from tests.page.masks import sent_mask
 
 DEFAULT = Choice("liver_t2", "fibrosis_t2")
 
@@ -49,6 +52,7 @@ class Desk:
         self.visitor = self.visitors.visitor_of(self.request)
         self.opening = Opening(self.components, self.cases, self.visitors, public=public)
         self.analysing = Analysing(self.components, self.cases, engine, self.shown)
+        self.reclassifying = Reclassifying(self.analysing)
         self.reviewing = Reviewing(self.components, self.cases, self.files)
         self.state = SessionState()
         self.sent: list[dict[Any, Any]] = []
@@ -85,6 +89,10 @@ class Desk:
     def analyse(self, choice: Choice = DEFAULT, *, blind: bool = False) -> str:
         """Press Analyse and wait for the end."""
         return self.run(self.analysing.analyse(self.state, blind, *choice))
+
+    def correct(self, liver: np.ndarray) -> str:
+        """Send a corrected mask, (z, y, x) bool, and wait for the end."""
+        return self.run(self.reclassifying.reclassify(self.state, sent_mask(liver)))
 
     def save(
         self,

@@ -30,7 +30,7 @@ from pipeline.case import (
 from pipeline.errors import Cancelled, SegmentationError
 from pipeline.exports.planes import largest_area_xyz
 from pipeline.intake import read_series
-from pipeline.page.server.engine import Analyse, Choice
+from pipeline.page.server.engine import Analyse, BoundModels, Choice
 from tests.abdomen import organ_labels
 
 NOTE = "Trained on simulated fibrosis: the probability means nothing for a patient."
@@ -114,19 +114,35 @@ def load_fake(
         organs = fake_organs(volume)
         if miss and miss.exists():
             organs = faulty_organs(organs)
-        weights = organs.liver.sum(axis=(1, 2)) / organs.liver.sum()
-        slices = tuple(SliceWeight(int(z), float(weights[z])) for z in np.flatnonzero(weights))
-        fibrosis = Fibrosis(
-            "LSM > 12 kPa", probability, (max(probability - 0.11, 0), min(probability + 0.08, 1)), 0.48, slices
-        )
-        segmenter = ModelInfo("liver_t2", "5b1e" * 16, "CHAOS T2-SPIR, 15 healthy subjects")
-        classifier = ModelInfo("fibrosis_t2", "c07d" * 16, "simulated fibrosis", NOTE)
-        warnings = (CaseWarning("thick_slices", "The slices are far apart; the models have seen 5 to 9 mm."),)
-        timings = {"read": 0.1, "segment": 9.8, "classify": 1.2, "explain": 1.1, "total": 12.2}
-        yield Step(
-            "Done",
-            1.0,
-            Analysis(volume, organs, fibrosis, fake_heat(organs), segmenter, classifier, warnings, timings),
-        )
+        yield Step("Done", 1.0, fake_analysis(volume, organs, probability))
 
-    return lambda choice: steps_of
+    def again(volume: Volume, organs: OrganMask, liver: np.ndarray, cancelled: Callable[[], bool]) -> Iterator[Step]:
+        from pipeline.reclassify import corrected  # loads torch, which few of these tests need
+
+        for number in range(steps):
+            if cancelled():
+                raise Cancelled("Stopped.")
+            yield Step(f"Estimating fibrosis, model {number + 1} of {steps}", number / steps)
+            while hold and hold.exists() and not cancelled():
+                time.sleep(0.05)
+        edited = corrected(organs, liver)
+        # One percentage point for each percent of volume, so that a test can tell which mask was classified.
+        changed = probability + edited.liver_ml / organs.liver_ml - 1
+        yield Step("Done", 1.0, replace(fake_analysis(volume, edited, changed), mask_edited=True))
+
+    return lambda choice: BoundModels(steps_of, again)
+
+
+def fake_analysis(volume: Volume, organs: OrganMask, probability: float) -> Analysis:
+    """What the stand-in says of a volume with these organs."""
+    weights = organs.liver.sum(axis=(1, 2)) / organs.liver.sum()
+    slices = tuple(SliceWeight(int(z), float(weights[z])) for z in np.flatnonzero(weights))
+    probability = min(max(probability, 0.0), 1.0)
+    fibrosis = Fibrosis(
+        "LSM > 12 kPa", probability, (max(probability - 0.11, 0), min(probability + 0.08, 1)), 0.48, slices
+    )
+    segmenter = ModelInfo("liver_t2", "5b1e" * 16, "CHAOS T2-SPIR, 15 healthy subjects")
+    classifier = ModelInfo("fibrosis_t2", "c07d" * 16, "simulated fibrosis", NOTE)
+    warnings = (CaseWarning("thick_slices", "The slices are far apart; the models have seen 5 to 9 mm."),)
+    timings = {"read": 0.1, "segment": 9.8, "classify": 1.2, "explain": 1.1, "total": 12.2}
+    return Analysis(volume, organs, fibrosis, fake_heat(organs), segmenter, classifier, warnings, timings)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import partial
 
 import gradio as gr
 
@@ -74,24 +75,21 @@ class Analysing:
         began = time.monotonic()
         yield {**self.updates.running(True), **self.updates.form(None), self.components.result: waiting_html()}
         try:
-            analysis = yield from self._steps(state, case, self._choice(segmenter, classifier))
+            choice = self._choice(segmenter, classifier)
+            run = self.engine.analyse(state.study, state.series_key, choice, case.stop.is_set)
+            analysis = yield from self.steps(case, run)
             yield {self.components.status: progress_html("Writing the files", 0.99)}
             if state.result:  # the viewer keeps what it has loaded of a served folder
                 case = self.cases.serve_anew(case)
                 state = replace(state, viewer=volume_value(analysis.volume, case, self.cases))
-            result = self._pack(analysis, case)
+            result = self.packed(case, partial(pack, analysis, case, choice))
             blind = bool(blind) and result.case_id not in state.revealed_cases
             if not blind:
                 self.shown.record_shown(state.session, result.case_id)
                 reveal(case, result)
         except PipelineError as error:
             log.info("An analysis ended without a result (%s).", type(error).__name__, extra=case.log_id)
-            if self.cases.find(case.key) is None:
-                self.cases.delete(case)  # what was written after it was discarded
-            elif isinstance(error, Cancelled):
-                yield {**self.updates.running(False), **self.updates.say("Cancelled. Nothing was saved.")}
-            else:
-                yield {**self.updates.running(False), **self.updates.say(str(error), "error")}
+            yield from self.ended(case, error)
             return
         log.info("A case was analysed.", extra={**case.log_id, "seconds": round(time.monotonic() - began, 2)})
         state = state.with_result(replace(result, revealed=not blind))
@@ -102,18 +100,26 @@ class Analysing:
             **self.updates.say("Done.", "done"),
         }
 
+    def ended(self, case: OpenCase, error: PipelineError) -> Iterator[Updates]:
+        """Say why a run has no result; nothing where its case was discarded meanwhile."""
+        if self.cases.find(case.key) is None:
+            self.cases.delete(case)  # what was written after it was discarded
+        elif isinstance(error, Cancelled):
+            yield {**self.updates.running(False), **self.updates.say("Cancelled. Nothing was saved.")}
+        else:
+            yield {**self.updates.running(False), **self.updates.say(str(error), "error")}
+
     def _choice(self, segmenter: str | None, classifier: str | None) -> Choice:
         default = self.engine.default
         return Choice(segmenter or default.segmenter, classifier or default.classifier)
 
-    def _steps(self, state: SessionState, case: OpenCase, choice: Choice) -> Generator[Updates, None, Analysis]:
-        """Progress while waiting for others and for the models, and through the analysis, which is the return value.
+    def steps(self, case: OpenCase, run: Iterator[Step]) -> Generator[Updates, None, Analysis]:
+        """Progress while waiting for others and for the models, and through the run; its analysis is the return value.
 
         Raises:
             Cancelled: stopped or discarded.
-            PipelineError: as ``analyze_steps``.
+            PipelineError: as the run, or it took too long.
         """
-        assert state.study is not None
         progress = Progress(self.components)
         with self.line.join() as ahead:
             while (waiting := ahead()) or not self.engine.wait(POLL_S):
@@ -124,7 +130,7 @@ class Analysing:
                 if waiting:
                     time.sleep(POLL_S)
             last, began = Step("", 0.0), time.monotonic()
-            for step in self.engine.analyse(state.study, state.series_key, choice, case.stop.is_set):
+            for step in run:
                 last = step
                 if step.analysis is None and time.monotonic() - began > self.longest_s:
                     raise PipelineError(f"Stopped: it took longer than {self.longest_s:.0f} seconds.")
@@ -137,15 +143,15 @@ class Analysing:
             raise Cancelled("Stopped.")
         return last.analysis
 
-    def _pack(self, analysis: Analysis, case: OpenCase) -> StoredResult:
-        """``pack``, unless the case was discarded meanwhile: then its files are deleted again.
+    def packed(self, case: OpenCase, write: Callable[[], StoredResult]) -> StoredResult:
+        """What ``write`` wrote, unless the case was discarded meanwhile: then its files are deleted again.
 
         Raises:
             Cancelled: discarded.
             PipelineError: the disk is full.
         """
         try:
-            result = pack(analysis, case)
+            result = write()
         except (OSError, RuntimeError) as error:  # SimpleITK raises RuntimeError where it cannot write
             if self.cases.find(case.key):
                 raise PipelineError("The result could not be written: free disk space and analyse again.") from error

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pipeline.case import Step, Study
+import numpy as np
+
+from pipeline.case import OrganMask, Step, Study, Volume
 from pipeline.errors import ModelError, PipelineError
-from pipeline.page.server.gpu import Analyse, Choice, bind
+from pipeline.page.server.gpu import Analyse, BoundModels, Choice, bind
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ class RunLimits:
 RUN_LIMITS = RunLimits()
 
 
-def load_chosen(choice: Choice, *, any_input: bool = False) -> Analyse:
+def load_chosen(choice: Choice, *, any_input: bool = False) -> BoundModels:
     """Load these models. Takes seconds: torch and nnU-Net are imported here and not before.
 
     What reads a DICOM series and writes the report is loaded too, so that the first analysis does not wait for it.
@@ -87,6 +89,23 @@ class Engine:
         if choice != self.default:
             yield Step("Loading the chosen models", 0.0)
         yield from self._loaded(choice)(study, key, cancelled)
+
+    def reclassify(
+        self, volume: Volume, organs: OrganMask, liver: np.ndarray, choice: Choice, cancelled: Callable[[], bool]
+    ) -> Iterator[Step]:
+        """The steps of classifying again in a corrected liver mask, (z, y, x) bool. As ``analyse``.
+
+        Raises:
+            ModelError: the models could not be loaded.
+            PipelineError: as ``reclassify_steps``.
+        """
+        self._ready.wait()
+        if choice != self.default:
+            yield Step("Loading the chosen models", 0.0)
+        models = self._loaded(choice)
+        if not isinstance(models, BoundModels):
+            raise ModelError("These models cannot classify a corrected outline.")
+        yield from models.reclassify(volume, organs, liver, cancelled)
 
     def _loaded(self, choice: Choice) -> Analyse:
         if choice == self.default:

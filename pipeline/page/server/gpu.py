@@ -15,14 +15,15 @@ import os
 import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import gradio as gr
 import httpx
+import numpy as np
 
-from pipeline.case import CaseWarning, Step, Study, Volume
+from pipeline.case import CaseWarning, OrganMask, Step, Study, Volume
 from pipeline.errors import Cancelled, GpuError, PipelineError
 
 if TYPE_CHECKING:  # torch takes seconds to import, and the page is up before
@@ -30,6 +31,8 @@ if TYPE_CHECKING:  # torch takes seconds to import, and the page is up before
 
 Analyse = Callable[[Study, str, Callable[[], bool]], Iterator[Step]]
 """``analyze_steps`` with its models bound: (study, series key, cancelled) -> steps, the last with the analysis."""
+Reclassify = Callable[[Volume, OrganMask, np.ndarray, Callable[[], bool]], Iterator[Step]]
+"""``reclassify_steps`` with its models bound: (volume, organs, corrected liver, cancelled) -> steps, as ``Analyse``."""
 log = logging.getLogger(__name__)
 
 LENT = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
@@ -50,27 +53,48 @@ class Choice(NamedTuple):
     classifier: str
 
 
+@dataclass(frozen=True)
+class BoundModels:
+    """Loaded models, bound to the place where they run. Called, they analyse a series."""
+
+    analyse: Analyse
+    reclassify: Reclassify
+
+    def __call__(self, study: Study, key: str, cancelled: Callable[[], bool]) -> Iterator[Step]:
+        return self.analyse(study, key, cancelled)
+
+
 _loaded: dict[Choice, Models] = {}
 """On ZeroGPU: the models on the CPU. A worker inherits what was loaded before it was forked."""
 _moved: dict[Choice, Models] = {}
 """In a worker: the models on its GPU."""
 
 
-def bind(choice: Choice, *, any_input: bool = False) -> Analyse:
-    """Load these models for the place where they run.
+def bind(choice: Choice, *, any_input: bool = False) -> BoundModels:
+    """Load these models for the place where they run. A corrected mask is classified on this machine, which takes
+    seconds on a processor: no visitor's GPU time is spent on it.
 
     Raises:
         ModelError: a model is missing, damaged or of another kind.
     """
     from pipeline.analysis import analyze_by, analyze_steps, load_models
+    from pipeline.reclassify import reclassify_steps
 
-    if not LENT:
-        models = load_models(*choice)
-        return lambda study, key, cancelled: analyze_steps(study, key, models, cancelled, any_input=any_input)
-    _loaded[choice] = load_models(*choice, device="cpu")
-    return lambda study, key, cancelled: analyze_by(
-        study, key, partial(lent_steps, choice, any_input=any_input), cancelled
-    )
+    models = load_models(*choice, device="cpu") if LENT else load_models(*choice)
+
+    def analyse(study: Study, key: str, cancelled: Callable[[], bool]) -> Iterator[Step]:
+        if LENT:
+            return analyze_by(study, key, partial(lent_steps, choice, any_input=any_input), cancelled)
+        return analyze_steps(study, key, models, cancelled, any_input=any_input)
+
+    def reclassify(
+        volume: Volume, organs: OrganMask, liver: np.ndarray, cancelled: Callable[[], bool]
+    ) -> Iterator[Step]:
+        return reclassify_steps(volume, organs, liver, models, cancelled, any_input=any_input)
+
+    if LENT:
+        _loaded[choice] = models
+    return BoundModels(analyse, reclassify)
 
 
 def lent_steps(

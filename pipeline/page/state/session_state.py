@@ -32,6 +32,21 @@ class StoredResult:
     predicted_score: int | None = None
     predicted_dice: float | None = None
     """Quality of the mask as the segmenter's ``quality.json`` predicts it; None where there is none."""
+    chosen: tuple[str, str] = ("", "")
+    """Names of segmenter and classifier, as they were chosen."""
+    knows_spleen: bool = False
+    of_model: StoredResult | None = None
+    """Of a result on a mask that the reader corrected: the result on the segmenter's mask."""
+
+    @property
+    def mask_edited(self) -> bool:
+        """Whether the liver mask is the reader's correction."""
+        return self.of_model is not None
+
+    @property
+    def on_models_mask(self) -> StoredResult:
+        """The result on the segmenter's own mask."""
+        return self.of_model or self
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,10 @@ class SessionState:
         """Keep an analysis and start an empty form with a new review id."""
         state = replace(self, result=result, form_id=new_review_id())
         return state.with_reveal() if result.revealed else state
+
+    def with_correction(self, result: StoredResult) -> SessionState:
+        """Show the result on another mask of the same case; the form keeps its answers and its next save is a row."""
+        return replace(self, result=result, form_id=new_review_id())
 
     def with_reveal(self) -> SessionState:
         """Mark the AI's result as shown."""

@@ -30,6 +30,10 @@ class Components:
     delete_now: gr.Button
     keep: gr.Button
     viewer: gr.HTML
+    edited_mask: gr.Textbox
+    """The corrected liver mask, filled when it is sent."""
+    reclassify: gr.Button
+    """Pressed by the viewer's own button; not visible."""
     result: gr.HTML
     form: gr.Column
     judge: gr.Column

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pipeline import RESEARCH_USE
 from pipeline.case import Analysis, OrganMask
@@ -13,11 +14,23 @@ from pipeline.page.view.review_form import QUALITIES
 SPLEEN_RANGE = "healthy adults 107–315 mL"
 
 
-def result_html(analysis: Analysis, downloads: Mapping[str, str]) -> str:
-    """The card of one analysis. ``downloads``: address by label."""
+@dataclass(frozen=True)
+class Comparison:
+    """What the segmenter's own mask gave, beside the result on the corrected one."""
+
+    probability: float | None
+    """0-1; None where the segmenter's mask was not classified."""
+    liver_ml: float
+    dice: float
+    """Between the two liver masks."""
+
+
+def result_html(analysis: Analysis, downloads: Mapping[str, str], compared: Comparison | None = None) -> str:
+    """The card of one analysis. ``downloads``: address by label; ``compared``: of a corrected mask."""
     return render(
         "result_card",
         analysis=analysis,
+        compared=compared,
         unreliable=unreliable_words(analysis),
         not_classified=[warning.message for warning in analysis.not_classified],
         quality=quality_words(analysis.organs),

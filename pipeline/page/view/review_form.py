@@ -84,6 +84,7 @@ def to_review(state: SessionState, answers: Answers) -> Review:
         predicted_score=result.predicted_score if result.revealed else None,
         predicted_dice=result.predicted_dice if result.revealed else None,
         mask_sha256=result.mask_sha256,
+        mask_edited=result.mask_edited if result.revealed else None,
         segmenter=result.segmenter,
         classifier=result.classifier,
         overlays_opened=counted.overlays_opened,

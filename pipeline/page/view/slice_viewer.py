@@ -94,10 +94,15 @@ def volume_value(volume: Volume, case: OpenCase, cases: OpenCases) -> dict[str, 
 
 
 def with_overlays(value: Mapping[str, Any], overlays: Mapping[str, Any]) -> dict[str, Any]:
-    """The viewer's value with overlays, as ``write_viewer_overlays`` describes them."""
+    """The viewer's value with overlays, as ``write_viewer_overlays`` describes them.
+
+    Where they hold ``edit``, the liver mask may be corrected: ``case`` names what is kept in the browser, ``turn``
+    counts the classifications.
+    """
     return {
         **value,
         "overlays": overlays["files"],
+        "edit": overlays.get("edit"),
         "heat_note": overlays["heat_note"],
         "doubts": overlays["doubts"],
         "doubt_slices": overlays["doubt_slices"],

@@ -56,6 +56,7 @@ class PageUpdates:
             self.components.analyse: gr.update(interactive=not running, visible=not running),
             self.components.stop: gr.update(value="Cancel", visible=running, interactive=True),
             self.components.series: idle,
+            self.components.reclassify: idle,
             self.components.blind: idle,
             self.components.segmenter: idle,
             self.components.classifier: idle,
