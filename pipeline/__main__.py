@@ -48,8 +48,8 @@ for command in (
 app.command("contact-sheet")(cohorts.draw_contact_sheet)
 app.add_typer(models.app, name="models")
 app.add_typer(reviews.app, name="reviews")
-for command in (study_report.report, study_report.power, study_report.export_masks):
-    study.app.command()(command)
+for study_command in (study_report.report, study_report.power, study_report.export_masks):
+    study.app.command()(study_command)
 app.add_typer(study.app, name="study")
 
 if __name__ == "__main__":
