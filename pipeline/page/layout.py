@@ -153,6 +153,7 @@ def _wire_input(components: Components, opening: Opening, analysing: Analysing, 
         events.append(button.click(_on_example(opening, example), [components.state], js=OPENED % label, **many))
     for event in events:
         event.failure(analysing.failed, [components.state], concurrency_limit=None, **quiet)
+    components.reopen.input(opening.reopen, [components.state, components.reopen], js=OPENED % "", **quiet)
     components.stop.click(analysing.stop, [components.state], concurrency_limit=None, **quiet)
     components.delete.click(opening.updates.asked, None, concurrency_limit=None, **quiet)
     components.keep.click(lambda: opening.updates.deletable(True), None, concurrency_limit=None, **quiet)

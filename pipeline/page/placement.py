@@ -44,6 +44,7 @@ def place(settings: PageSettings, cases: OpenCases, has_library: bool) -> tuple[
             _review_form(made)
     with gr.Accordion("Reviews in this session", open=True, elem_id="fr-reviews"):
         made["unpushed"] = gr.HTML("", apply_default_css=False, elem_id="fr-unpushed")
+        made["reopen"] = gr.Radio(label="Open again", choices=[], visible=False, elem_id="fr-reopen")
         made["reviews"] = gr.HTML(form.reviews_html([]), apply_default_css=False)
     return Components(**made), examples
 

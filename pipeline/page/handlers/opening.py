@@ -58,10 +58,11 @@ class Opening:
 
     def _open(self, state: SessionState, bring: Callable[[OpenCase], Study], request: gr.Request) -> Iterator[Updates]:
         """Replace the session's case by the study that ``bring`` writes into the new case's folder."""
-        self.cases.discard(state.case_key)
-        empty = replace(state, case_key="", study=None, series_key="", viewer={}, result=None)
+        state = self._left(state)
+        empty = replace(state, study=None, series_key="", viewer={}, result=None)
         blank = {
             **self.updates.blank(empty),
+            **self.updates.reopenable(empty),
             **self.updates.running(False),
             self.components.analyse: gr.update(interactive=False, visible=True),
         }
@@ -87,6 +88,44 @@ class Opening:
             self.components.series: picker,
             **self.updates.deletable(True),
             **self._read(empty.with_case(case.key, study), case, key),
+        }
+
+    def _left(self, state: SessionState) -> SessionState:
+        """Leave the open case: a reviewed one is kept to be opened again, others are deleted."""
+        if case := self.cases.find(state.case_key):
+            case.stop.set()
+        state, dropped = state.set_aside()
+        for key in dropped:
+            self.cases.discard(key)
+        return state
+
+    def reopen(self, state: SessionState, place: int | None) -> Updates:
+        """A reviewed case of this visit was chosen to be looked at again."""
+        if place is None or not 0 <= place < len(state.reviewed):
+            return {}
+        again = state.reviewed[place]
+        case = self.cases.find(again.case_key)
+        if case is None:
+            state = state.without_reviewed(again)
+            return {
+                self.components.state: state,
+                **self.updates.reopenable(state),
+                **self.updates.say(GONE, "error"),
+            }
+        case.stop.clear()
+        state = self._left(state.without_reviewed(again)).with_reopened(again)
+        choices = [(series_label(series), series.key) for series in again.study.series]
+        return {
+            **self.updates.running(False),
+            **self.updates.packed(state),
+            **self.updates.form(state),
+            **self.updates.filled(state.last_review(again.result.case_id)),
+            **self.updates.reopenable(state),
+            **self.updates.deletable(True),
+            self.components.series: gr.update(choices=choices, value=again.series_key, visible=True),
+            self.components.series_note: series_note(again.study, again.series_key),
+            self.components.analyse: gr.update(interactive=True, visible=True),
+            **self.updates.say("Opened again."),
         }
 
     def choose_series(self, state: SessionState, key: str | None) -> Iterator[Updates]:

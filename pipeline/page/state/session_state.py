@@ -50,6 +50,22 @@ class StoredResult:
 
 
 @dataclass(frozen=True)
+class ReviewedCase:
+    """A reviewed case of this visit that was left and can be opened again while its images are kept."""
+
+    case_key: str
+    study: Study
+    series_key: str
+    viewer: Mapping[str, Any]
+    opened_at: datetime | None
+    result: StoredResult
+
+
+MOST_REVIEWED = 3
+"""Reviewed cases whose images are kept beside the open one."""
+
+
+@dataclass(frozen=True)
 class SessionState:
     """State of one browser session. Immutable: handlers return a new one."""
 
@@ -69,6 +85,46 @@ class SessionState:
     """Reviews saved in this session, the oldest first."""
     revealed_cases: frozenset[str] = frozenset()
     """Case ids whose AI result was shown in this session: they cannot be read before the AI any more."""
+    reviewed: tuple[ReviewedCase, ...] = ()
+    """The oldest first."""
+
+    def set_aside(self) -> tuple[SessionState, tuple[str, ...]]:
+        """Leave the open case; it is kept if it was reviewed.
+
+        Returns:
+            The state, and keys of the cases that are to be deleted.
+        """
+        others = tuple(case for case in self.reviewed if case.case_key != self.case_key)
+        if self.study is None or self.result is None or not self._is_reviewed(self.result):
+            return replace(self, case_key="", reviewed=others), (self.case_key,) if self.case_key else ()
+        left = ReviewedCase(self.case_key, self.study, self.series_key, self.viewer, self.opened_at, self.result)
+        kept = (*others, left)
+        dropped = tuple(case.case_key for case in kept[:-MOST_REVIEWED])
+        return replace(self, case_key="", reviewed=kept[-MOST_REVIEWED:]), dropped
+
+    def _is_reviewed(self, result: StoredResult) -> bool:
+        return any(review.case_id == result.case_id for review in self.saved)
+
+    def with_reopened(self, case: ReviewedCase) -> SessionState:
+        """Open a case again that was set aside; the next save of its form is a correction."""
+        return replace(
+            self,
+            case_key=case.case_key,
+            study=case.study,
+            series_key=case.series_key,
+            viewer=case.viewer,
+            opened_at=case.opened_at,
+            result=case.result,
+            form_id=new_review_id(),
+        )
+
+    def without_reviewed(self, case: ReviewedCase) -> SessionState:
+        """Forget a case that was set aside."""
+        return replace(self, reviewed=tuple(one for one in self.reviewed if one is not case))
+
+    def last_review(self, case_id: str) -> Review | None:
+        """The latest review of a case in this session."""
+        return next((review for review in reversed(self.saved) if review.case_id == case_id), None)
 
     def with_case(self, case_key: str, study: Study) -> SessionState:
         """Open another upload; the reviews of the session stay."""

@@ -49,6 +49,8 @@ class Components:
     unpushed: gr.HTML
     """Reviews that are on this server only."""
     reviews: gr.HTML
+    reopen: gr.Radio
+    """Reviewed cases of this visit, to open them again."""
 
     def all(self) -> list[Component]:
         """Every component, as the outputs of events that return a few of them by name."""

@@ -126,6 +126,16 @@ def same_answers(one: Review, other: Review) -> bool:
     return all(getattr(one, column) == getattr(other, column) for column in asked)
 
 
+def reopen_choices(state: SessionState) -> list[tuple[str, int]]:
+    """Reviewed cases that can be opened again, the newest first: label, and place in ``state.reviewed``."""
+    choices = []
+    for place, case in enumerate(state.reviewed):
+        review = state.last_review(case.result.case_id)
+        verdict = "" if review is None else f" · {review.reader}: {review.advanced_fibrosis.replace('_', ' ')}"
+        choices.append((f"{case.result.case_id[:8]}{verdict}", place))
+    return choices[::-1]
+
+
 def reviews_html(rows: Sequence[Mapping[str, str]]) -> str:
     """The table of this session's stored rows, the newest first, with their download.
 

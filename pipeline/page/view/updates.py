@@ -10,8 +10,10 @@ import gradio as gr
 from pipeline.page.state.session_state import SessionState
 from pipeline.page.view.components import Components
 from pipeline.page.view.result_card import held_back_html, waiting_html
+from pipeline.page.view.review_form import reopen_choices
 from pipeline.page.view.slice_viewer import with_overlays
 from pipeline.page.view.status import message_html
+from pipeline.reviews import Review
 
 Updates = dict[Any, Any]
 """New values by component; what is not named stays as it is."""
@@ -88,6 +90,26 @@ class PageUpdates:
             self.components.saved: "",
             self.components.save: gr.update(value="Save review"),
         }
+
+    def filled(self, review: Review | None) -> Updates:
+        """The form with the answers of a saved review."""
+        if review is None:
+            return {}
+        return {
+            self.components.reader: review.reader,
+            self.components.advanced: review.advanced_fibrosis,
+            self.components.confidence: review.confidence,
+            self.components.agreement: gr.update(value=review.agreement or None),
+            self.components.quality: review.segmentation_quality,
+            self.components.comment: review.comment,
+            self.components.saved: message_html(f"Saved as review {review.review_id[:8]}.", "done"),
+            self.components.save: gr.update(value="Save correction"),
+        }
+
+    def reopenable(self, state: SessionState) -> Updates:
+        """List the reviewed cases that can be opened again."""
+        choices = reopen_choices(state)
+        return {self.components.reopen: gr.update(choices=choices, value=None, visible=bool(choices))}
 
     def judge(self, state: SessionState) -> Updates:
         """Show what is asked of a reader who has seen the result."""
