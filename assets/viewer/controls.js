@@ -8,9 +8,11 @@ const LAYOUT = `
     <div class="frv-group frv-planes" role="group" aria-label="Plane"></div>
     <div class="frv-group frv-presets" role="group" aria-label="Window"></div>
   </div>
+  <div class="frv-editing" role="toolbar" aria-label="Correct the outline" hidden></div>
   <div class="frv-stage" tabindex="0" role="application"
        aria-label="Slices. Wheel, arrow keys, page keys, home and end step through them; drag sets the window.">
     <div class="frv-picture"></div>
+    <canvas class="frv-drawn" aria-hidden="true"></canvas>
     <div class="frv-glass"></div>
     <span class="frv-mark frv-left"></span><span class="frv-mark frv-right"></span>
     <span class="frv-mark frv-top"></span><span class="frv-mark frv-bottom"></span>
@@ -33,6 +35,7 @@ const LAYOUT = `
     <input type="range" class="frv-heat-opacity" min="0" max="1" step="0.05" aria-label="Opacity of the heat map">
     <span class="frv-heat-note"></span>
     <label class="frv-switch frv-doubt-switch" hidden><input type="checkbox" class="frv-doubt-on"><span class="frv-swatch frv-doubt"></span>Outline in doubt</label>
+    <button type="button" class="frv-edit" hidden>Edit outline</button>
   </div>`;
 
 export class Controls {
@@ -56,6 +59,7 @@ export class Controls {
     this.presetButtons.liver.title = "Centred on the liver";
     this.invert = buttons(find("frv-presets"), { inverted: "Invert" }, () => viewer.toggleInverted()).inverted;
     this.overlays = new OverlayControls(viewer, find);
+    this.editing = { bar: find("frv-editing"), button: find("frv-edit"), canvas: find("frv-drawn") };
   }
 
   sync() {

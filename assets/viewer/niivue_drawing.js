@@ -1,10 +1,12 @@
 import { colours, heatColours, labelColours } from "./colours.js";
+import { outlineBits } from "./editing/outline.js";
 import { OUTLINE_BITS } from "./planes.js";
 
 // NiiVue takes an overlay's alpha as all or nothing, but for this type: there opacity is the square of the value's share
 // of cal_min, so weak heat fades out.
 const TRANSLUCENT_BELOW_MIN = 1;
 const HEAT_IN_SLICES = 32; // 1.6 % opaque: nobody sees less
+const LAYERS = ["liver", "heat", "doubt", "outline"]; // from the lowest to the uppermost
 const HEAT_IN_3D = 64; // less is loose crumbs on the liver's surface
 
 // Draws with NiiVue on a canvas in this page. Nothing is asked of the server after the files are loaded.
@@ -64,23 +66,71 @@ export class NiivueDrawing {
       await this.nv.loadVolumes([{ url: address(value.volume), name: value.volume, colormap: "gray" }]);
       this.loaded = value.case;
     }
-    if (!value.overlays || Object.keys(this.overlays).length) return;
-    // From the lowest to the uppermost.
-    for (const name of ["liver", "heat", "doubt", "outline"].filter((known) => value.overlays[known])) {
+    if (!value.overlays) return;
+    this.dropReplaced(value.overlays);
+    for (const [place, name] of LAYERS.filter((known) => value.overlays[known]).entries()) {
       if (this.owner.value !== value) return;
+      if (this.overlays[name]) continue;
       const file = value.overlays[name];
       const overlay = await this.nv.addVolumeFromUrl({ url: address(file), name: file, opacity: 0, colormap: "gray" });
       if (name !== "heat") overlay.setColormapLabel(labelColours(name === "liver" ? [1] : [], colours.liver));
       this.overlays[name] = overlay;
+      this.nv.setVolume(overlay, place + 1);
     }
     this.bit = null;
+  }
+
+  // What is not there any more, or under another name, was computed from another mask.
+  dropReplaced(files) {
+    for (const [name, overlay] of Object.entries(this.overlays)) {
+      if (overlay.name === files[name]) continue;
+      this.nv.removeVolume(overlay);
+      delete this.overlays[name];
+    }
+  }
+
+  // ---- the mask that is corrected
+
+  // Takes up a new size of the stage at once; NiiVue itself does so a little later.
+  fit() {
+    this.nv.resizeListener();
+  }
+
+  // A copy of the liver mask's voxels as they were loaded; x runs fastest, from the patient's right.
+  maskVoxels() {
+    return Uint8Array.from(this.overlays.liver.img);
+  }
+
+  // Takes a corrected mask into the volumes that are drawn, where it is not in them already.
+  showMask(mask) {
+    if (this.shownMask === mask && this.shownVersion === mask.version) return;
+    Object.assign(this, { shownMask: mask, shownVersion: mask.version });
+    this.overlays.liver.img.set(mask.voxels);
+    outlineBits(mask.voxels, this.owner.value.size_xyz, this.overlays.outline.img);
+    this.above = null;
+  }
+
+  // Where a slice lies on the screen: a place (u, v) of its grid at (x0 + xu * u, y0 + yv * v) CSS pixels; null before it
+  // is drawn.
+  slicePlace(grid, xyz) {
+    const at = (share) => {
+      const [x, y, z] = xyz.map((index, axis) => (
+        grid.axes.indexOf(axis) === 2 ? (index + 0.5) / this.owner.value.size_xyz[axis] : share
+      ));
+      return this.nv.frac2canvasPos([1 - x, 1 - y, z]);
+    };
+    const [near, far] = [at(0.25), at(0.75)];
+    if (!near || !far) return null;
+    const scale = this.nv.uiData.dpr || 1;
+    const [xu, yv] = [(far[0] - near[0]) / (0.5 * grid.nu * scale), (far[1] - near[1]) / (0.5 * grid.nv * scale)];
+    return { x0: near[0] / scale - 0.25 * grid.nu * xu, xu, y0: near[1] / scale - 0.25 * grid.nv * yv, yv };
   }
 
   draw(state) {
     const { nv } = this;
     const type = { axial: nv.sliceTypeAxial, coronal: nv.sliceTypeCoronal, sagittal: nv.sliceTypeSagittal, render: nv.sliceTypeRender };
     const below = JSON.stringify([state.window, state.inverted]);
-    const above = JSON.stringify([state.plane, state.mask, state.heat, state.doubt]);
+    const above = JSON.stringify([state.plane, state.mask, state.heat, state.doubt, this.owner.editor.shown]);
     const newBelow = this.fresh || below !== this.below, newAbove = this.fresh || above !== this.above;
     if (newBelow) this.prepareVolume(state);
     if (newAbove) this.prepareOverlays(state);

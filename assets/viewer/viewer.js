@@ -3,6 +3,7 @@
 import { bindBrowsing } from "./browsing.js";
 import { takeColours } from "./colours.js";
 import { Controls } from "./controls.js";
+import { Editor } from "./editing/editor.js";
 import { NiivueDrawing, hasWebGL2 } from "./niivue_drawing.js";
 import { PLANES } from "./planes.js";
 import { ServerDrawing } from "./server_drawing.js";
@@ -42,6 +43,7 @@ class Viewer {
     this.stage = this.controls.stage;
     this.glass = this.controls.glass;
     bindBrowsing(this);
+    this.editor = new Editor(this, this.controls.editing);
     this.reset(null);
     document.addEventListener("visibilitychange", () => this.seen.countTime());
   }
@@ -61,19 +63,22 @@ class Viewer {
       doubt: { on: true },
     };
     this.seen = new Viewing();
+    this.editor.close();
   }
 
   async show(value) {
     if (!value) {
       if (this.value) this.reset(null);
       this.element.dataset.state = "empty";
-      this.controls.sync();
+      this.refresh();
       return;
     }
     const sameCase = this.value && this.value.case === value.case;
     if (sameCase && !this.value.overlays && value.overlays) {
       this.value = value;
       this.state.xyz = [...value.start_xyz];
+    } else if (sameCase && value.edit && value.edit.turn !== this.value.edit?.turn) {
+      this.value = value; // classified again: other heat
     } else if (sameCase) {
       return;
     } else {
@@ -98,6 +103,7 @@ class Viewer {
     }
     if (this.value !== value) return;
     this.element.dataset.state = "ready";
+    this.editor.open(value).then(() => this.refresh());
     this.refresh();
   }
 
@@ -190,7 +196,7 @@ class Viewer {
     if (!this.value || !this.value.overlays) return 0;
     if (name === "doubt") return doubt.on && this.state.plane !== "render" ? HATCH_OPACITY : 0;
     if (name === "heat") return heat.on && this.value.overlays.heat ? heat.opacity : 0;
-    if (!mask.on) return 0;
+    if (!mask.on || this.editor.shown) return 0; // the editor draws what is being corrected
     // There is no outline of a volume: in 3-D the liver itself is shown.
     if (this.state.plane === "render") return name === "liver" ? mask.opacity * LIVER_IN_3D : 0;
     if (name === "outline") return mask.style === "outline" ? mask.opacity : 0;
@@ -202,11 +208,16 @@ class Viewer {
     return this.seen.stats();
   }
 
+  // The liver mask as it is now, for the server; empty where it cannot be corrected.
+  editedMask() {
+    return this.editor.sentMask();
+  }
+
   note() {
     if (!this.value || this.element.dataset.state !== "ready") return;
     if (this.state.plane === "axial") this.seen.slices.add(this.index);
     for (const name of ["outline", "liver", "heat"]) {
-      if (this.opacity(name) > 0) this.seen.overlays.add(name === "heat" ? "heat" : "mask");
+      if (this.opacity(name) > 0 || (name === "outline" && this.editor.shown)) this.seen.overlays.add(name === "heat" ? "heat" : "mask");
     }
   }
 
@@ -215,6 +226,8 @@ class Viewer {
   refresh() {
     this.controls.sync();
     this.note();
+    this.editor.sync();
     if (this.drawing && this.element.dataset.state === "ready") this.drawing.draw(this.state);
+    this.editor.draw();
   }
 }

@@ -28,3 +28,7 @@ export function cutSlice(mask, grid, slice) {
   }
   return cut;
 }
+
+export function voxelIndex(grid, u, v, slice) {
+  return slice * grid.strideW + v * grid.strideV + u * grid.strideU;
+}
