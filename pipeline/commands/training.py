@@ -47,7 +47,7 @@ def train_segmenter(
     resume: Resume = SegmenterTraining.resume,
     seed: Seed = SegmenterTraining.seed,
     start_from: Annotated[
-        str | None, typer.Option(help="A trained model of the same data to train further.")
+        str | None, typer.Option(help="A model to train further: of the same data and folds, or of other cases.")
     ] = SegmenterTraining.start_from,
     anatomies: Annotated[
         Path | None,

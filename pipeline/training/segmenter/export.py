@@ -16,13 +16,14 @@ from typing import Any
 import torch
 
 from models import install, registry
-from models.folds import SEEN_BY_ALL, folds_from_split
+from models.folds import SEEN_BY_ALL, folds_from_split, read_folds
 from models.replacement import atomic_model_folder, ensure_writable_model_folder
 from models.weights import save_member
 from pipeline.errors import ModelError
 from pipeline.training.segmenter import card as segmenter_card
 from pipeline.training.segmenter import plan as nnunet_plan
 from pipeline.training.segmenter.added_cases import read_added
+from pipeline.training.segmenter.continuation import merged, merged_facts
 from pipeline.training.segmenter.options import ExportOptions, SegmenterTraining, TrainingRecord
 from pipeline.trial_run import try_out
 
@@ -41,12 +42,18 @@ PLAN_KEYS = (
 
 
 def write_folder(
-    work: Path, out: Path, anatomy_of: Mapping[str, str], training: SegmenterTraining, record: TrainingRecord
+    work: Path,
+    out: Path,
+    anatomy_of: Mapping[str, str],
+    training: SegmenterTraining,
+    record: TrainingRecord,
+    earlier: registry.ModelFolder | None = None,
 ) -> None:
     """Complete a model folder after its members were written: plans, dataset, folds and ``model.json``.
 
     Args:
         anatomy_of: source anatomy by case, so that cases related to the training's are known later.
+        earlier: model that the training went on with, on cases that it did not know.
     """
     raw, preprocessed = work / "raw" / nnunet_plan.DATASET, work / "preprocessed" / nnunet_plan.DATASET
     plans = json.loads((preprocessed / "nnUNetPlans.json").read_text())
@@ -60,6 +67,9 @@ def write_folder(
         "training": asdict(record),
         "unseen_anatomies": unseen_anatomies(folds, anatomy_of, shapes),
     }
+    if earlier is not None:
+        facts, folds = merged_facts(earlier, facts), merged(read_folds(earlier.folder), folds)
+        dataset["numTraining"] += json.loads((earlier.folder / "dataset.json").read_text()).get("numTraining", 0)
     _write(out, plans, dataset, nnunet_plan.CONFIGURATION, facts)
     (out / "folds.json").write_text(json.dumps(folds, indent=1) + "\n")
 

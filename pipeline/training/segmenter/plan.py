@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from pipeline.errors import ManifestError
 
 DATASET = "Dataset001_Liver"
 CONFIGURATION = "3d_fullres"
+PLANS = "nnUNetPlans"
 FOLDS = 3
 ORIENTATION = "LPS"
 """Cases are turned to LPS before training, as the app does before prediction."""
@@ -69,6 +72,17 @@ Cases = dict[str, tuple[Path, Path]]
 Split = list[dict[str, list[str]]]
 """``train`` and ``val`` of each fold: the cases that its member is trained on, and those that it holds out."""
 
+
+@dataclass(frozen=True)
+class GivenPlan:
+    """Plan and labels of a trained model that a training goes on with."""
+
+    plans: dict[str, Any]
+    """Content of its ``plans.json``."""
+    labels: dict[str, int]
+    """nnU-Net's label value by organ, the background's too."""
+
+
 PLANNERS = {"small": (SmallPlanner, 1.5), "nnunet": (ExperimentPlanner, 8.0), "residual": (nnUNetPlannerResEncM, 8.0)}
 """Planner class and the GPU memory in GB that it plans for."""
 
@@ -93,15 +107,26 @@ def used_labels(cases: Cases) -> list[int]:
     return sorted(used - {0})
 
 
-def write_raw(cases: Cases, work: Path) -> None:
+def write_raw(cases: Cases, work: Path, given: GivenPlan | None = None) -> None:
     """Copy the cases, turned to LPS, into nnU-Net's raw layout.
 
     nnU-Net wants label values without a gap, so they are numbered anew; their names say which is which.
+
+    Raises:
+        ManifestError: the labels are not ours, or lack an organ that the model of ``given`` knows.
     """
     raw = work / "raw" / DATASET
     used = used_labels(cases)
     names = {value: name for name, value in ORGANS.items()}
     labels = {"background": 0} | {names[value]: number for number, value in enumerate(used, start=1)}
+    if given is not None:
+        if lacking := sorted(given.labels.keys() - labels.keys()):
+            unlabelled = " and ".join(lacking).replace("_", " ")
+            raise ManifestError(
+                f"The model to start from knows {unlabelled}, which no label of the data holds; it would forget them. "
+                "Label them too."
+            )
+        labels = given.labels
     dataset = {
         "channel_names": {"0": "T2"},
         "labels": labels,
@@ -174,32 +199,43 @@ def read_split(work: Path) -> Split:
     return json.loads((work / "preprocessed" / DATASET / SPLITS).read_text())
 
 
-def prepare(cases: Cases, split: Split, work: Path, *, planner: str, processes: int) -> None:
+def prepare(
+    cases: Cases, split: Split, work: Path, *, planner: str, processes: int, given: GivenPlan | None = None
+) -> None:
     """Write, plan and preprocess once; a second call, also one at the same time, finds its work done.
+
+    Args:
+        given: a plan to preprocess by; then nothing is planned.
 
     Raises:
         ManifestError: the labels are not ours, or the work was done for other cases or folds.
     """
     set_folders(work)
     with FileLock(work / "preparing.lock"):  # folds may be trained side by side
-        _prepare(cases, split, work, planner, processes)
+        _prepare(cases, split, work, planner, processes, given)
 
 
-def _prepare(cases: Cases, split: Split, work: Path, planner: str, processes: int) -> None:
+def _prepare(cases: Cases, split: Split, work: Path, planner: str, processes: int, given: GivenPlan | None) -> None:
     preprocessed = work / "preprocessed" / DATASET
-    content = digest([[case, *map(file_sha256, files)] for case, files in sorted(cases.items())])
+    files = [[case, *map(file_sha256, files)] for case, files in sorted(cases.items())]
+    content = digest(files if given is None else [files, given.plans, given.labels])
     if (preprocessed / "done").exists():
         if read_split(work) != split or (preprocessed / "done").read_text() != content:
             raise ManifestError(
                 f"{work.name} was prepared for other cases, files or folds; remove it, or choose another -o."
             )
         return
-    write_raw(cases, work)
+    write_raw(cases, work, given)
     preprocessed.mkdir(parents=True, exist_ok=True)
     (preprocessed / SPLITS).write_text(json.dumps(split, indent=1))
     os.environ["nnUNet_n_proc_DA"] = "1"  # planning takes no 0, which a training in this process leaves behind
-    planner_class, memory_gb = PLANNERS[planner]
-    extract_fingerprint_dataset(1, num_processes=processes)
-    plan_experiment_dataset(1, planner_class, gpu_memory_target_in_gb=memory_gb, overwrite_plans_name="nnUNetPlans")
+    if given is None:
+        planner_class, memory_gb = PLANNERS[planner]
+        extract_fingerprint_dataset(1, num_processes=processes)
+        plan_experiment_dataset(1, planner_class, gpu_memory_target_in_gb=memory_gb, overwrite_plans_name=PLANS)
+    else:
+        plans = given.plans | {"dataset_name": DATASET, "plans_name": PLANS}
+        (preprocessed / f"{PLANS}.json").write_text(json.dumps(plans, indent=1))
+        shutil.copyfile(work / "raw" / DATASET / "dataset.json", preprocessed / "dataset.json")
     preprocess_dataset(1, configurations=(CONFIGURATION,), num_processes=(processes,))
     (preprocessed / "done").write_text(content)

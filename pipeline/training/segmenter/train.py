@@ -12,14 +12,13 @@ from pathlib import Path
 
 from models import registry
 from models.device import choose_device
-from models.folds import folds_from_split, read_folds
 from models.measured import write_corruptions_before
 from models.replacement import atomic_model_folder, ensure_writable_model_folder
 from models.weights import WEIGHT_BITS, save_member
 from pipeline.cohort.labelled_cases import anatomies_of
 from pipeline.errors import ModelError
 from pipeline.training.curve import PICTURE, draw_curves
-from pipeline.training.segmenter import added_cases
+from pipeline.training.segmenter import added_cases, continuation
 from pipeline.training.segmenter import card as segmenter_card
 from pipeline.training.segmenter import export as segmenter_export
 from pipeline.training.segmenter import plan as nnunet_plan
@@ -42,6 +41,7 @@ def train_segmenter(
     Labels are 1 liver, 2 right kidney, 3 left kidney, 4 spleen, or the liver alone. A second call resumes from the
     checkpoints in ``training.work``, and trains further if it names more steps. Without checkpoints the weights of
     ``training.start_from`` are the initial ones, if given; the new model's steps and hours count those of the old one.
+    That model must have been trained on the same folds, or on none of these cases: then its plan and labels are kept.
 
     Args:
         data: a folder or manifest as in ``cohort.labelled_cases``. Rows of a test split are left out, and a division
@@ -59,9 +59,13 @@ def train_segmenter(
     cases, split = nnunet_plan.divide(data, training.folds)
     if fold is not None and not 0 <= fold < len(split):
         raise ModelError(f"The fold must be a number from 0 to {len(split) - 1}.")
-    nnunet_plan.prepare(cases, split, work, planner=training.planner, processes=2)
+    start = None if training.start_from is None else registry.find(training.start_from, "segmenter")
+    anatomy_of = anatomies_of(data)
+    given = None
+    if start is not None and not continuation.continues_same_folds(start, split):
+        given = continuation.plan_of(start, split, {case: anatomy_of[case] for case in cases})
+    nnunet_plan.prepare(cases, split, work, planner=training.planner, processes=2, given=given)
     added_cases.prepare_or_refuse(training, cases, work, report)
-    start = None if training.start_from is None else _same_folds(registry.find(training.start_from, "segmenter"), split)
     members = [
         train_fold(work, number, training, start_from=start, report=report)
         for number in (range(len(split)) if fold is None else [fold])
@@ -69,11 +73,11 @@ def train_segmenter(
     if fold is not None:
         return
     record = _record(training, members, start, added_cases.record(work))
-    anatomy_of = anatomies_of(data)
+    earlier = start if given is not None else None
     with atomic_model_folder(out) as draft:
         for number, member in enumerate(members):
             save_member(draft, f"fold{number}", member.state, bits=WEIGHT_BITS)
-        segmenter_export.write_folder(work, draft, anatomy_of, training, record)
+        segmenter_export.write_folder(work, draft, anatomy_of, training, record, earlier)
         write_corruptions_before(start, draft)
         draw_curves(work, len(members), draft / PICTURE, score="Dice")
         segmenter_card.write(draft)
@@ -98,12 +102,3 @@ def _record(
         blended=start is not None,
         anatomies=added,
     )
-
-
-def _same_folds(model: registry.ModelFolder, split: nnunet_plan.Split) -> registry.ModelFolder:
-    """Refuse a model of other folds, whose members were trained on cases that this training holds out: leakage."""
-    if folds_from_split(split) != read_folds(model.folder):
-        raise ModelError(
-            "The model to start from was trained on other folds; its members have seen what they must not."
-        )
-    return model
