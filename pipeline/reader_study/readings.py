@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from pipeline.errors import StudyError
 from pipeline.reader_study.protocol import Design, Protocol
-from pipeline.reader_study.reads import ARMS, Arm, Read, ReadCase, parse_read, read_cases
+from pipeline.reader_study.reads import ARMS, Arm, ReadCase, StoredRead, parse_read, read_cases
 from pipeline.reader_study.study_folder import StudyFolder
 from pipeline.reviews.store import ReviewStore
 
@@ -45,9 +45,9 @@ class StudyReadings:
     protocol: Protocol
     cases: tuple[ReadCase, ...]
     """Cases to be read, without practice cases, in the protocol's order."""
-    first: tuple[Read, ...]
+    first: tuple[StoredRead, ...]
     """First stored row of each read: the primary analysis."""
-    latest: tuple[Read, ...]
+    latest: tuple[StoredRead, ...]
     """The same reads with their latest correction: the sensitivity analysis."""
     corrections: int
     """Rows that correct a read of ``first``."""
@@ -73,7 +73,7 @@ class StudyReadings:
         return len(self.first) == self.expected
 
     @property
-    def reading_order(self) -> dict[Key, Read]:
+    def reading_order(self) -> dict[Key, StoredRead]:
         """The primary reads by reader, arm and case."""
         return by_key(self.first)
 
@@ -94,7 +94,7 @@ class StudyReadings:
         )
 
 
-def by_key(reads: Iterable[Read]) -> dict[Key, Read]:
+def by_key(reads: Iterable[StoredRead]) -> dict[Key, StoredRead]:
     """Reads by reader, arm and case."""
     return {(read.reader, read.arm, read.case.case_id): read for read in reads}
 
@@ -138,7 +138,7 @@ def select(
     place = {case.case_id: number for number, case in enumerate(cases)}
     order = {one.reader: number for number, one in enumerate(protocol.readers)}
 
-    def sorted_reads(reads: Mapping[Key, Read]) -> tuple[Read, ...]:
+    def sorted_reads(reads: Mapping[Key, StoredRead]) -> tuple[StoredRead, ...]:
         return tuple(sorted(reads.values(), key=lambda r: (order[r.reader], ARMS.index(r.arm), place[r.case.case_id])))
 
     return StudyReadings(
@@ -160,8 +160,8 @@ class _Choice:
         self.sha256 = protocol.sha256
         self.readers = {one.reader for one in protocol.readers}
         self.practice = {case.case_id for case in protocol.cases if case.practice}
-        self.first: dict[Key, Read] = {}
-        self.corrections: list[Read] = []
+        self.first: dict[Key, StoredRead] = {}
+        self.corrections: list[StoredRead] = []
         self.left_out: Counter[LeftOut] = Counter()
         self.corrections_used = 0
 
@@ -182,7 +182,7 @@ class _Choice:
         else:
             self.first[key] = read
 
-    def finished(self) -> tuple[dict[Key, Read], dict[Key, Read]]:
+    def finished(self) -> tuple[dict[Key, StoredRead], dict[Key, StoredRead]]:
         """First reads, and the same with their latest corrections."""
         revealed = self._reveals()
         first = dict(self.first)
@@ -224,7 +224,7 @@ class _Choice:
         return found
 
 
-def _is_after(read: Read, revealed: Mapping[tuple[str, str], datetime]) -> bool:
+def _is_after(read: StoredRead, revealed: Mapping[tuple[str, str], datetime]) -> bool:
     """Whether an unaided row was stored after the reader's aided row on the case."""
     shown = revealed.get((read.reader, read.case.case_id))
     return read.arm == "unaided" and shown is not None and read.saved_at > shown

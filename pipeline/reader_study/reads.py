@@ -46,7 +46,7 @@ class ReadCase:
 
 
 @dataclass(frozen=True)
-class Read:
+class StoredRead:
     """One stored row that counts."""
 
     review_id: str
@@ -83,7 +83,7 @@ class Read:
         return self.verdict == "yes" if self.assessable else not self.case.positive
 
 
-def parse_read(row: Mapping[str, str], case: ReadCase) -> Read:
+def parse_read(row: Mapping[str, str], case: ReadCase) -> StoredRead:
     """A row of the review store as a read of ``case``.
 
     Raises:
@@ -95,7 +95,7 @@ def parse_read(row: Mapping[str, str], case: ReadCase) -> Read:
     seconds = float(row["active_seconds"]) if row["active_seconds"] else None
     if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
         raise ValueError("active seconds")
-    return Read(
+    return StoredRead(
         review_id=row["review_id"],
         reader=row["reader"],
         arm=arm,  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.errors import ReadingsError
 from pipeline.reader_study.readings import Key, StudyReadings, by_key
-from pipeline.reader_study.reads import Arm, Read, ReadCase
+from pipeline.reader_study.reads import Arm, ReadCase, StoredRead
 from pipeline.statistics.mrmc import MrmcAnalysis, analyse_readings
 from pipeline.statistics.reader_figures import FigureOfMerit, Method, Readings
 
@@ -32,7 +32,7 @@ class ArmComparison:
     """Why there is no analysis."""
 
 
-def compare_arms(readings: StudyReadings, reads: Sequence[Read], fom: FigureOfMerit) -> ArmComparison:
+def compare_arms(readings: StudyReadings, reads: Sequence[StoredRead], fom: FigureOfMerit) -> ArmComparison:
     """Obuchowski-Rockette analysis of the cases that all readers have read in both arms.
 
     Readers without any read in an arm are left out first, so that one who never began does not empty the study.
@@ -63,7 +63,7 @@ def _is_complete(case: ReadCase, readers: Sequence[str], usable: Collection[Key]
     return all((reader, arm, case.case_id) in usable for reader in readers for arm in MODALITIES)
 
 
-def _rating(read: Read, fom: FigureOfMerit) -> float | None:
+def _rating(read: StoredRead, fom: FigureOfMerit) -> float | None:
     """What the figure is computed from; None where the read does not have it."""
     if fom == "auc":
         return None if read.suspicion is None else float(read.suspicion)

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from pipeline.reader_study.readings import StudyReadings, by_key
-from pipeline.reader_study.reads import ARMS, VERDICTS, Arm, Read, ReadCase
+from pipeline.reader_study.reads import ARMS, VERDICTS, Arm, ReadCase, StoredRead
 from pipeline.statistics.agreement import Agreement, Weights, fleiss_kappa, icc_agreement, weighted_kappa
 
 Answer = Literal["verdict", "suspicion", "segmentation"]
@@ -23,7 +23,7 @@ class Scale(NamedTuple):
     levels: Sequence[int]
     weights: Weights
     arms: tuple[Arm, ...]
-    of_reader: Callable[[Read], int | None]
+    of_reader: Callable[[StoredRead], int | None]
     of_model: Callable[[ReadCase], int | None]
 
 

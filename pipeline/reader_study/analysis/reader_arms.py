@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import quantile_test
 
 from pipeline.reader_study.readings import StudyReadings, by_key
-from pipeline.reader_study.reads import ARMS, Arm, Read
+from pipeline.reader_study.reads import ARMS, Arm, StoredRead
 from pipeline.statistics.auc import auc_interval, compare_aucs
 from pipeline.statistics.bootstrap import bootstrap_interval
 from pipeline.statistics.estimate import UNKNOWN, Estimate
@@ -90,14 +90,14 @@ def reader_differences(readings: StudyReadings) -> list[ReaderDifference]:
     return found
 
 
-def calls(reads: Sequence[Read]) -> Calls:
+def calls(reads: Sequence[StoredRead]) -> Calls:
     """Sensitivity, specificity and accuracy of the verdicts; NaN where a class has no read."""
     truth = np.array([read.case.positive for read in reads], bool)
     right = np.array([read.right for read in reads], bool)
     return Calls(proportion(right[truth]), proportion(right[~truth]), proportion(right))
 
 
-def _figures(reader: str, arm: Arm, reads: list[Read]) -> ReaderArm:
+def _figures(reader: str, arm: Arm, reads: list[StoredRead]) -> ReaderArm:
     rated = [read for read in reads if read.suspicion is not None]
     area, method = UNKNOWN, "no suspicion was given"
     if rated:
@@ -126,7 +126,7 @@ def median(values: np.ndarray) -> Estimate:
     return Estimate(float(np.median(values)), float(interval.low), float(interval.high))
 
 
-def _difference(reader: str, pairs: list[tuple[Read, Read]], seed: int) -> ReaderDifference:
+def _difference(reader: str, pairs: list[tuple[StoredRead, StoredRead]], seed: int) -> ReaderDifference:
     truth = _truth([unaided for unaided, _ in pairs])
     change = np.array([float(aided.right) - float(unaided.right) for unaided, aided in pairs])
     timed = [(a.active_seconds, b.active_seconds) for a, b in pairs]
@@ -146,7 +146,7 @@ def _difference(reader: str, pairs: list[tuple[Read, Read]], seed: int) -> Reade
     )
 
 
-def _auc_difference(pairs: list[tuple[Read, Read]]) -> tuple[Estimate, float]:
+def _auc_difference(pairs: list[tuple[StoredRead, StoredRead]]) -> tuple[Estimate, float]:
     rated = [pair for pair in pairs if None not in (pair[0].suspicion, pair[1].suspicion)]
     truth = _truth([unaided for unaided, _ in rated])
     if min(truth.sum(), (~truth).sum()) < 2:
@@ -165,6 +165,6 @@ def mean_change(change: np.ndarray, clusters: np.ndarray | None = None) -> Estim
     return Estimate(found.value, math.nan, math.nan) if found.high == found.low else found
 
 
-def _truth(reads: Sequence[Read]) -> np.ndarray:
+def _truth(reads: Sequence[StoredRead]) -> np.ndarray:
     """(reads,) bool."""
     return np.array([read.case.positive for read in reads], bool)

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.reader_study.analysis.reader_arms import mean_change
 from pipeline.reader_study.readings import StudyReadings, by_key
-from pipeline.reader_study.reads import Read
+from pipeline.reader_study.reads import StoredRead
 from pipeline.statistics.estimate import Estimate
 from pipeline.statistics.proportions import proportion
 
@@ -24,8 +24,8 @@ MODEL: tuple[Model, ...] = ("right", "wrong", "all")
 class ReadPair(NamedTuple):
     """The two reads of a case by one reader."""
 
-    unaided: Read
-    aided: Read
+    unaided: StoredRead
+    aided: StoredRead
 
     @property
     def better(self) -> bool:
@@ -133,5 +133,5 @@ def _reliance(model: Model, pairs: Sequence[ReadPair]) -> Reliance:
     )
 
 
-def _is_models(read: Read) -> bool:
+def _is_models(read: StoredRead) -> bool:
     return read.verdict == ("yes" if read.case.model_positive else "no")

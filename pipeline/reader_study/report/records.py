@@ -11,7 +11,7 @@ from pipeline.exports.mrmc_json import mrmc_json
 from pipeline.reader_study.analysis.comparison import ArmComparison
 from pipeline.reader_study.analysis.study import StudyAnalysis
 from pipeline.reader_study.readings import StudyReadings
-from pipeline.reader_study.reads import Read
+from pipeline.reader_study.reads import StoredRead
 from pipeline.reader_study.report.methods import REFERENCES, methods
 from pipeline.reader_study.report.sentences import findings, limits, not_estimable, state_words
 from pipeline.statistics.estimate import Estimate
@@ -94,7 +94,7 @@ def _comparison(found: ArmComparison) -> dict[str, Any]:
     return about | mrmc_json(found.analysis, found.cases_left_out)
 
 
-def read_record(read: Read) -> dict[str, Any]:
+def read_record(read: StoredRead) -> dict[str, Any]:
     """A primary read with truth and the model's result; free text is left out, since it may name somebody."""
     case = read.case
     return {
