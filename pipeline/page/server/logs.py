@@ -30,7 +30,7 @@ MOST_FRAMES = 12
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 FIELDS = ("case", "seconds", "kind")
 """What a message may carry beside its text, in JSON."""
-QUIET = ("httpx", "httpx2")
+QUIET = ("httpx", "httpx2", "torch", "matplotlib")
 log = logging.getLogger("fibroreview")
 
 
