@@ -22,7 +22,7 @@ from pipeline.page.server.logins import Logins
 from pipeline.page.server.logs import adopt_loggers
 from pipeline.page.server.niivue import ASSETS, ensure_viewer
 from pipeline.page.server.review_files import open_review_files
-from pipeline.page.server.routes import OwnPages, app_kwargs
+from pipeline.page.server.routes import PAGE_SCRIPTS, OwnPages, app_kwargs
 from pipeline.page.server.settings import PageSettings
 from pipeline.page.server.visitors import Visitors
 from pipeline.page.state.open_cases import OpenCases
@@ -231,7 +231,7 @@ def _launch_arguments(settings: PageSettings, cases: OpenCases, app: Mapping[str
         "auth": Logins(settings.logins).check if settings.logins else None,
         "auth_message": RESEARCH_USE if settings.logins else None,
         "theme": _theme(),
-        "head": '<script type="module" src="viewer/folder_drop.js"></script>',
+        "head": "".join(f'<script type="module" src="viewer/{name}"></script>' for name in PAGE_SCRIPTS),
         "css_paths": [ASSETS / "style.css"],
         "footer_links": [],
         "run_history": False,

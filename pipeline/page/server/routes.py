@@ -68,6 +68,8 @@ OPEN_ROUTES = re.compile(
 other visitors' use, or run events without the queue."""
 
 
+PAGE_SCRIPTS = ("folder_drop.js", "unsaved.js")
+"""Our scripts beside the viewer's."""
 LOGIN_ROUTES = re.compile(r"/log(?:in|out)/?")
 """Open where there are logins."""
 
@@ -123,9 +125,9 @@ def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, sit
             return PlainTextResponse("There is no such script.", status_code=404)
         return FileResponse(script, media_type="text/javascript", headers={"cache-control": "no-cache"})
 
-    async def folder_drop(_: Request) -> Response:
-        headers = {"cache-control": "no-cache"}
-        return FileResponse(ASSETS / "folder_drop.js", media_type="text/javascript", headers=headers)
+    async def page_script(request: Request) -> Response:
+        file, headers = ASSETS / Path(request.url.path).name, {"cache-control": "no-cache"}
+        return FileResponse(file, media_type="text/javascript", headers=headers)
 
     async def niivue(_: Request) -> Response:
         if site.library is None:
@@ -138,7 +140,7 @@ def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, sit
             Route("/healthz", health),
             Route("/privacy", privacy),
             Route("/viewer/niivue.js", niivue),
-            Route("/viewer/folder_drop.js", folder_drop),
+            *(Route(f"/viewer/{name}", page_script) for name in PAGE_SCRIPTS),
             Route("/viewer/{name:path}", viewer),
         ],
         "middleware": [

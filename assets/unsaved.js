@@ -1,0 +1,36 @@
+// Asks before a case is left whose review or corrected outline was not saved.
+
+const LEAVING = "#fr-examples button, #fr-series label, #fr-series input, #fr-reopen label, #fr-reopen input, "
+  + "#fr-upload button, .fr-folder, #fr-analyse";
+const QUESTION = "Leave this case? Your answers are not saved.";
+const EDITED = "Leave this case? The corrected outline was not classified or reviewed.";
+let answered = false;
+
+const edited = () => Boolean(window.fibroViewer?.hasUnsavedEdit?.());
+const unsaved = () => (answered && document.querySelector("#fr-form")) || edited();
+
+// The reader's code stays from case to case: it is no answer.
+document.addEventListener("input", (event) => {
+  const inForm = event.isTrusted && event.target.closest?.("#fr-form") && !event.target.closest("#fr-reader");
+  if (inForm) answered = true;
+}, true);
+
+new MutationObserver(() => {
+  if (document.querySelector("#fr-saved .fr-done")) answered = false;
+}).observe(document.documentElement, { subtree: true, childList: true });
+
+let leaving = 0; // one press is several events
+function ask(event) {
+  if (!event.isTrusted || !unsaved() || event.timeStamp - leaving < 500) return;
+  if (window.confirm(edited() ? EDITED : QUESTION)) {
+    answered = false;
+    leaving = event.timeStamp;
+    return;
+  }
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}
+
+document.addEventListener("click", (event) => event.target.closest?.(LEAVING) && ask(event), true);
+document.addEventListener("drop", (event) => event.target.closest?.("#fr-upload") && ask(event), true);
+window.addEventListener("beforeunload", (event) => unsaved() && event.preventDefault());
