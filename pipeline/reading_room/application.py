@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipeline import __version__
 from pipeline.page.server.niivue import ASSETS
 from pipeline.page.server.origin import OwnOrigin
-from pipeline.page.server.routes import SecurityHeaders
+from pipeline.page.server.routes import SecurityHeaders, viewer_scripts
 from pipeline.page.server.settings import PageSettings
 from pipeline.reader_study.accounts import Role
 from pipeline.reading_room.account_pages import AccountPages
@@ -97,7 +97,7 @@ def build_room(room: Room, settings: PageSettings, library: Path | None) -> Star
         middleware=[
             Middleware(PrivateHeaders),
             Middleware(SecurityHeaders, frame_ancestors="'self'"),
-            Middleware(OwnOrigin, hosts=settings.hosts, any_host=("/healthz",)),
+            Middleware(OwnOrigin, hosts=settings.hosts, any_host=("/healthz",), behind_tls=settings.public),
         ],
         exception_handlers={404: _not_found, 405: _not_found},
     )
@@ -105,8 +105,7 @@ def build_room(room: Room, settings: PageSettings, library: Path | None) -> Star
 
 def _static(library: Path | None) -> list[BaseRoute]:
     """Scripts and styles, and the health check. Names come from lists, never from the address alone."""
-    folder = ASSETS / "viewer" if (ASSETS / "viewer").is_dir() else ASSETS
-    viewer = {file.name: file for file in folder.glob("*.js") if file.name not in SCRIPTS}
+    viewer = viewer_scripts()
     if library is not None:
         viewer["niivue.js"] = library
     own = {name: ASSETS / name for name in (*STYLES, *SCRIPTS)}
@@ -125,7 +124,7 @@ def _static(library: Path | None) -> list[BaseRoute]:
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok", "version": __version__})
 
-    return [Route("/viewer/{name}", viewer_file), Route("/room/{name}", own_file), Route("/healthz", health)]
+    return [Route("/viewer/{name:path}", viewer_file), Route("/room/{name}", own_file), Route("/healthz", health)]
 
 
 async def _not_found(_: Request, __: Exception) -> Response:
