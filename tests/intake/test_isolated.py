@@ -133,7 +133,7 @@ def test_only_a_few_forks_run_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
     with ThreadPoolExecutor(12) as pool:
         kinds = list(pool.map(lambda n: open_upload(upload, tmp_path / f"case{n}").kind, range(12)))
     assert kinds == ["nifti"] * 12
-    assert most == isolated.AT_ONCE
+    assert 2 <= most <= isolated.AT_ONCE
 
 
 def test_an_answer_that_drips_is_given_up() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from datetime import timedelta
 
 import numpy as np
@@ -125,10 +126,10 @@ def test_no_response_to_a_reader_holds_truth_names_or_other_readers_rows(trial: 
         answers += [answer for address, answer in asked if "feedback" not in address]
         answers.append(person.client.get("/read"))
         answers.append(person.save(read.number, **(AIDED_ANSWERS if read.arm == AIDED else ANSWERS)))
+    told = (*ids, "Meyer", "truth", "reference")
     for answer in answers:
-        assert not [
-            one for one in (*ids, "R2", "Meyer", "truth", "reference") if one in answer.text.replace("references", "")
-        ]
+        assert not [one for one in told if one in answer.text.replace("references", "")]
+        assert not re.search(r"(?<![\w.-])R2(?![\w.-])", answer.text)  # signed tokens hold any letters
 
 
 def test_only_practice_cases_have_feedback_and_only_when_they_are_done(trial: Trial) -> None:

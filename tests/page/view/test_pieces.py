@@ -110,8 +110,8 @@ def test_a_range_whose_ends_read_alike_is_one_figure() -> None:
     )
     html = result_html(replace(analysis, fibrosis=narrow), {})
     assert "14–14" not in html
-    assert "ensemble range 14 %" in html
-    assert "wider: 14 %" in html
+    assert "<dt>Ensemble range</dt><dd>14 %</dd>" in html
+    assert "wider</dt><dd>14 %</dd>" in html
     assert "indeterminate 30–40 %" in html
 
 
