@@ -81,27 +81,32 @@ class Accounts:
         """The account of a code in any case of letters. Raises as ``all``."""
         return next((one for one in self.all() if one.code == reader_code(code)), None)
 
-    def add(self, codes: Iterable[tuple[str, Role]]) -> dict[str, str]:
-        """Add accounts that are not there yet and return an invitation for each of these; the file is made if need be.
+    def update(self, people: Iterable[tuple[str, Role]]) -> dict[str, str]:
+        """Make these the accounts, and return an invitation for each that is new; the file is made if need be.
+
+        Who has an account with the same role keeps it; accounts of others are deleted.
 
         Raises:
             StudyError: the file is damaged or cannot be written.
         """
         made: dict[str, str] = {}
+        accounts: list[Account] = []
         with self._changing() as book:
-            accounts = {account.code: account for account in book.accounts}
-            for code, role in codes:
-                if code not in accounts:
+            known = {(account.code, account.role): account for account in book.accounts}
+            for code, role in people:
+                if (code, role) in known:
+                    accounts.append(known[code, role])
+                else:
                     made[code] = secrets.token_urlsafe(24)
-                    accounts[code] = Account(code=code, role=role, invitation_sha256=_sha256(made[code]))
-            self._write(book.model_copy(update={"accounts": tuple(accounts.values())}))
+                    accounts.append(Account(code=code, role=role, invitation_sha256=_sha256(made[code])))
+            self._write(book.model_copy(update={"accounts": tuple(accounts)}))
         return made
 
     def invite(self, code: str) -> str:
         """A new invitation; the old one and the password are void.
 
         Raises:
-            StudyError: there is no such account, or as ``add``.
+            StudyError: there is no such account, or as ``update``.
         """
         token = secrets.token_urlsafe(24)
         account = self.find(code)

@@ -97,7 +97,7 @@ def prepare(
         write_protocol(folder.protocol_file, protocol)
     except OSError as error:
         raise StudyError("The study cannot be written; check the rights and the room of the folder.") from error
-    return Prepared(protocol, Accounts(folder.accounts_file).add(people.accounts))
+    return Prepared(protocol, Accounts(folder.accounts_file).update(people.accounts))
 
 
 def prepare_cases(

@@ -1,4 +1,4 @@
-"""The stored rows of a study, read again only when a file has changed."""
+"""The stored rows of a study, kept in memory: what was read once is not read again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 from pipeline.errors import StudyError
 from pipeline.reader_study.protocol import Protocol
 from pipeline.reader_study.work_list import Row
-from pipeline.reviews.store import PATTERN, ReviewStore
+from pipeline.reviews.folder import FolderRows
+from pipeline.reviews.schema import texts_of
+from pipeline.reviews.store import LAYOUT, PATTERN, ReviewStore
 
 
 class StudyRows:
@@ -16,19 +18,21 @@ class StudyRows:
 
     def __init__(self, folder: Path) -> None:
         self.store = ReviewStore(folder)
-        self._folder = folder
+        self._files = FolderRows(folder, PATTERN, LAYOUT)
         self._lock = threading.Lock()
-        self._state: object = None
+        self._by_file: dict[Path, list[Row]] = {}
         self._rows: tuple[Row, ...] = ()
 
     def all(self) -> tuple[Row, ...]:
-        """All rows, the oldest first."""
+        """All rows, each id once, the oldest first; as ``ReviewStore.rows``."""
         with self._lock:
-            state = self._files()
-            if state != self._state:
-                records = self.store.rows().to_dict("records")
-                self._rows = tuple({str(column): str(text) for column, text in row.items()} for row in records)
-                self._state = state
+            forgotten, fresh = self._files.look()
+            for file in forgotten:
+                self._by_file.pop(file, None)
+            for file, row in fresh:
+                self._by_file.setdefault(file, []).append(texts_of(row.cells))
+            if forgotten or fresh:
+                self._rows = self._in_order()
             return self._rows
 
     def refuse_changed(self, protocol: Protocol) -> None:
@@ -44,6 +48,9 @@ class StudyRows:
                 "protocol): put the old file back."
             )
 
-    def _files(self) -> tuple[tuple[str, int, int], ...]:
-        files = sorted(self._folder.glob(PATTERN))
-        return tuple((file.name, (status := file.stat()).st_size, status.st_mtime_ns) for file in files)
+    def _in_order(self) -> tuple[Row, ...]:
+        unique: dict[str, Row] = {}
+        for file in sorted(self._by_file):
+            for row in self._by_file[file]:
+                unique.setdefault(row["review_id"], row)
+        return tuple(sorted(unique.values(), key=lambda row: row["saved_at"]))

@@ -29,9 +29,9 @@ from tests.phantoms import make_volume_image
 from tests.reader_study.prepared import MODELS, stand_in, write_readers
 
 EXAMPLES = ROOT / "assets" / "examples"
-COLOURS = 96
+COLOURS = 80
 """Of a picture: small files, and grey images lose nothing that is seen."""
-SIZE = {"width": 1180, "height": 700}
+SIZE = {"width": 1120, "height": 680}
 
 
 def main() -> None:

@@ -143,6 +143,38 @@ def test_a_draft_survives_a_reload_and_two_tabs_make_one_row(
     assert [row["revises"] for row in room.rows()] == ["", rows[0]["review_id"]]
 
 
+def test_idle_and_hidden_time_does_not_count(open_room: Callable[..., RunningRoom], arrive: Arrive) -> None:
+    room = open_room(cases=2, practice=0)
+    reader = arrive(room, "R1")
+    page = reader.page
+    page.clock.install()
+    page.goto(f"{room.address}/read")
+    reader.ready()
+
+    def counted() -> tuple[float, int]:
+        page.clock.run_for(2500)  # until the draft is kept
+        found = page.evaluate("() => JSON.parse(Object.values(localStorage)[0])")
+        return found["seconds"], found["pauses"]
+
+    page.mouse.move(300, 300)
+    before, _ = counted()
+    page.clock.fast_forward(300_000)
+    idle, pauses = counted()
+    assert 50 < idle - before < 65
+    assert pauses == 1
+    page.mouse.move(310, 310)
+    hide = "(hidden) => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
+    page.evaluate(f"{hide} document.dispatchEvent(new Event('visibilitychange')); }}", True)
+    before, pauses = counted()
+    page.clock.fast_forward(40_000)
+    assert counted() == (before, 2)
+    page.evaluate(f"{hide} document.dispatchEvent(new Event('visibilitychange')); }}", False)
+    page.clock.fast_forward(20_000)
+    seen, pauses = counted()
+    assert 15 < seen - before < 40
+    assert pauses == 2
+
+
 def test_a_small_study_is_left_and_come_back_to(open_room: Callable[..., RunningRoom], arrive: Arrive) -> None:
     room = open_room(cases=2, practice=1, readers=("R1",))
     reader = arrive(room, "R1")

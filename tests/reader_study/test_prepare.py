@@ -137,7 +137,7 @@ def test_readers_have_codes_roles_and_experience_only(tmp_path: Path) -> None:
 
 def test_an_invitation_sets_one_password_once(tmp_path: Path) -> None:
     accounts = Accounts(tmp_path / "accounts.json")
-    tokens = accounts.add([("R1", Role.READER), ("K1", Role.COORDINATOR)])
+    tokens = accounts.update([("R1", Role.READER), ("K1", Role.COORDINATOR)])
     with pytest.raises(StudyError, match="10 to 200"):
         accounts.set_password(tokens["R1"], "short")
     assert accounts.check_password("R1", "correct horse") is None
@@ -170,3 +170,13 @@ def test_files_of_a_case_are_rewritten_when_its_images_change(tmp_path: Path) ->
     pairs = zip(prepared.protocol.cases, again.protocol.cases, strict=True)
     assert [one.image_sha256 == other.image_sha256 for one, other in pairs] == [True, True, False]
     assert folder.read_protocol() == again.protocol
+
+
+def test_another_preparation_keeps_accounts_and_drops_those_of_others(tmp_path: Path) -> None:
+    accounts = Accounts(tmp_path / "accounts.json")
+    tokens = accounts.update([("R1", Role.READER), ("R2", Role.READER), ("K1", Role.COORDINATOR)])
+    accounts.set_password(tokens["R1"], "correct horse")
+    again = accounts.update([("R1", Role.READER), ("R3", Role.READER), ("K1", Role.READER)])
+    assert set(again) == {"R3", "K1"}
+    assert [account.code for account in accounts.all()] == ["R1", "R3", "K1"]
+    assert accounts.check_password("R1", "correct horse") is not None
