@@ -49,7 +49,7 @@ class Reading {
     viewer.show(this.data.value);
     const shown = window.fibroViewer;
     shown.state.heat.on = false; // off until it is asked for, and before anything is drawn
-    shown.sync();
+    shown.refresh();
     shown.stage.focus({ preventScroll: true });
   }
 
@@ -95,8 +95,7 @@ class Reading {
     const radio = this.form.querySelector(`input[name="${name}"][value="${value}"]`);
     if (!radio) return;
     radio.checked = true;
-    radio.focus({ preventScroll: false });
-    radio.blur(); // the keys go on working
+    radio.closest(".rr-question").scrollIntoView({ block: "nearest" });
   }
 
   // ---- saving
