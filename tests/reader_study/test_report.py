@@ -18,8 +18,9 @@ from pipeline.reader_study.report.flow import flow_steps
 from pipeline.reader_study.report.methods import REFERENCES, methods
 from pipeline.reader_study.report.page import html_report
 from pipeline.reader_study.report.pdf import compose
-from pipeline.reader_study.report.records import results_json
+from pipeline.reader_study.report.records import csv_tables, results_json
 from pipeline.reader_study.report.sentences import AUTOMATION_BIAS, findings, limits, not_estimable, state_words
+from pipeline.reader_study.report.tables import kappa_table
 from tests.reader_study.studies import Planted, cases, changed, later, protocol, rows, texts
 
 SMALL = Planted(readers=2, positives=6, negatives=6)
@@ -223,3 +224,13 @@ def test_open_rows_change_no_figure():
     assert with_open["flow"].pop("rows_left_out") == {"rows of the ordinary page": 6}
     assert plain["flow"].pop("rows_left_out") == {}
     assert plain == with_open
+
+
+def test_pairs_of_many_readers_are_in_the_table_of_csv_only():
+    few, many = (analysed(rows(p), p) for p in (replace(SMALL, readers=5), replace(SMALL, readers=6)))
+    assert len(kappa_table(few).rows) == 5 * 15
+    table = kappa_table(many)
+    assert len(table.rows) == 5 * 6
+    assert {row[3].text for row in table.rows} == {"model"}
+    assert "kappas.csv" in table.caption
+    assert len(csv_tables(many)["kappas"]) == 5 * 21

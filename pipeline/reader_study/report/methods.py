@@ -67,10 +67,17 @@ def _reading(protocol: Protocol) -> str:
         )
     return (
         f"{how} The order of cases was drawn for each reader (seed {protocol.seed}). "
-        f"{practice} practice cases with feedback came first and are in no analysis. A read records suspicion (0 to "
+        f"{_practice(practice)}A read records suspicion (0 to "
         "100), verdict (yes, no, not assessable), confidence (1 to 5) and active time; an aided read agreement with "
         "the model and a segmentation score (1 to 3) as well."
     )
+
+
+def _practice(count: int) -> str:
+    if not count:
+        return "There were no practice cases. "
+    cases = "One practice case" if count == 1 else f"{count} practice cases"
+    return f"{cases} with feedback came first, in no analysis. "
 
 
 def _figures(analysis: StudyAnalysis) -> str:

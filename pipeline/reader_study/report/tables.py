@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pipeline.evaluation.pages import Table, table
 from pipeline.exports.mrmc_wording import FIGURE_WORDS, GENERALISATION_WORDS, p_words
 from pipeline.reader_study.analysis.comparison import ArmComparison
+from pipeline.reader_study.analysis.consistency import MODEL
 from pipeline.reader_study.analysis.reader_arms import Calls
 from pipeline.reader_study.analysis.reliance import Reliance
 from pipeline.reader_study.analysis.study import StudyAnalysis
@@ -15,6 +16,7 @@ from pipeline.reader_study.report.sentences import ANSWER_WORDS
 from pipeline.statistics.agreement import Agreement
 from pipeline.statistics.estimate import NOT_ESTIMABLE, Estimate
 
+MOST_READERS_IN_PAIRS = 5
 MEASURE_WORDS = {"fleiss_kappa": "Fleiss' kappa", "icc_2_1": "ICC(2,1)"}
 
 
@@ -154,12 +156,15 @@ def over_readers_table(analysis: StudyAnalysis) -> Table:
 
 
 def kappa_table(analysis: StudyAnalysis) -> Table:
+    """All pairs; of many readers only those with the model, since pairs grow with the square of the readers."""
+    many = len(analysis.readings.readers) > MOST_READERS_IN_PAIRS
     rows = [
         [ANSWER_WORDS[one.answer], one.arm, one.first, one.second, *_agreement(one.agreement)]
         for one in analysis.kappas
-        if one.agreement.cases
+        if one.agreement.cases and (one.second == MODEL or not many)
     ]
-    return table(["Answer", "Arm", "", "", "Cases", "Kappa"], rows, "Weights as in the methods.")
+    more = " Pairs of readers are in the figure and in kappas.csv." if many else ""
+    return table(["Answer", "Arm", "", "", "Cases", "Kappa"], rows, f"Weights as in the methods.{more}")
 
 
 def _agreement(found: Agreement) -> list[str]:
