@@ -52,7 +52,7 @@ def sweep_ownerless() -> None:
     """Delete the folders whose process no longer lives."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         if not folder.is_symlink() and folder.is_dir() and _is_ownerless(folder):
-            log.warning("A folder that a dead process left was deleted.")
+            log.info("A folder that a dead process left was deleted.")
             shutil.rmtree(folder, ignore_errors=True)
 
 
