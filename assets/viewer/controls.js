@@ -35,6 +35,8 @@ const LAYOUT = `
     <input type="range" class="frv-heat-opacity" min="0" max="1" step="0.05" aria-label="Opacity of the heat map">
     <span class="frv-heat-note"></span>
     <label class="frv-switch frv-doubt-switch" hidden><input type="checkbox" class="frv-doubt-on"><span class="frv-swatch frv-doubt"></span>Outline in doubt</label>
+    <label class="frv-switch frv-organs-switch" hidden><input type="checkbox" class="frv-organs-on"><span class="frv-swatch frv-spleen"></span>Spleen<span class="frv-swatch frv-kidney"></span>Kidneys</label>
+    <label class="frv-switch frv-body" hidden>Body<input type="range" class="frv-body-opacity" min="0" max="1" step="0.05" aria-label="Opacity of the body"></label>
     <button type="button" class="frv-edit" hidden>Edit outline</button>
   </div>`;
 

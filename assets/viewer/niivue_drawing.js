@@ -1,18 +1,19 @@
-import { colours, heatColours, labelColours } from "./colours.js";
+import { colours, heatColours, labelColours, organColours } from "./colours.js";
 import { outlineBits } from "./editing/outline.js";
+import { LiverMesh } from "./liver_mesh.js";
 import { OUTLINE_BITS } from "./planes.js";
 
 // NiiVue takes an overlay's alpha as all or nothing, but for this type: there opacity is the square of the value's share
 // of cal_min, so weak heat fades out.
 const TRANSLUCENT_BELOW_MIN = 1;
 const HEAT_IN_SLICES = 32; // 1.6 % opaque: nobody sees less
-const LAYERS = ["liver", "heat", "doubt", "outline"]; // from the lowest to the uppermost
+const LAYERS = ["liver", "heat", "doubt", "organs", "outline"]; // from the lowest to the uppermost
 const HEAT_IN_3D = 64; // less is loose crumbs on the liver's surface
 
 // Draws with NiiVue on a canvas in this page. Nothing is asked of the server after the files are loaded.
 export class NiivueDrawing {
   static async start(stage, owner) {
-    const { Niivue } = await import(new URL("viewer/niivue.js", document.baseURI).href);
+    const { Niivue, NVMesh } = await import(new URL("viewer/niivue.js", document.baseURI).href);
     const drawing = new NiivueDrawing();
     const holder = stage.querySelector(".frv-picture");
     const canvas = document.createElement("canvas");
@@ -33,6 +34,7 @@ export class NiivueDrawing {
     await drawing.nv.attachToCanvas(canvas, false);
     canvas.tabIndex = -1; // the stage around it takes the keys, and says so
     canvas.setAttribute("aria-hidden", "true");
+    drawing.liver = new LiverMesh(drawing.nv, NVMesh);
     drawing.nv.addColormap("fr-heat", heatColours(HEAT_IN_SLICES));
     drawing.nv.addColormap("fr-heat-3d", heatColours(HEAT_IN_3D));
     drawing.nv.addColormap("fr-inverted", { R: [255, 0], G: [255, 0], B: [255, 0], A: [255, 255], I: [0, 255] });
@@ -62,13 +64,15 @@ export class NiivueDrawing {
     const address = (file) => new URL(value.base + file, document.baseURI).href;
     if (this.loaded !== value.case) {
       this.loaded = null;
+      this.liver.drop();
       this.overlays = {};
       await this.nv.loadVolumes([{ url: address(value.volume), name: value.volume, colormap: "gray" }]);
       this.loaded = value.case;
     }
     if (!value.overlays) return;
     this.dropReplaced(value.overlays);
-    for (const [place, name] of LAYERS.filter((known) => value.overlays[known]).entries()) {
+    const wanted = (name) => value.overlays[name] && (name !== "organs" || this.owner.state.organs.on || this.overlays.organs);
+    for (const [place, name] of LAYERS.filter(wanted).entries()) {
       if (this.owner.value !== value) return;
       if (this.overlays[name]) continue;
       const file = value.overlays[name];
@@ -129,8 +133,9 @@ export class NiivueDrawing {
   draw(state) {
     const { nv } = this;
     const type = { axial: nv.sliceTypeAxial, coronal: nv.sliceTypeCoronal, sagittal: nv.sliceTypeSagittal, render: nv.sliceTypeRender };
-    const below = JSON.stringify([state.window, state.inverted]);
-    const above = JSON.stringify([state.plane, state.mask, state.heat, state.doubt, this.owner.editor.shown]);
+    const below = JSON.stringify([state.window, state.inverted, state.plane === "render" ? state.body : 1]);
+    const above = JSON.stringify([state.plane, state.mask, state.heat, state.doubt, state.organs, this.owner.editor.shown]);
+    this.prepareLiver(state);
     const newBelow = this.fresh || below !== this.below, newAbove = this.fresh || above !== this.above;
     if (newBelow) this.prepareVolume(state);
     if (newAbove) this.prepareOverlays(state);
@@ -146,8 +151,21 @@ export class NiivueDrawing {
     nv.drawScene();
   }
 
+  // In 3-D the liver is a surface, not a volume.
+  prepareLiver(state) {
+    const { overlays, owner } = this;
+    if (state.plane !== "render" || !overlays.liver) {
+      this.liver.hide();
+      return;
+    }
+    const { size_xyz, spacing_mm_xyz } = owner.value;
+    const version = `${owner.value.case} ${this.shownVersion ?? ""}`;
+    this.liver.show(overlays.liver, version, size_xyz, spacing_mm_xyz, owner.opacity("surface"));
+  }
+
   prepareVolume(state) {
     const volume = this.nv.volumes[0];
+    volume.opacity = state.plane === "render" ? state.body : 1;
     useColours(volume, state.inverted ? "fr-inverted" : "gray");
     [volume.cal_min, volume.cal_max] = state.window;
   }
@@ -158,6 +176,7 @@ export class NiivueDrawing {
       const shown = [1, 2, 3, 4, 5, 6, 7].filter((code) => code & bit);
       this.overlays.outline.setColormapLabel(labelColours(shown, colours.liver));
       this.overlays.doubt?.setColormapLabel(labelColours(shown, colours.doubt));
+      this.overlays.organs?.setColormapLabel(organColours(bit));
       this.bit = bit;
     }
     if (this.overlays.heat) {

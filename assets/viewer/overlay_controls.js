@@ -12,7 +12,16 @@ export class OverlayControls {
     this.heatOn = find("frv-heat-on");
     this.heatOpacity = find("frv-heat-opacity");
     this.doubtOn = find("frv-doubt-on");
+    this.organsOn = find("frv-organs-on");
+    this.organsSwitch = find("frv-organs-switch");
+    this.body = find("frv-body");
+    this.bodyOpacity = find("frv-body-opacity");
     const inputs = [this.maskOn, this.maskStyle, this.maskOpacity, this.heatOn, this.heatOpacity, this.doubtOn];
+    this.organsOn.addEventListener("input", () => viewer.showOrgans(this.organsOn.checked));
+    this.bodyOpacity.addEventListener("input", () => {
+      viewer.state.body = Number(this.bodyOpacity.value);
+      viewer.refresh();
+    });
     for (const input of inputs) input.addEventListener("input", () => this.changed());
   }
 
@@ -38,6 +47,10 @@ export class OverlayControls {
     this.heatOpacity.value = String(heat.opacity);
     this.doubtOn.checked = doubt.on;
     this.doubtSwitch.hidden = !files?.doubt;
+    this.organsOn.checked = this.viewer.state.organs.on;
+    this.organsSwitch.hidden = !files?.organs;
+    this.body.hidden = this.viewer.state.plane !== "render";
+    this.bodyOpacity.value = String(this.viewer.state.body);
     this.heatNote.textContent = files ? this.viewer.value.heat_note : "";
     for (const control of [this.heatOn.parentElement, this.heatOpacity]) control.hidden = Boolean(files && !files.heat);
   }

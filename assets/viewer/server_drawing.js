@@ -23,6 +23,7 @@ export class ServerDrawing {
       fill: this.owner.opacity("liver"),
       heat: this.owner.opacity("heat"),
       doubt: this.owner.opacity("doubt"),
+      organs: this.owner.opacity("organs"),
     };
     if (!this.busy) this.work();
   }

@@ -10,7 +10,8 @@ import { ServerDrawing } from "./server_drawing.js";
 import { Viewing } from "./viewing.js";
 
 const HATCH_OPACITY = 0.6; // faint: what lies under the lines can be judged
-const LIVER_IN_3D = 0.06; // a ray goes through many voxels: so the heat inside the liver shines through
+const BODY_IN_3D = 0.3; // the liver is seen through the body
+const LIVER_IN_3D = 0.45; // the heat inside shines through
 
 let viewer = null;
 let waiting = null;
@@ -61,6 +62,8 @@ class Viewer {
       mask: { on: true, style: "outline", opacity: 1.0 },
       heat: { on: true, opacity: 0.8 },
       doubt: { on: true },
+      organs: { on: false },
+      body: BODY_IN_3D,
     };
     this.seen = new Viewing();
     this.editor.close();
@@ -190,15 +193,25 @@ class Viewer {
     this.refresh();
   }
 
+  // Outlines of the other organs, fetched when they are first asked for.
+  async showOrgans(on) {
+    this.state.organs.on = on;
+    const { value } = this;
+    if (on && this.element.dataset.state === "ready") await this.drawing.load(value);
+    if (this.value === value) this.refresh();
+  }
+
   // What one overlay's controls ask for now, 0-1.
   opacity(name) {
     const { mask, heat, doubt } = this.state;
     if (!this.value || !this.value.overlays) return 0;
     if (name === "doubt") return doubt.on && this.state.plane !== "render" ? HATCH_OPACITY : 0;
+    if (name === "organs") return this.state.organs.on && this.state.plane !== "render" ? 1 : 0;
     if (name === "heat") return heat.on && this.value.overlays.heat ? heat.opacity : 0;
     if (!mask.on || this.editor.shown) return 0; // the editor draws what is being corrected
-    // There is no outline of a volume: in 3-D the liver itself is shown.
-    if (this.state.plane === "render") return name === "liver" ? mask.opacity * LIVER_IN_3D : 0;
+    if (name === "surface") return mask.opacity * (heat.on && this.value.overlays.heat ? LIVER_IN_3D : 1);
+    // There is no outline of a volume: in 3-D the liver's surface is shown.
+    if (this.state.plane === "render") return 0;
     if (name === "outline") return mask.style === "outline" ? mask.opacity : 0;
     return mask.style === "fill" ? mask.opacity * 0.5 : 0;
   }
@@ -213,11 +226,16 @@ class Viewer {
     return this.editor.sentMask();
   }
 
+  // Whether the mask is seen in another way than as an overlay: while it is corrected, or as a surface.
+  get showsMask() {
+    return this.editor.shown || (this.state.plane === "render" && this.opacity("surface") > 0);
+  }
+
   note() {
     if (!this.value || this.element.dataset.state !== "ready") return;
     if (this.state.plane === "axial") this.seen.slices.add(this.index);
     for (const name of ["outline", "liver", "heat"]) {
-      if (this.opacity(name) > 0 || (name === "outline" && this.editor.shown)) this.seen.overlays.add(name === "heat" ? "heat" : "mask");
+      if (this.opacity(name) > 0 || (name === "outline" && this.showsMask)) this.seen.overlays.add(name === "heat" ? "heat" : "mask");
     }
   }
 

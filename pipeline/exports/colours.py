@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-LIVER_COLOUR, SPLEEN_COLOUR, DOUBT_COLOUR = "#2ee6c5", "#f7b267", "#ffc53d"
+LIVER_COLOUR, SPLEEN_COLOUR, KIDNEY_COLOUR, DOUBT_COLOUR = "#2ee6c5", "#f7b267", "#b9a3ff", "#ffc53d"
 HEAT_STOPS = (
     (0, 126, 30, 108),
     (32, 160, 42, 98),

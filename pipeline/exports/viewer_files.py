@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from pipeline.case import Analysis, OrganMask, Volume, view
+from pipeline.case import LEFT_KIDNEY, RIGHT_KIDNEY, SPLEEN, Analysis, OrganMask, Volume, view
 from pipeline.exports.planes import PLANE_AXES, hatch_bits, largest_area_xyz, outline_bits, slice_runs
 from pipeline.exports.wording import doubt_words, heat_words
 
@@ -20,6 +20,9 @@ LIVER_FILE = "liver.nii.gz"
 OUTLINE_FILE = "outline.nii.gz"
 HEAT_FILE = "heat.nii.gz"
 DOUBT_FILE = "doubt.nii.gz"
+ORGANS_FILE = "other_organs.nii.gz"
+KIDNEY_CODE, SPLEEN_CODE = 8, 16
+"""Added to the bits of the outlines in ``ORGANS_FILE``."""
 
 
 def write_viewer_volume(volume: Volume, folder: Path) -> dict[str, object]:
@@ -38,7 +41,8 @@ def write_viewer_volume(volume: Volume, folder: Path) -> dict[str, object]:
 
 
 def write_viewer_overlays(analysis: Analysis, folder: Path) -> dict[str, object]:
-    """Write liver mask, liver outline and, where there are any, heat map and hatch of doubt, and describe them.
+    """Write liver mask, liver outline and, where there are any, heat map, hatch of doubt and the outlines of the other
+    organs, and describe them.
 
     Returns:
         ``files`` by overlay, ``liver_window`` (from the middle of the liver's intensities), ``start_xyz``: the voxel to
@@ -50,10 +54,14 @@ def write_viewer_overlays(analysis: Analysis, folder: Path) -> dict[str, object]
     _write(_on_grid(liver.astype(np.uint8), like), folder / LIVER_FILE)
     _write(_on_grid(outline_bits(liver), like), folder / OUTLINE_FILE)
     files = {"outline": OUTLINE_FILE, "liver": LIVER_FILE}
-    for optional in (HEAT_FILE, DOUBT_FILE):
+    for optional in (HEAT_FILE, DOUBT_FILE, ORGANS_FILE):
         (folder / optional).unlink(missing_ok=True)  # of an earlier analysis
     if _write_heat(analysis, folder / HEAT_FILE):
         files["heat"] = HEAT_FILE
+    others = organ_outlines(view(analysis.organs.labels))
+    if others.any():
+        _write(_on_grid(others, like), folder / ORGANS_FILE)
+        files["organs"] = ORGANS_FILE
     region = _region(analysis.organs)
     if region is not None:
         x, y, z = analysis.volume.spacing_mm_xyz
@@ -68,13 +76,23 @@ def write_viewer_overlays(analysis: Analysis, folder: Path) -> dict[str, object]
     }
 
 
+def organ_outlines(labels: np.ndarray) -> np.ndarray:
+    """(z, y, x) uint8: the outlines of kidneys and spleen, each ``outline_bits`` and its code; 0 elsewhere."""
+    codes = np.zeros(labels.shape, np.uint8)
+    for code, organs in ((KIDNEY_CODE, (RIGHT_KIDNEY, LEFT_KIDNEY)), (SPLEEN_CODE, (SPLEEN,))):
+        bits = outline_bits(np.isin(labels, organs))
+        codes[bits > 0] = bits[bits > 0] + code
+    return codes
+
+
 def write_viewer_heat(analysis: Analysis, folder: Path, name: str) -> dict[str, object]:
     """Write the heat map of a corrected mask under a name of its own; the mask itself is the browser's.
 
     Returns:
         What takes the place of ``write_viewer_overlays``'s values: the doubts were about the former mask.
     """
-    files = {"outline": OUTLINE_FILE, "liver": LIVER_FILE}
+    kept = {"outline": OUTLINE_FILE, "liver": LIVER_FILE, "organs": ORGANS_FILE}
+    files = {layer: file for layer, file in kept.items() if (folder / file).exists()}
     if _write_heat(analysis, folder / name):
         files["heat"] = name
     return {"files": files, "heat_note": heat_words(analysis), **described_doubts(analysis.organs)}
@@ -142,7 +160,13 @@ def liver_window(voxels: np.ndarray, liver: np.ndarray) -> list[float]:
 
 def overlay_files(folder: Path) -> Mapping[str, Path]:
     """The overlays that exist in ``folder``, by name; empty while the result is withheld from the reader."""
-    files = {"liver": LIVER_FILE, "outline": OUTLINE_FILE, "heat": HEAT_FILE, "doubt": DOUBT_FILE}
+    files = {
+        "liver": LIVER_FILE,
+        "outline": OUTLINE_FILE,
+        "heat": HEAT_FILE,
+        "doubt": DOUBT_FILE,
+        "organs": ORGANS_FILE,
+    }
     return {name: folder / file for name, file in files.items() if (folder / file).exists()}
 
 

@@ -18,15 +18,16 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import InputError
-from pipeline.exports.colours import DOUBT_COLOUR, LIVER_COLOUR, heat_table, rgb
+from pipeline.exports.colours import DOUBT_COLOUR, KIDNEY_COLOUR, LIVER_COLOUR, SPLEEN_COLOUR, heat_table, rgb
 from pipeline.exports.planes import PLANE_AXES, PLANE_BITS
+from pipeline.exports.viewer_files import SPLEEN_CODE
 from pipeline.intake import grid_limits
 
 MAX_DRAWN_SIDE = 2048
 """Longest side of a picture, pixels."""
 LARGEST = 1e12
 """Largest edge of a grey window; no volume holds larger values."""
-OPACITY = {"liver": "fill", "doubt": "doubt", "heat": "heat", "outline": "outline"}
+OPACITY = {"liver": "fill", "doubt": "doubt", "heat": "heat", "organs": "organs", "outline": "outline"}
 """Overlays from the lowest to the uppermost, with the name of their opacity in ``SliceView``."""
 
 
@@ -51,6 +52,7 @@ class SliceView(BaseModel):
     fill: Opacity = 0.0
     heat: Opacity = 0.0
     doubt: Opacity = 0.0
+    organs: Opacity = 0.0
 
     @classmethod
     def from_request(cls, request: object) -> SliceView:
@@ -73,8 +75,8 @@ def draw_slice(
 ) -> str:
     """The slice as a ``data:image/png`` address: one pixel a voxel along its finer side, true in millimetres.
 
-    ``overlays`` may hold ``liver`` (0 or 1), ``outline`` and ``doubt`` (bits by plane) and ``heat`` (0-255), on the
-    volume's grid. The browser enlarges the picture.
+    ``overlays`` may hold ``liver`` (0 or 1), ``outline`` and ``doubt`` (bits by plane), ``organs`` (bits by plane and
+    the organ's code) and ``heat`` (0-255), on the volume's grid. The browser enlarges the picture.
     """
     grey = _grey(_cut(voxels, view), view)
     layers = [name for name in overlays if getattr(view, OPACITY[name]) > 0]
@@ -119,6 +121,9 @@ def _lay(picture: np.ndarray, name: str, overlay: np.ndarray, view: SliceView) -
     else:
         shares = np.full(len(where[0]), opacity, np.float32)
         colours = np.array(rgb(DOUBT_COLOUR if name == "doubt" else LIVER_COLOUR))
+        if name == "organs":
+            is_kidney = (overlay[where] < SPLEEN_CODE)[:, np.newaxis]
+            colours = np.where(is_kidney, rgb(KIDNEY_COLOUR), rgb(SPLEEN_COLOUR))
     below = picture[where]
     picture[where] = np.rint(below + shares[:, np.newaxis] * (colours - below.astype(np.float32)))
 

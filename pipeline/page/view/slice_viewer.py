@@ -15,7 +15,7 @@ from fastapi import HTTPException
 
 from pipeline.case import Volume
 from pipeline.errors import InputError, PipelineError
-from pipeline.exports.colours import DOUBT_COLOUR, HEAT_STOPS, LIVER_COLOUR, rgb
+from pipeline.exports.colours import DOUBT_COLOUR, HEAT_STOPS, KIDNEY_COLOUR, LIVER_COLOUR, SPLEEN_COLOUR, rgb
 from pipeline.exports.viewer_files import VOLUME_FILE, overlay_files, write_viewer_volume
 from pipeline.page.state.open_cases import GONE, OpenCase, OpenCases
 from pipeline.page.view.server_slices import SliceView, draw_slice
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 # The template never changes, so Gradio never renders it anew and the canvas inside it lives on.
 TEMPLATE = (
     '<div class="fr-viewer" data-library="{library}" '
-    'data-liver="{liver}" data-doubt="{doubt}" data-heat="{heat}"></div>'
+    'data-liver="{liver}" data-doubt="{doubt}" data-spleen="{spleen}" data-kidney="{kidney}" data-heat="{heat}"></div>'
 )
 ON_LOAD = """
 import(new URL('viewer/viewer.js', document.baseURI).href).then((viewer) => {
@@ -62,9 +62,10 @@ def viewer_component(cases: OpenCases, *, library: bool) -> gr.HTML:
 
 def viewer_template(*, library: bool) -> str:
     """The viewer's element with the colours that it draws in: ``red,green,blue``, and ``value,red,green,blue;...``."""
-    liver, doubt = (",".join(map(str, rgb(colour))) for colour in (LIVER_COLOUR, DOUBT_COLOUR))
+    plain = {"liver": LIVER_COLOUR, "doubt": DOUBT_COLOUR, "spleen": SPLEEN_COLOUR, "kidney": KIDNEY_COLOUR}
+    numbers = {name: ",".join(map(str, rgb(colour))) for name, colour in plain.items()}
     heat = ";".join(",".join(map(str, stop)) for stop in HEAT_STOPS)
-    return TEMPLATE.format(library="yes" if library else "no", liver=liver, doubt=doubt, heat=heat)
+    return TEMPLATE.format(library="yes" if library else "no", heat=heat, **numbers)
 
 
 def volume_value(volume: Volume, case: OpenCase, cases: OpenCases) -> dict[str, Any]:
@@ -142,7 +143,7 @@ def _read(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     return _read_version(path, path.stat().st_mtime_ns)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=12)
 def _read_version(path: Path, _written_ns: int) -> tuple[np.ndarray, tuple[float, float, float]]:
     """As ``_read``; keyed by time, since another analysis rewrites its overlays under the same names."""
     image = sitk.ReadImage(str(path))

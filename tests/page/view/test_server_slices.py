@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -14,7 +15,9 @@ import SimpleITK as sitk
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from pipeline.case import LEFT_KIDNEY, RIGHT_KIDNEY, SPLEEN
 from pipeline.errors import InputError
+from pipeline.exports.colours import KIDNEY_COLOUR, SPLEEN_COLOUR, rgb
 from pipeline.exports.planes import largest_area_xyz, outline_bits
 from pipeline.exports.viewer_files import (
     liver_window,
@@ -27,6 +30,7 @@ from pipeline.intake import grid_limits
 from pipeline.page.state.open_cases import OpenCases
 from pipeline.page.view.server_slices import MAX_DRAWN_SIDE, SliceView, draw_slice, drawn_size
 from pipeline.page.view.slice_viewer import _read_version, draw_for, viewer_component
+from tests.abdomen import as_image
 from tests.builders import make_analysis
 
 
@@ -226,3 +230,33 @@ def test_an_overlay_that_was_written_anew_is_drawn_anew() -> None:
     (case.served / "new.nii.gz").replace(case.served / "liver.nii.gz")
     assert draw_for(cases, wish) != before
     cases.close()
+
+
+def test_the_other_organs_are_drawn_in_their_colours_and_only_when_asked_for(tmp_path: Path) -> None:
+    analysis = make_analysis()
+    write_viewer_overlays(analysis, tmp_path)
+    codes = sitk.GetArrayFromImage(sitk.ReadImage(str(overlay_files(tmp_path)["organs"])))
+    labels = sitk.GetArrayFromImage(analysis.organs.labels)
+    for code, organs in ((8, (RIGHT_KIDNEY, LEFT_KIDNEY)), (16, (SPLEEN,))):
+        mask = np.isin(labels, organs)
+        assert mask.any()
+        np.testing.assert_array_equal(np.where(codes & 24 == code, codes & 7, 0), outline_bits(mask))
+    z = int((labels == SPLEEN).sum(axis=(1, 2)).argmax())
+    voxels = np.zeros(labels.shape)
+    drawn = [
+        picture(draw_slice(voxels, (1, 1, 1), {"organs": codes}, SliceView(index=z, organs=opacity)))
+        for opacity in (0.0, 1.0)
+    ]
+    assert not drawn[0].any()
+    colours = {tuple(pixel) for pixel in drawn[1].reshape(-1, 3).tolist() if any(pixel)}
+    assert rgb(SPLEEN_COLOUR) in colours
+    assert colours <= {rgb(SPLEEN_COLOUR), rgb(KIDNEY_COLOUR)}
+
+
+def test_without_other_organs_there_is_no_file_of_them(tmp_path: Path) -> None:
+    analysis = make_analysis()
+    write_viewer_overlays(analysis, tmp_path)
+    liver = as_image(analysis.organs.liver.astype(np.uint8))
+    alone = replace(analysis, organs=replace(analysis.organs, labels=liver, spleen_ml=None))
+    assert "organs" not in write_viewer_overlays(alone, tmp_path)["files"]  # type: ignore[operator]
+    assert "organs" not in overlay_files(tmp_path)
