@@ -1,13 +1,11 @@
-// Asks before a case is left whose review or corrected outline was not saved.
+// Asks before a case is left whose review was not saved. The viewer asks about a corrected outline (editing/guard.js).
 
 const LEAVING = "#fr-examples button, #fr-series label, #fr-series input, #fr-reopen label, #fr-reopen input, "
   + "#fr-upload button, .fr-folder, #fr-analyse";
 const QUESTION = "Leave this case? Your answers are not saved.";
-const EDITED = "Leave this case? The corrected outline was not classified or reviewed.";
 let answered = false;
 
-const edited = () => Boolean(window.fibroViewer?.hasUnsavedEdit?.());
-const unsaved = () => (answered && document.querySelector("#fr-form")) || edited();
+const unsaved = () => answered && document.querySelector("#fr-form");
 
 // The reader's code stays from case to case: it is no answer.
 document.addEventListener("input", (event) => {
@@ -22,7 +20,7 @@ new MutationObserver(() => {
 let leaving = 0; // one press is several events
 function ask(event) {
   if (!event.isTrusted || !unsaved() || event.timeStamp - leaving < 500) return;
-  if (window.confirm(edited() ? EDITED : QUESTION)) {
+  if (window.confirm(QUESTION)) {
     answered = false;
     leaving = event.timeStamp;
     return;

@@ -2,7 +2,7 @@
 
 const QUESTION = "Leave this case? Your corrected outline was not classified. "
   + "It stays in this browser and comes back when you open the case again.";
-const LEAVING = "#fr-upload, #fr-examples, #fr-series";
+const LEAVING = "#fr-upload, .fr-folder, #fr-examples, #fr-series, #fr-reopen";
 
 export function bindGuard(editor) {
   let agreed = null; // the version that may be left: asked once for each
