@@ -131,6 +131,7 @@ class Reading {
       corrects: this.data.corrects,
       opened: this.opened,
       viewing: JSON.stringify(this.viewing()),
+      mask: window.fibroViewer.editor?.mask?.edited ? window.fibroViewer.editor.sentMask() : "",
     };
   }
 
@@ -150,6 +151,7 @@ class Reading {
   saved({ message, next, correct, status }) {
     this.done = true;
     this.draft.drop();
+    window.fibroViewer.editor?.forget();
     for (const field of this.form.elements) field.disabled = true;
     this.form.hidden = true;
     const after = document.querySelector("#rr-after");

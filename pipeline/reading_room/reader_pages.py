@@ -70,6 +70,7 @@ def _read_data(room: Room, reader: str, opened: OpenRead) -> dict[str, Any]:
         overlays = files.overlays()
         value |= {name: overlays[name] for name in ("heat_note", "doubts", "doubt_slices")}
         value |= {"overlays": overlays["files"]}
+        value["edit"] = {"case": f"{room.protocol.sha256[:12]}-{reader}-{read.number}", "turn": 0}
         value["windows"] = {**value["windows"], "liver": overlays["liver_window"]}
     corrects = opened.corrects["review_id"] if opened.corrects else ""
     return {

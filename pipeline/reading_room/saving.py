@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.files import file_sha256
-from pipeline.errors import ReviewError
+from pipeline.page.state.edited_mask import LONGEST_TEXT as LONGEST_TEXT_OF_MASK
+from pipeline.page.state.edited_mask import TOO_ROUGH
 from pipeline.reader_study.work_list import Read
+from pipeline.reading_room.corrected import corrected_liver, store_liver
 from pipeline.reading_room.errors import Refused
 from pipeline.reading_room.release import NOT_NOW, OpenRead, open_read
 from pipeline.reading_room.room import Room
@@ -19,6 +22,10 @@ from pipeline.reading_room.sessions import Session, opened_at
 from pipeline.reviews.record import LONGEST_TEXT, NOTHING_TO_AGREE_WITH, Review
 from pipeline.reviews.viewing import ViewingLog, viewing_log
 
+LONGEST_MASK = LONGEST_TEXT_OF_MASK + 200
+"""Characters of a mask with its size."""
+_ONE_AT_A_TIME = threading.Lock()
+"""Held from the look for an earlier row to the end of a save, so that a row and its mask are of one tab."""
 SAVED, ALREADY = "saved", "already"
 WORDS = {
     "suspicion": "your suspicion",
@@ -50,6 +57,8 @@ class Answers(BaseModel):
     """Token of ``opened_token``."""
     viewing: Annotated[str, Field(max_length=100_000)] = ""
     """The browser's statistics, JSON."""
+    mask: Annotated[str, Field(max_length=LONGEST_MASK)] = ""
+    """The corrected liver mask as the viewer sends it; empty where it was not corrected."""
 
     @classmethod
     def from_request(cls, content: Any) -> Answers:
@@ -63,6 +72,8 @@ class Answers(BaseModel):
             fields = {str(fault["loc"][0]) for fault in faults if fault["loc"]}
             if fields & {"reason", "correction"}:
                 raise Refused(422, f"Shorten the text to {LONGEST_TEXT} characters.") from error
+            if "mask" in fields:
+                raise Refused(422, TOO_ROUGH) from error
             raise Refused(422, "The answers cannot be read; reload the page.") from error
 
 
@@ -81,6 +92,7 @@ def save(room: Room, session: Session, answers: Answers) -> Saved:
     Raises:
         Refused: the read is not open, or answers are missing.
         ReviewError: the row could not be stored.
+        StudyError: the corrected mask could not be stored.
     """
     try:
         opened = open_read(room, session.code, answers.number)
@@ -94,12 +106,14 @@ def save(room: Room, session: Session, answers: Answers) -> Saved:
         raise Refused(409, NOT_NOW)
     review = _review(room, session, answers, opened)
     _refuse_incomplete(answers, opened, review)
-    try:
-        room.rows.store.append(review)
-    except ReviewError:
-        if _stored(room, session.code, answers):  # another tab was first, with other answers
+    liver = corrected_liver(room, opened.read.case_id, answers.mask) if opened.shows_ai else None
+    with _ONE_AT_A_TIME:
+        if _stored(room, session.code, answers):  # another tab was first
             return Saved(ALREADY, opened.read)
-        raise
+        if liver is not None:
+            mask_sha256 = store_liver(room, opened.read.case_id, review.review_id, liver)
+            review = replace(review, mask_edited=True, mask_sha256=mask_sha256)
+        room.rows.store.append(review)
     return Saved(SAVED, opened.read)
 
 

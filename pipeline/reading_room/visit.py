@@ -20,8 +20,8 @@ from pipeline.reading_room.rendering import render
 from pipeline.reading_room.room import Room
 from pipeline.reading_room.sessions import Session, cookie_name, session_of
 
-LARGEST_BODY = 256 * 1024
-"""Of a request, bytes; the longest reason is 4,000 characters."""
+LARGEST_BODY = 1 << 20
+"""Of a request, bytes: a corrected mask has at most 700,000 characters."""
 NO_PAGE = "There is no such page."
 log = logging.getLogger(__name__)
 

@@ -154,7 +154,7 @@ def test_headers_of_every_answer(trial: Trial) -> None:
 
 def test_a_body_that_is_too_large_is_refused(trial: Trial) -> None:
     person = trial.log_in("R1")
-    assert person.client.post("/save", content=b"[" * 300_000).status_code == 413
+    assert person.client.post("/save", content=b"[" * 1_100_000).status_code == 413
     assert person.client.post("/save", content=b"[" * 200_000).status_code == 400
     assert person.client.post("/slice", json=[1]).status_code == 422
 
