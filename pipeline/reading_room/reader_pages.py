@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from markupsafe import Markup
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
 from pipeline.errors import InputError
 from pipeline.exports.viewer_files import VOLUME_FILE
 from pipeline.page.view.server_slices import SliceView
+from pipeline.page.view.slice_viewer import viewer_template
 from pipeline.reader_study.protocol import Design
 from pipeline.reader_study.work_list import AIDED, UNAIDED, WorkList
 from pipeline.reading_room.drawing import draw
 from pipeline.reading_room.errors import Refused
 from pipeline.reading_room.release import CLOSED, OpenRead, feedback_read, open_read
-from pipeline.reading_room.rendering import viewer_colours
 from pipeline.reading_room.room import Room
 from pipeline.reading_room.saving import ALREADY, Answers, Saved, save
 from pipeline.reading_room.sessions import opened_token
@@ -57,7 +58,7 @@ def read_page(visit: Visit) -> Response:
         correction=opened.corrects is not None,
         before=work.unaided_of(opened.read),
         analysis=room.files(opened.read.case_id).analysis() if opened.shows_ai else None,
-        colours=viewer_colours(),
+        viewer=Markup(viewer_template(library=True)),
         data=_read_data(room, reader, opened),
     )
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline import RESEARCH_USE
-from pipeline.exports.colours import DOUBT_COLOUR, HEAT_STOPS, LIVER_COLOUR, rgb
 from pipeline.exports.wording import percents
 
 
@@ -47,9 +46,3 @@ def render(template: str, **values: object) -> str:
         jinja2.UndefinedError: the template needs a value that is not given.
     """
     return _environment.get_template(f"{template}.html.j2").render(values)
-
-
-def viewer_colours() -> dict[str, str]:
-    """Colours for the viewer's element: ``red,green,blue``, and ``value,red,green,blue;...`` of the heat."""
-    liver, doubt = (",".join(map(str, rgb(colour))) for colour in (LIVER_COLOUR, DOUBT_COLOUR))
-    return {"liver": liver, "doubt": doubt, "heat": ";".join(",".join(map(str, stop)) for stop in HEAT_STOPS)}

@@ -7,13 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
+from pipeline.reader_study import accounts
 from pipeline.reader_study.prepare import Prepared
 from pipeline.reader_study.study_folder import StudyFolder
 from tests.reader_study.prepared import make_study
 from tests.reading_room.clients import Trial
 
 Made = dict[str, tuple[StudyFolder, Prepared]]
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords of tests are worth no second of memory-hard work."""
+    monkeypatch.setattr(accounts, "_hasher", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
 
 
 @pytest.fixture(scope="session")

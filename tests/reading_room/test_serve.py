@@ -1,9 +1,8 @@
-"""``FIBROREVIEW_STUDY=DIR python app.py``, and what the room shares with the page."""
+"""``FIBROREVIEW_STUDY=DIR python app.py``."""
 
 from __future__ import annotations
 
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -12,9 +11,6 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
-
-from pipeline.page.view.slice_viewer import viewer_template
 from tests.reading_room.clients import Trial
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,14 +53,3 @@ def test_a_folder_without_a_study_is_refused_in_one_sentence(tmp_path: Path) -> 
     assert done.returncode != 0
     assert done.stderr.strip().splitlines()[-1].startswith("study.yaml cannot be read")
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("number", [1, 2])
-def test_the_viewer_gets_the_same_settings_as_on_the_page(trial: Trial, number: int) -> None:
-    """Else a colour that the page gives is missing here."""
-    person = trial.log_in("R1")
-    person.read_until(number)
-    page = person.client.get("/read").text
-    element = re.search(r'<div class="fr-viewer"[^>]*>', page)
-    assert element
-    assert element[0] == re.search(r'<div class="fr-viewer"[^>]*>', viewer_template(library=True))[0]
