@@ -209,9 +209,11 @@ export class Editor {
 
   draw() {
     if (!this.shown) {
-      this.layer.clear();
+      if (this.drawn) this.layer.clear();
+      this.drawn = false;
       return;
     }
+    this.drawn = true;
     const { grid, mask, viewer } = this;
     this.layer.draw({
       mask,

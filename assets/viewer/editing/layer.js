@@ -12,20 +12,23 @@ export class SliceLayer {
     this.place = null; // as NiivueDrawing.slicePlace gives it
   }
 
+  // The empty canvas in CSS pixels, as large as the stage.
   clear() {
-    this.canvas.width = this.canvas.width; // eslint-disable-line no-self-assign
+    const scale = window.devicePixelRatio || 1;
+    const [width, height] = [this.canvas.clientWidth, this.canvas.clientHeight].map((side) => Math.round(side * scale));
+    if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
+    // In the processor's memory: a few lines are drawn there at once, also where WebGL2 is emulated.
+    this.context ||= this.canvas.getContext("2d", { willReadFrequently: true });
+    this.context.setTransform(scale, 0, 0, scale, 0, 0);
+    this.context.clearRect(0, 0, width, height);
+    return this.context;
   }
 
   // What is shown: mask, grid, slice, place, cursor ({ place, radius_mm }), contour (points); the last two or null.
   draw({ mask, grid, slice, place, cursor, contour }) {
-    const scale = window.devicePixelRatio || 1;
-    const { clientWidth, clientHeight } = this.canvas;
-    this.canvas.width = Math.round(clientWidth * scale);
-    this.canvas.height = Math.round(clientHeight * scale);
+    const context = this.clear();
     this.place = place;
     if (!place) return;
-    const context = this.canvas.getContext("2d");
-    context.scale(scale, scale);
     const colour = `rgb(${colours.liver.join(" ")})`;
     const cut = cutSlice(mask.voxels, grid, slice);
     if (mask.edited) {
