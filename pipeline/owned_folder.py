@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -20,6 +20,8 @@ PREFIX = "fibroreview-images-"
 LOCK = ".owner"
 BEING_MADE_S = 60.0
 """Age up to which a folder without a lock file is left alone: its owner is about to lock it."""
+BEING_LOCKED_S = 0.5
+"""Age up to which a lock file is left alone: its owner has made it and is about to lock it."""
 log = logging.getLogger(__name__)
 
 
@@ -28,9 +30,15 @@ class OwnedFolder:
 
     def __init__(self) -> None:
         sweep_ownerless()
-        self.path = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
-        self._lock = FileLock(self.path / LOCK)
-        self._lock.acquire(timeout=0)
+        while True:
+            self.path = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+            self._lock = FileLock(self.path / LOCK)
+            # Another process that sweeps may hold the lock for a moment, and delete the folder: then another one.
+            with suppress(Timeout, OSError):
+                self._lock.acquire(timeout=0)
+                if self.path.is_dir():
+                    return
+                self._lock.release()
 
     def delete(self) -> None:
         """Delete the folder with all that is in it."""
@@ -60,6 +68,8 @@ def _is_ownerless(folder: Path) -> bool:
     try:
         if not (folder / LOCK).exists():
             return time.time() - folder.stat().st_mtime > BEING_MADE_S
+        if time.time() - (folder / LOCK).stat().st_mtime < BEING_LOCKED_S:
+            return False
         lock = FileLock(folder / LOCK)
         lock.acquire(timeout=0)
     except (Timeout, OSError):

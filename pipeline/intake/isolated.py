@@ -22,9 +22,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from pipeline import errors
 from pipeline.case import Study, Volume
@@ -53,6 +53,7 @@ TURN_S = 60.0
 START_S = 60.0
 """Longest wait for the process to start and to fork, s."""
 BUSY = "Several uploads are being read: try again in a minute."
+Line = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f]*$")]
 CAN_FORK = hasattr(os, "fork") and hasattr(socket, "send_fds")
 
 
@@ -81,6 +82,19 @@ class Limits:
 
 
 LIMITS = Limits()
+
+
+class _Answer(BaseModel):
+    """What a fork may answer: it has read a stranger's bytes, so nothing of it is believed without a look."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    study: dict[str, Any] | None = None
+    fault: Annotated[str, Field(max_length=50)] = ""
+    message: Annotated[str, Field(max_length=1000)] = ""
+    log: Annotated[
+        list[tuple[Annotated[str, Field(pattern=r"^pipeline\.[a-z_.]{1,80}$")], int, Line]], Field(max_length=200)
+    ] = []
 
 
 def open_upload(path: Path, into: Path, *, budget: Budget | None = None, limits: Limits | None = None) -> Study:
@@ -125,10 +139,10 @@ def read_series(study: Study, key: str, *, limits: Limits | None = None) -> Volu
     return volume
 
 
-def _study(answer: Mapping[str, Any], into: Path) -> Study:
+def _study(answer: _Answer, into: Path) -> Study:
     try:
-        study = STUDY.validate_python(answer["study"])
-    except (KeyError, ValueError) as error:
+        study = STUDY.validate_python(answer.study)
+    except ValueError as error:
         log.warning("The answer of the intake process is damaged (%s).", type(error).__name__)
         raise InputError(DIED) from error
     if study.folder != into.absolute() or not all(KEY.fullmatch(series.key) for series in study.series):
@@ -157,7 +171,7 @@ class _Worker:
         with self._lock:
             self._running()
 
-    def ask(self, request: Mapping[str, Any], limits: Limits | None) -> Mapping[str, Any]:
+    def ask(self, request: Mapping[str, Any], limits: Limits | None) -> _Answer:
         """Send a request to a new fork and await its answer; its log lines become this process's.
 
         Raises:
@@ -173,14 +187,14 @@ class _Worker:
                 ours.settimeout(limits.wall_s + GRACE_S)
                 ours.sendall(json.dumps({**request, "limits": asdict(limits), "environment": passed_on}).encode())
                 ours.shutdown(socket.SHUT_WR)
-                answer = json.loads(_received(ours, until))
+                answer = _Answer.model_validate_json(_received(ours, until))
             except (OSError, ValueError) as error:
                 log.warning("The intake process gave no answer (%s).", type(error).__name__)
                 raise InputError(DIED) from error
-        for name, level, line in answer.get("log", ()):
+        for name, level, line in answer.log:
             logging.getLogger(name).log(level, "%s", line)
-        if "fault" in answer:
-            raise _fault(answer["fault"])(answer["message"])
+        if answer.fault:
+            raise _fault(answer.fault)(answer.message)
         return answer
 
     @contextmanager

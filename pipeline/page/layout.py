@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -17,6 +18,7 @@ from pipeline.page.handlers.reclassifying import Reclassifying
 from pipeline.page.handlers.reviewing import Reviewing
 from pipeline.page.placement import place
 from pipeline.page.server.engine import Analyse, Choice, Engine, load_chosen
+from pipeline.page.server.events import Events
 from pipeline.page.server.gpu import LENT
 from pipeline.page.server.logins import Logins
 from pipeline.page.server.logs import adopt_loggers
@@ -24,6 +26,7 @@ from pipeline.page.server.niivue import ASSETS, ensure_viewer
 from pipeline.page.server.review_files import open_review_files
 from pipeline.page.server.routes import PAGE_SCRIPTS, OwnPages, app_kwargs
 from pipeline.page.server.settings import PageSettings
+from pipeline.page.server.upload_guard import record_temporary_files
 from pipeline.page.server.visitors import Visitors
 from pipeline.page.state.open_cases import OpenCases
 from pipeline.page.state.session_state import SessionState
@@ -97,10 +100,13 @@ def build_page(
     """
     files = open_review_files(settings)
     library = ensure_viewer()
+    visitors = Visitors(settings.server_port)
     cases = OpenCases(keep_s=settings.keep_case_s, budget=settings.disk)
+    atexit.register(cases.close)
     cases.sweep_in_background()
+    record_temporary_files()
     os.environ["GRADIO_TEMP_DIR"] = str(cases.uploads)  # where Gradio keeps uploads: with the cases, and as short
-    visitors = Visitors()
+    cases.arriving_since = visitors.arriving_since
     load = load or partial(load_chosen, any_input=settings.any_input)
     engine = Engine(load, Choice(settings.segmenter, settings.classifier))
     with gr.Blocks(title="FibroReview", analytics_enabled=False, delete_cache=DELETE_CACHE_S) as page:
@@ -116,7 +122,8 @@ def build_page(
         page.unload(opening.leave)
     visitors.in_use = partial(_in_use, page, cases)
     inputs = {number: [part.get_block_name() for part in event.inputs] for number, event in page.fns.items()}
-    site = OwnPages(library, privacy_html(settings), lambda: inputs, lambda: _health(engine, analysing, cases))
+    events = Events(inputs, components.viewer._id)
+    site = OwnPages(library, privacy_html(settings), lambda: events, lambda: _health(engine, analysing, cases))
     return page, _launch_arguments(settings, cases, app_kwargs(settings, cases, visitors, site)), engine
 
 

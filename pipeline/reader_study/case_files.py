@@ -4,6 +4,7 @@ images.json         what the viewer needs for the images alone; nothing in it co
 overlays.json       what the viewer needs for mask, outline, heat map and doubts
 analysis.json       the models' result, schema 1
 liver_mask.nii.gz   liver (0 or 1) on the grid of volume.nii.gz
+organs.nii.gz       the same with the other organs that the segmenter knows, for export-masks; never sent
 prepared.json       what the files were made of; written last, so where it exists the others are complete
 """
 
@@ -25,11 +26,12 @@ from pipeline.errors import StudyError
 from pipeline.exports.analysis_json import analysis_json
 from pipeline.exports.viewer_files import VOLUME_FILE, write_viewer_overlays, write_viewer_volume
 
-IMAGES, OVERLAYS, ANALYSIS, MASK, PREPARED = (
+IMAGES, OVERLAYS, ANALYSIS, MASK, ORGANS, PREPARED = (
     "images.json",
     "overlays.json",
     "analysis.json",
     "liver_mask.nii.gz",
+    "organs.nii.gz",
     "prepared.json",
 )
 
@@ -145,4 +147,5 @@ def _write_files(analysis: Analysis, folder: Path) -> None:
     liver = sitk.GetImageFromArray(analysis.organs.liver.astype(np.uint8))
     liver.CopyInformation(analysis.volume.image)
     sitk.WriteImage(liver, str(folder / MASK), useCompression=True)
+    sitk.WriteImage(analysis.organs.labels, str(folder / ORGANS), useCompression=True)
     write_json(folder / ANALYSIS, analysis_json(analysis))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -121,7 +122,7 @@ class Analysing:
             PipelineError: as the run, or it took too long.
         """
         progress = Progress(self.components)
-        with self.line.join() as ahead:
+        with self._alone(case), self.line.join() as ahead:
             while (waiting := ahead()) or not self.engine.wait(POLL_S):
                 if case.stop.is_set():
                     raise Cancelled("Stopped.")
@@ -142,6 +143,15 @@ class Analysing:
         if case.stop.is_set() or last.analysis is None:
             raise Cancelled("Stopped.")
         return last.analysis
+
+    @contextmanager
+    def _alone(self, case: OpenCase) -> Iterator[None]:
+        if not case.busy.acquire(blocking=False):
+            raise PipelineError("This case is being analysed already.")
+        try:
+            yield
+        finally:
+            case.busy.release()
 
     def packed(self, case: OpenCase, write: Callable[[], StoredResult]) -> StoredResult:
         """What ``write`` wrote, unless the case was discarded meanwhile: then its files are deleted again.

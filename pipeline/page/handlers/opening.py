@@ -50,14 +50,26 @@ class Opening:
                 "Please confirm first that the images are de-identified, then upload them again.", "error"
             )
             return
-        yield from self._open(state, lambda case: uploads.import_upload(taken, case), request)
+        yield from self._open(
+            state, lambda case: uploads.import_upload(taken, case), request, lambda: uploads.discard_upload(taken)
+        )
 
     def example(self, state: SessionState, path: Path, request: gr.Request) -> Iterator[Updates]:
         """One of the examples was clicked."""
         yield from self._open(state, lambda case: uploads.import_example(path, case), request)
 
-    def _open(self, state: SessionState, bring: Callable[[OpenCase], Study], request: gr.Request) -> Iterator[Updates]:
-        """Replace the session's case by the study that ``bring`` writes into the new case's folder."""
+    def _open(
+        self,
+        state: SessionState,
+        bring: Callable[[OpenCase], Study],
+        request: gr.Request,
+        refused: Callable[[], None] = lambda: None,
+    ) -> Iterator[Updates]:
+        """Replace the session's case by the study that ``bring`` writes into the new case's folder.
+
+        Args:
+            refused: called where no case can be opened, instead of ``bring``.
+        """
         state = self._left(state)
         empty = replace(state, study=None, series_key="", viewer={}, result=None)
         blank = {
@@ -70,8 +82,10 @@ class Opening:
         try:
             case = self.cases.open(request.session_hash or "", self.visitors.visitor_of(request))
         except PipelineError as error:
+            refused()
             yield self.updates.say(str(error), "error")
             return
+        self.cases.keep_only(case.session, {case.key, *(one.case_key for one in state.reviewed)})
         began = time.monotonic()
         try:
             study = bring(case)
@@ -135,7 +149,12 @@ class Opening:
             yield self.updates.say(GONE, "error")
             return
         yield {**self.updates.blank(state, keep_series=True), **self.updates.say("Reading the series …")}
-        yield self._read(state, self.cases.serve_anew(case), key)
+        try:
+            case = self.cases.serve_anew(case)
+        except PipelineError as error:
+            yield self.updates.say(str(error), "error")
+            return
+        yield self._read(state, case, key)
 
     def _read(self, state: SessionState, case: OpenCase, key: str) -> Updates:
         """Read one series and put it into the viewer."""

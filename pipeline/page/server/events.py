@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,10 +16,18 @@ JOIN, DRAW, CANCEL, RESET = (f"/gradio_api/{name}" for name in ("queue/join", "c
 
 Session = Annotated[str, Field(pattern=r"^[0-9a-zA-Z_-]{1,64}$")]
 Number = Annotated[int, Field(ge=0, lt=1 << 31)]
-Inputs = Callable[[], Mapping[int, Sequence[str]]]
-"""Gradio's names of the components that an event's values are of, by event: ``file``, ``radio`` and so on."""
 Owns = Callable[[Path], bool]
 """Whether the sender has uploaded this file."""
+
+
+@dataclass(frozen=True)
+class Events:
+    """What the page's browser may send."""
+
+    inputs: Mapping[int, Sequence[str]]
+    """Gradio's names of the components that an event's values are of, by event: ``file``, ``radio`` and so on."""
+    viewer: int
+    """Number of the component that draws slices."""
 
 
 class _Request(BaseModel):
@@ -53,7 +62,7 @@ class _Reset(BaseModel):
 MODELS: dict[str, type[BaseModel]] = {JOIN: _Event, DRAW: _Call, CANCEL: _Cancel, RESET: _Reset}
 
 
-def event_fault(path: str, body: bytes, inputs: Inputs, owns: Owns) -> str | None:
+def event_fault(path: str, body: bytes, events: Events, owns: Owns) -> str | None:
     """Why no page sends this body to this address, as a sentence; None where one may."""
     model = MODELS.get(path.rstrip("/"))
     if model is None:
@@ -66,9 +75,11 @@ def event_fault(path: str, body: bytes, inputs: Inputs, owns: Owns) -> str | Non
         checked = model.model_validate(event)
     except (ValidationError, ValueError, RecursionError):
         return "This is no request of the page."
+    if isinstance(checked, _Call) and checked.component_id != events.viewer:
+        return "The page has no such event."
     if not isinstance(checked, _Event):
         return None
-    components = inputs().get(checked.fn_index)
+    components = events.inputs.get(checked.fn_index)
     if components is None or len(components) != len(checked.data):
         return "The page has no such event."
     fits = (_fits(name, value, owns) for name, value in zip(components, checked.data, strict=True))

@@ -30,6 +30,7 @@ MOST_FRAMES = 12
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 FIELDS = ("case", "seconds", "kind")
 """What a message may carry beside its text, in JSON."""
+OURS = ("fibroreview", "pipeline", "models")
 QUIET = ("httpx", "httpx2", "torch", "matplotlib")
 log = logging.getLogger("fibroreview")
 
@@ -45,6 +46,13 @@ def fault_places(error: BaseException) -> str:
     return "; caused by ".join(faults)
 
 
+def message_of(record: logging.LogRecord) -> str:
+    """Our own messages; of libraries, whose texts hold what was sent, the place in their code."""
+    if record.name.partition(".")[0] in OURS:
+        return record.getMessage()
+    return f"at {_short(record.pathname)}:{record.lineno} {record.funcName}"
+
+
 def _short(file: str) -> str:
     """The last two parts of a source file's path."""
     return "/".join(Path(file).parts[-2:])
@@ -54,7 +62,8 @@ class PlainLine(logging.Formatter):
     """One line of text per message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return ": ".join(super().format(record).splitlines())
+        own = logging.makeLogRecord({**record.__dict__, "msg": message_of(record), "args": None, "exc_text": None})
+        return ": ".join(super().format(own).splitlines())
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         return fault_places(ei[1]) if ei[1] is not None else ""
@@ -71,7 +80,7 @@ class JsonLine(PlainLine):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": message_of(record),
             **{name: getattr(record, name) for name in FIELDS if hasattr(record, name)},
         }
         if record.exc_info and record.exc_info[1] is not None:
@@ -87,7 +96,9 @@ def start_logging(style: LogStyle) -> None:
     warnings.showwarning = _log_warning
     for client in QUIET:
         logging.getLogger(client).setLevel(logging.WARNING)
+    logging.raiseExceptions = False  # it would print the message that could not be written
     sys.excepthook = _log_uncaught
+    sys.unraisablehook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
     threading.excepthook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
     for module in (gradio.queueing, gradio.routes, gradio.route_utils, gradio.utils):
         vars(module)["traceback"] = LoggedTraceback()

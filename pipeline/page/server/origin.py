@@ -45,7 +45,8 @@ class OwnOrigin:
         if scope["path"] in self.any_host:
             await self.app(scope, receive, send)
             return
-        fault = self._fault(Headers(scope=scope), scope["scheme"])
+        headers = Headers(scope=scope)
+        fault = self._fault(headers, scope["scheme"]) or self._fetch_fault(headers, scope["path"])
         if fault and scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         elif fault:
@@ -62,7 +63,7 @@ class OwnOrigin:
         doubtful = {
             *(() if own_host else (b"x-forwarded-host",)),
             *(() if secure else (b"x-forwarded-proto",)),
-            *(b"x-forwarded-server", b"x-forwarded-prefix", b"forwarded"),
+            *(b"x-forwarded-server", b"x-forwarded-prefix", b"forwarded", b"x-gradio-server"),
         }
         kept = [(name, value) for name, value in scope["headers"] if name.lower() not in doubtful]
         return {**scope, "headers": kept, "scheme": "https" if secure and scope["type"] == "http" else scope["scheme"]}
@@ -79,6 +80,18 @@ class OwnOrigin:
             return FOREIGN_ORIGIN
         # Behind a proxy Host may be an inner name, or lack the port: the page's own address is then one of ours.
         return None if source == host or source in self.named else FOREIGN_ORIGIN
+
+    @staticmethod
+    def _fetch_fault(headers: Headers, path: str) -> str | None:
+        """Requests without an origin: browsers say whether a page of another site made them.
+
+        A link may lead here, and a Space's frame does; an image, a script or a form of another site may not, and
+        nobody is logged out from elsewhere.
+        """
+        if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+            return None
+        leads_here = headers.get("sec-fetch-mode") == "navigate" and not path.startswith("/logout")
+        return None if leads_here else FOREIGN_ORIGIN
 
     def _is_named(self, host: tuple[str, int | None]) -> bool:
         return any(host[0] == name for name, _ in self.named)

@@ -15,7 +15,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainT
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.page.server.events import Inputs
+from pipeline.page.server.events import Events
 from pipeline.page.server.niivue import ASSETS
 from pipeline.page.server.origin import OwnOrigin
 from pipeline.page.server.own_session import OwnSession
@@ -95,8 +95,8 @@ class OwnPages:
     """NiiVue's module; None if missing."""
     privacy: str
     """The page on what is stored, HTML."""
-    inputs: Inputs
-    """Components of each event's inputs."""
+    events: Callable[[], Events]
+    """What the page's browser may send."""
     health: Callable[[], Mapping[str, Any]]
     """What ``/healthz`` answers; ``status`` is ok, loading or failed."""
 
@@ -156,8 +156,10 @@ def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, sit
                 OwnSession,
                 visitors=visitors,
                 session_of_file=cases.session_of_file,
+                session_of_case=cases.session_of_case,
                 no_room=cases.no_room,
-                inputs=site.inputs,
+                left=cases.discard_visitor,
+                events=site.events,
                 cross_site=settings.public,
             ),
         ],

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from pipeline.owned_folder import OwnedFolder, sweep_ownerless
 
 SWEEP_EVERY_S = 120.0
 KEEP_UPLOAD_S = 600.0
-"""Time after which an upload that no event has opened is deleted, s."""
+"""Time after which an upload that no event has opened is deleted, s, since the first sweep that has seen it."""
 NO_ROOM = "The server has no room for more images at the moment: try again in a few minutes."
 TOO_MANY_CASES = "{} cases are open in this browser: close a tab and open the file again."
 NO_COOKIE = "This browser keeps no cookie of this page: open the page in a window of its own and try again."
@@ -55,6 +55,8 @@ class OpenCase:
     """The browser's cookie; empty where it keeps none."""
     private: Path
     served: Path
+    busy: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    """Held by the one analysis of this case."""
     stop: threading.Event = field(default_factory=threading.Event)
     """Set to stop the analysis of this case: by the button, or when the case is discarded."""
 
@@ -78,6 +80,10 @@ class OpenCases:
         self._lock = threading.Lock()
         self._open: dict[str, OpenCase] = {}
         self._touched: dict[str, float] = {}
+        self.arriving_since: Callable[[], float | None] = lambda: None
+        """When the earliest upload began that still arrives, by the same clock: its files are not swept."""
+        self._seen: dict[Path, float] = {}
+        """When a sweep has first seen each upload."""
         self.when_deleted: list[Callable[[], None]] = []
         """Callbacks after files were deleted, to drop what memory still holds of them."""
 
@@ -124,10 +130,16 @@ class OpenCases:
         return used
 
     def serve_anew(self, case: OpenCase) -> OpenCase:
-        """The same case with an empty served folder of a new name, for another series: old addresses end here."""
+        """The same case with an empty served folder of a new name, for another series: old addresses end here.
+
+        Raises:
+            InputError: the case was discarded meanwhile.
+        """
         fresh = replace(case, served=self.served_root / secrets.token_hex(16), stop=threading.Event())
-        fresh.served.mkdir()
         with self._lock:
+            if case.key not in self._open:
+                raise InputError(GONE)
+            fresh.served.mkdir()
             self._open[case.key] = fresh
             self._touched[case.key] = self._clock()
         case.stop.set()
@@ -168,6 +180,25 @@ class OpenCases:
         for forget in self.when_deleted:
             forget()
 
+    def keep_only(self, session: str, keys: Collection[str]) -> None:
+        """Discard the other cases of a session, as of two uploads that arrived at once."""
+        with self._lock:
+            others = [key for key, case in self._open.items() if case.session == session and key not in keys]
+        for key in others:
+            self.discard(key)
+
+    def discard_visitor(self, visitor: str) -> None:
+        """Discard all cases of a visitor who left the browser to somebody else."""
+        with self._lock:
+            keys = [key for key, case in self._open.items() if visitor and case.visitor == visitor]
+        for key in keys:
+            self.discard(key)
+
+    def session_of_case(self, served: str) -> str | None:
+        """Session of the case whose served folder has this name; None where there is none."""
+        with self._lock:
+            return next((case.session for case in self._open.values() if case.served.name == served), None)
+
     def discard_session(self, session: str) -> None:
         """Discard all cases of a session that ended."""
         with self._lock:
@@ -200,16 +231,21 @@ class OpenCases:
             self.discard(key)
 
     def _sweep_uploads(self) -> None:
-        oldest = time.time() - KEEP_UPLOAD_S
-        for folder, _, files in os.walk(self.uploads, topdown=False):
-            for file in (Path(folder, name) for name in files):
-                with suppress(OSError):
-                    if file.lstat().st_mtime < oldest:
-                        log.info("An upload that nobody opened was deleted.")
-                        file.unlink()
-            if Path(folder) != self.uploads:
-                with suppress(OSError):  # not empty
-                    os.rmdir(folder)
+        """Delete uploads that nobody has opened for ``KEEP_UPLOAD_S`` since a sweep has first seen them.
+
+        Gradio moves files when all of an upload have arrived, which may take long: until then they stay.
+        """
+        now, arriving = self._clock(), self.arriving_since()
+        files = [Path(folder, name) for folder, _, names in os.walk(self.uploads) for name in names]
+        self._seen = {file: self._seen.get(file, now) for file in files}
+        for file, seen in [*self._seen.items()]:
+            if now - seen >= KEEP_UPLOAD_S and (arriving is None or seen < arriving):
+                log.info("An upload that nobody opened was deleted.")
+                file.unlink(missing_ok=True)
+                del self._seen[file]
+        for folder in [Path(folder) for folder, _, _ in os.walk(self.uploads, topdown=False)][:-1]:
+            with suppress(OSError):  # not empty
+                folder.rmdir()
 
     def sweep_in_background(self) -> None:
         """Sweep every few minutes until the process ends."""

@@ -12,7 +12,7 @@ def privacy_html(settings: PageSettings) -> str:
     return render(
         "privacy",
         keep_hours=f"{settings.keep_case_s / 3600:g}",
-        upload_minutes=round((KEEP_UPLOAD_S + SWEEP_EVERY_S) / 60),
+        upload_minutes=round((KEEP_UPLOAD_S + 2 * SWEEP_EVERY_S) / 60),
         dataset=settings.reviews_dataset,
         on_space=settings.public,
     )

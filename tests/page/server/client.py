@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from pipeline.page.server.events import Events
 from pipeline.page.server.routes import OwnPages, app_kwargs
 from pipeline.page.server.settings import PageSettings
 from pipeline.page.server.visitors import Visitors
@@ -18,7 +19,13 @@ from pipeline.page.view.privacy import privacy_html
 
 HOME = "http://localhost"
 HEALTH = ["ok"]
-INPUTS = {0: (), 3: ("html", "html"), 5: ("state", "file", "checkbox"), 6: ("radio", "textbox")}
+INPUTS: dict[int, tuple[str, ...]] = {
+    0: (),
+    3: ("html", "html"),
+    5: ("state", "file", "checkbox"),
+    6: ("radio", "textbox"),
+}
+EVENTS = Events(INPUTS, viewer=4)
 
 
 async def echo(request: Request) -> Response:
@@ -32,7 +39,7 @@ async def uploaded(_: Request) -> Response:
 
 def client_for(cases: OpenCases, visitors: Visitors | None = None, base: str = HOME, **settings: Any) -> TestClient:
     page = PageSettings(**settings)
-    site = OwnPages(None, privacy_html(page), lambda: INPUTS, lambda: {"status": HEALTH[-1]})
+    site = OwnPages(None, privacy_html(page), lambda: EVENTS, lambda: {"status": HEALTH[-1]})
     kwargs = app_kwargs(page, cases, visitors or Visitors(), site)
     routes = [*kwargs["routes"], Route("/gradio_api/upload", uploaded, methods=["POST"])]
     routes.append(Route("/{path:path}", echo, methods=["GET", "POST"]))

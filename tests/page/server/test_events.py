@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from starlette.types import Message
 
 from pipeline.page.server import own_session
 from pipeline.page.server.own_session import LARGEST_EVENT
@@ -85,11 +86,10 @@ def test_a_value_that_no_component_has_is_refused(cases: OpenCases, data: list[A
 def test_a_body_that_drips_is_given_up(cases: OpenCases, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_session, "EVENT_SECONDS", 0.05)
 
-    async def slow(*_: Any) -> bytes:
-        await anyio.sleep(5)
-        return b""
+    async def drip() -> Message:
+        await anyio.sleep(0.02)
+        return {"type": "http.request", "body": b" ", "more_body": True}
 
-    monkeypatch.setattr(own_session, "_body", slow)
-    client = client_for(cases)
-    visit(client)
-    assert client.post("/gradio_api/queue/join", json=GOOD).status_code == 408
+    with pytest.raises(own_session._Refused) as refused:
+        anyio.run(own_session._body, drip)
+    assert refused.value.response.status_code == 408

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from pipeline.page.server.events import JOIN, MODELS, event_fault
-from tests.page.server.client import INPUTS
+from tests.page.server.client import EVENTS, INPUTS
 
 ANY = some.recursive(
     some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=30),
@@ -34,7 +34,7 @@ SENTENCES = {
 
 
 def fault(path: str, body: bytes) -> str | None:
-    return event_fault(path, body, lambda: INPUTS, lambda file: file.name == "mine")
+    return event_fault(path, body, EVENTS, lambda file: file.name == "mine")
 
 
 @settings(max_examples=300)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import anyio
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from pipeline.__main__ import app
 from pipeline.errors import ConfigError
 from pipeline.page.server import logins as module
-from pipeline.page.server.logins import FREE_FAILURES, Logins, read_logins, save_login
+from pipeline.page.server.logins import FREE_FAILURES, LONGEST_WAIT_S, Logins, read_logins, save_login
 from tests.page.served import served
 
 PASSWORD = "correct horse"
@@ -22,6 +23,18 @@ PASSWORD = "correct horse"
 def file(tmp_path: Path) -> Path:
     save_login(tmp_path / "logins", "reader-1", PASSWORD)
     return tmp_path / "logins"
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Times that were waited, s, in no time."""
+    noted: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        noted.append(seconds)
+
+    monkeypatch.setattr(module, "sleep", sleep)
+    return noted
 
 
 def checked(logins: Logins, *tries: tuple[str, str]) -> list[bool]:
@@ -45,21 +58,36 @@ def test_a_second_password_replaces_the_first(file: Path) -> None:
     assert list(read_logins(file)) == ["reader-1", "reader-2"]
 
 
-def test_guessing_becomes_slow_for_this_name_alone(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
-
-    monkeypatch.setattr(module, "sleep", sleep)
+def test_guessing_becomes_slow_for_this_name_alone(file: Path, waits: list[float]) -> None:
     logins = Logins(file)
-    assert not any(checked(logins, *[("reader-1", "wrong")] * (FREE_FAILURES + 7)))
-    assert waits == [1, 2, 4, 8, 16, 30, 30]
+    assert not any(checked(logins, *[("reader-1", "wrong")] * (FREE_FAILURES + 4)))
+    assert waits == pytest.approx([1, 3, 7, 15], abs=2)  # each after the one before
     waits.clear()
     assert checked(logins, ("other", "wrong")) == [False]
     assert waits == []
     assert checked(logins, ("reader-1", PASSWORD), ("reader-1", PASSWORD)) == [True, True]
-    assert waits == [30]
+    assert len(waits) == 1
+
+
+def test_many_guesses_at_once_are_no_faster(file: Path, waits: list[float]) -> None:
+    logins = Logins(file)
+
+    async def guess() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(60):
+                group.start_soon(logins.check, "reader-1", "wrong")
+
+    begin = time.monotonic()
+    anyio.run(guess)
+    assert len(waits) <= 9
+    assert max(waits) <= LONGEST_WAIT_S
+    assert time.monotonic() - begin < 20  # the others were refused without a comparison
+
+
+def test_names_that_nobody_has_fill_no_memory(file: Path, waits: list[float]) -> None:
+    logins = Logins(file)
+    assert not any(checked(logins, *[("x" * 100_000 + str(number), "wrong") for number in range(8)]))
+    assert list(logins._failures) == [""]
 
 
 @pytest.mark.parametrize("content", ["", "reader-1", "reader-1:secret", "a b:$argon2id$x", "\xff"])

@@ -167,6 +167,7 @@ def test_a_session_belongs_to_the_browser_that_began_it(
 ) -> None:
     client = client_for(cases)
     mine = visit(client)
+    client.get("/gradio_api/heartbeat/s")
     call = {"json": body} if body else {}
     answer = client.request(method, path, **call)
     assert answer.text.startswith("reached")

@@ -125,15 +125,37 @@ def test_a_folder_that_is_being_made_is_left_alone(tmp_path: Path, monkeypatch: 
     assert [folder.exists() for folder in (new, old, foreign)] == [True, False, True]
 
 
-def test_an_upload_that_nobody_opens_is_deleted_by_time(cases: OpenCases) -> None:
-    for name, age in (("old", KEEP_UPLOAD_S + 5), ("new", 0)):
-        file = cases.uploads / name / "Doe_Jane.nii"
-        file.parent.mkdir()
-        file.write_bytes(b"x")
-        os.utime(file, (time.time() - age,) * 2)
+def test_an_upload_that_nobody_opens_is_deleted_by_time(cases: OpenCases, clock: Clock) -> None:
+    put(cases.uploads / "old" / "Doe_Jane.nii")
     cases.sweep()
+    clock.now += KEEP_UPLOAD_S - 1
+    put(cases.uploads / "new" / "Doe_Jane.nii")
+    cases.sweep()
+    assert {path.name for path in cases.uploads.iterdir()} == {"old", "new"}
+    clock.now += 1
     cases.sweep()
     assert [path.name for path in cases.uploads.iterdir()] == ["new"]
+
+
+def test_the_first_files_of_an_upload_that_still_arrives_stay(cases: OpenCases, clock: Clock) -> None:
+    put(cases.uploads / "before")
+    cases.sweep()
+    clock.now += 1
+    began = clock.now
+    cases.arriving_since = lambda: began
+    put(cases.uploads / "first")
+    cases.sweep()
+    clock.now += KEEP_UPLOAD_S + 1
+    cases.sweep()
+    assert [path.name for path in cases.uploads.iterdir()] == ["first"]
+    cases.arriving_since = lambda: None
+    cases.sweep()
+    assert not [*cases.uploads.iterdir()]
+
+
+def put(file: Path) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"x")
 
 
 def test_a_served_file_belongs_to_its_cases_session(cases: OpenCases) -> None:
@@ -156,14 +178,27 @@ def test_what_is_kept_of_a_case_is_forgotten_with_its_files(cases: OpenCases) ->
     assert forgotten == ["all", "all"]
 
 
-def test_a_case_that_was_discarded_before_it_is_served_anew_is_swept(cases: OpenCases, clock: Clock) -> None:
+def test_a_discarded_case_is_not_opened_again_by_a_late_series(cases: OpenCases) -> None:
     case = cases.open("a")
     cases.discard(case.key)
-    served = cases.serve_anew(case).served
-    clock.now = 200
-    cases.sweep()
-    assert not served.exists()
+    with pytest.raises(InputError, match="closed"):
+        cases.serve_anew(case)
     assert cases.find(case.key) is None
+    assert not case.private.exists()
+    assert not [*cases.served_root.iterdir()]
+
+
+def test_of_a_sessions_cases_only_named_ones_are_kept(cases: OpenCases) -> None:
+    first, second, other = cases.open("a"), cases.open("a"), cases.open("b")
+    cases.keep_only("a", {second.key})
+    assert [cases.find(case.key) for case in (first, second, other)] == [None, second, other]
+
+
+def test_who_leaves_the_browser_leaves_no_case(cases: OpenCases) -> None:
+    mine, other, nobody = cases.open("a", "me"), cases.open("b", "you"), cases.open("c", "")
+    cases.discard_visitor("me")
+    cases.discard_visitor("")
+    assert [cases.find(case.key) for case in (mine, other, nobody)] == [None, other, nobody]
 
 
 def test_a_visitor_opens_so_many_cases_and_another_one_is_not_affected(clock: Clock) -> None:
