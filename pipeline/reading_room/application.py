@@ -34,7 +34,7 @@ OWN_HEADERS = [
     (b"referrer-policy", b"same-origin"),
 ]
 STYLES = ("style.css", "reading_room.css")
-SCRIPTS = ("reading_room.js",)
+SCRIPTS = ("reading_room.js", "reading_draft.js")
 
 
 class PrivateHeaders:
