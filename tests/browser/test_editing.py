@@ -58,6 +58,21 @@ def mask_runs(visitor: Visitor) -> list[int]:
     return visitor.page.evaluate(MASK)
 
 
+def last_step_xyz(visitor: Visitor) -> list[float]:
+    """The middle of what the last step changed, 0-1 along x (right to left), y (front to back), z (feet to head)."""
+    return visitor.page.evaluate(
+        """() => { const viewer = window.fibroViewer, [nx, ny, nz] = viewer.value.size_xyz, sum = [0, 0, 0];
+        const { runs } = viewer.editor.mask.done.at(-1);
+        let voxels = 0;
+        for (let i = 0; i < runs.length; i += 2) for (let at = runs[i]; at < runs[i] + runs[i + 1]; at++, voxels++) {
+          sum[0] += (at % nx + 0.5) / nx;
+          sum[1] += (Math.floor(at / nx) % ny + 0.5) / ny;
+          sum[2] += (Math.floor(at / nx / ny) + 0.5) / nz;
+        }
+        return sum.map((one) => one / voxels); }"""
+    )
+
+
 def accept_questions(visitor: Visitor) -> list[str]:
     """From now on every question is answered by yes; the questions."""
     asked: list[str] = []
@@ -142,6 +157,8 @@ def test_tools_keys_planes_and_reset(visitor: Visitor, nifti: Path) -> None:
     drag(visitor, (0, -20), (60, -20), (60, 40), (0, 40))
     contour = count(visitor)
     assert contour > at_first + 8
+    x, y, _ = last_step_xyz(visitor)
+    assert (x, y) == (pytest.approx(0.55, abs=0.03), pytest.approx(0.52, abs=0.03)), "where it was drawn"
     assert float(np.abs(visitor.picture() - before).max()) > 20, "it is seen"
     page.keyboard.press("e")
     drag(visitor, (-40, 0), (70, 10))
@@ -157,8 +174,11 @@ def test_tools_keys_planes_and_reset(visitor: Visitor, nifti: Path) -> None:
     for plane in ("coronal", "sagittal"):
         page.click(f".frv-{plane}-button")
         seen = count(visitor)
-        drag(visitor, (90, 20), (120, 20))
+        drag(visitor, (90, -150), (120, -150))
         assert count(visitor) > seen, plane
+        across, front, up = last_step_xyz(visitor)
+        assert up > 0.7, "above the middle is towards the head"
+        assert (across if plane == "coronal" else front) > 0.55, "right of the middle: the patient's left, or the back"
     seen = count(visitor)
     stage = page.locator(".frv-stage")
     for _ in range(3):

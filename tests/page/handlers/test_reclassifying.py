@@ -111,6 +111,23 @@ def test_a_corrected_case_can_be_corrected_again(analysed: Desk) -> None:
     assert f"Dice {dice(mask, smaller(mask)):.3f}" in said, "against the model's mask, not the one before"
 
 
+def test_the_corrected_mask_goes_back_to_the_inputs_own_grid(desk: Desk, file: Path) -> None:
+    turned = sitk.DICOMOrient(sitk.ReadImage(str(file)), "PIR")
+    sitk.WriteImage(turned, str(file))
+    desk.open(file)
+    desk.analyse()
+    seen = sitk.ReadImage(str(case_of(desk).served / "liver.nii.gz"))
+    mask = model_mask(desk)
+    mask[5, 3, 40] = True
+    desk.correct(mask)
+    found = sitk.ReadImage(str(served(desk, "liver_mask_edited.nii.gz")))
+    assert found.GetSize() == turned.GetSize()
+    assert found.GetDirection() == pytest.approx(turned.GetDirection())
+    place = found.TransformPhysicalPointToIndex(seen.TransformIndexToPhysicalPoint((40, 3, 5)))
+    assert found[place] == 1
+    assert sitk.GetArrayFromImage(found).sum() == mask.sum()
+
+
 def test_a_second_review_after_the_correction_is_another_row(analysed: Desk) -> None:
     analysed.save("R1", "no", 3, "agree", 1)
     analysed.correct(smaller(model_mask(analysed)))

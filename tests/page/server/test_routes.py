@@ -257,6 +257,7 @@ def test_the_page_on_what_is_stored_names_the_settings(cases: OpenCases) -> None
     assert "0.5 hours without use" in text
     assert "owner/reviews" in text
     assert "de-identified" in text
+    assert "A liver outline that you correct" in text
     plain = client_for(cases).get("/privacy").text
     assert "2 hours without use" in plain
     assert "Hugging Face" not in plain

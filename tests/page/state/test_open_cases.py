@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.owned_folder import PREFIX, sweep_ownerless
+from pipeline.owned_folder import LOCK, PREFIX, sweep_ownerless
 from pipeline.page.state.open_cases import KEEP_UPLOAD_S, DiskBudget, OpenCase, OpenCases
 
 
@@ -123,6 +123,17 @@ def test_a_folder_that_is_being_made_is_left_alone(tmp_path: Path, monkeypatch: 
     os.utime(old, (0, 0))
     sweep_ownerless()
     assert [folder.exists() for folder in (new, old, foreign)] == [True, False, True]
+
+
+def test_a_folder_that_is_about_to_be_locked_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    new, old = (tmp_path / f"{PREFIX}{name}" for name in ("new", "old"))
+    for folder in (new, old):
+        folder.mkdir()
+        (folder / LOCK).touch()
+    os.utime(old / LOCK, (0, 0))
+    sweep_ownerless()
+    assert (new.exists(), old.exists()) == (True, False)
 
 
 def test_an_upload_that_nobody_opens_is_deleted_by_time(cases: OpenCases, clock: Clock) -> None:
