@@ -4,8 +4,9 @@ import { OverlayControls } from "./overlay_controls.js";
 import { PLANES, SIDE_WORDS } from "./planes.js";
 
 const LAYOUT = `
-  <div class="frv-bar" role="toolbar" aria-label="Planes and window">
+  <div class="frv-bar" role="toolbar" aria-label="Planes, window, editing">
     <div class="frv-group frv-planes" role="group" aria-label="Plane"></div>
+    <button type="button" class="frv-edit" hidden>Edit outline</button>
     <div class="frv-group frv-presets" role="group" aria-label="Window"></div>
   </div>
   <div class="frv-editing" role="toolbar" aria-label="Correct the outline" hidden></div>
@@ -37,7 +38,6 @@ const LAYOUT = `
     <label class="frv-switch frv-doubt-switch" hidden><input type="checkbox" class="frv-doubt-on"><span class="frv-swatch frv-doubt"></span>Outline in doubt</label>
     <label class="frv-switch frv-organs-switch" hidden><input type="checkbox" class="frv-organs-on"><span class="frv-swatch frv-spleen"></span>Spleen<span class="frv-swatch frv-kidney"></span>Kidneys</label>
     <label class="frv-switch frv-body" hidden>Body<input type="range" class="frv-body-opacity" min="0" max="1" step="0.05" aria-label="Opacity of the body"></label>
-    <button type="button" class="frv-edit" hidden>Edit outline</button>
   </div>`;
 
 export class Controls {
