@@ -147,7 +147,7 @@ def test_draw_undo_reload_classify_and_review(visitor: Visitor, server: Server, 
     assert float(row["probability"]) == pytest.approx(0.62 + counts[-1] / at_first - 1)
 
 
-def test_tools_keys_planes_and_reset(visitor: Visitor, nifti: Path) -> None:
+def test_tools_keys_planes_and_reset(visitor: Visitor, server: Server, nifti: Path) -> None:
     page = visitor.page
     asked = accept_questions(visitor)
     start(visitor, nifti)
@@ -212,6 +212,12 @@ def test_tools_keys_planes_and_reset(visitor: Visitor, nifti: Path) -> None:
     drag(visitor, (0, 0), (50, 0))
     assert page.inner_text(".frv-caption") != window, "drag sets the window again"
     assert count(visitor) == seen
+
+    visitor.answer_all("R9")
+    assert visitor.save().startswith("Saved")
+    assert "was not classified: this review is of the outline that was" in asked[-1]
+    row = [row for row in server.rows() if row["reader"] == "R9"][-1]
+    assert (row["mask_edited"], float(row["probability"])) == ("no", pytest.approx(0.62))
 
 
 def test_slices_between_drawn_ones_are_filled(visitor: Visitor, nifti: Path) -> None:

@@ -66,7 +66,8 @@ export class Editor {
 
   encoded() {
     if (this.encodedVersion !== this.mask.version) {
-      this.text = encodeRuns(this.mask.runs);
+      this.runs = this.mask.runs;
+      this.text = encodeRuns(this.runs);
       this.encodedVersion = this.mask.version;
     }
     return this.text;
@@ -179,7 +180,8 @@ export class Editor {
     this.said = said;
     const { mask, key } = this;
     const { size_xyz } = this.viewer.value;
-    if (mask.edited) storage.keep({ key, size_xyz: [...size_xyz], runs: mask.runs, done: mask.done, undone: mask.undone });
+    this.encoded();
+    if (mask.edited) storage.keep({ key, size_xyz: [...size_xyz], runs: this.runs, done: mask.done, undone: mask.undone });
     else storage.forget(key);
     this.viewer.refresh();
   }

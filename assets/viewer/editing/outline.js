@@ -2,29 +2,32 @@
 // a voxel touches the outside within that plane, a corner counted.
 
 import { OUTLINE_BITS } from "../planes.js";
-import { planeGrid } from "./grid.js";
 
-export function outlineBits(mask, size_xyz, into) {
+export function outlineBits(mask, [nx, ny, nz], into) {
+  const [right, back, up] = [1, nx, nx * ny]; // distances of neighbours
+  const { axial, coronal, sagittal } = OUTLINE_BITS;
   into.fill(0);
-  for (const [plane, bit] of Object.entries(OUTLINE_BITS)) {
-    const grid = planeGrid(size_xyz, [1, 1, 1], plane);
-    const slices = size_xyz[grid.axes[2]];
-    for (let slice = 0; slice < slices; slice++) {
-      for (let v = 0; v < grid.nv; v++) {
-        let at = slice * grid.strideW + v * grid.strideV;
-        for (let u = 0; u < grid.nu; u++, at += grid.strideU) {
-          if (mask[at] && touchesOutside(mask, grid, at, u, v)) into[at] |= bit;
-        }
+  for (let z = 0, at = 0; z < nz; z++) {
+    const zEdge = z === 0 || z === nz - 1;
+    for (let y = 0; y < ny; y++) {
+      const yEdge = y === 0 || y === ny - 1;
+      for (let x = 0; x < nx; x++, at++) {
+        if (!mask[at]) continue;
+        const xEdge = x === 0 || x === nx - 1;
+        let bits = 0;
+        if (xEdge || yEdge || touchesOutside(mask, at, right, back)) bits |= axial;
+        if (xEdge || zEdge || touchesOutside(mask, at, right, up)) bits |= coronal;
+        if (yEdge || zEdge || touchesOutside(mask, at, back, up)) bits |= sagittal;
+        into[at] = bits;
       }
     }
   }
   return into;
 }
 
-function touchesOutside(mask, { nu, nv, strideU, strideV }, at, u, v) {
-  if (u === 0 || v === 0 || u === nu - 1 || v === nv - 1) return true;
-  for (let row = at - strideV; row <= at + strideV; row += strideV) {
-    if (!mask[row - strideU] || !mask[row] || !mask[row + strideU]) return true;
+function touchesOutside(mask, at, across, down) {
+  for (let row = at - down; row <= at + down; row += down) {
+    if (!mask[row - across] || !mask[row] || !mask[row + across]) return true;
   }
   return false;
 }

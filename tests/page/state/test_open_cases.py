@@ -103,7 +103,7 @@ def test_what_a_dead_process_left_is_deleted_and_a_living_ones_is_not(
     dead = Path(ended.stdout.strip())
     assert dead.parent == tmp_path.resolve()
     assert (dead / "uploads").is_dir()
-    for one in (living.root, dead):
+    for one in (living.root, dead, living.root / LOCK, dead / LOCK):
         os.utime(one, (0, 0))
     living.sweep()
     assert living.root.exists()
