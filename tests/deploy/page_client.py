@@ -49,13 +49,15 @@ class PageClient:
     def upload(self, name: str, content: bytes) -> str:
         """Upload a file and open it; everything that the page is sent, as one text."""
         [path] = self.http.post("/gradio_api/upload", files={"files": (name, content)}).raise_for_status().json()
-        target = next(part["id"] for part in self.config["components"] if part["props"].get("elem_id") == "fr-upload")
-        event = next(
-            one for one in self.config["dependencies"] if [target, "upload"] in [list(t) for t in one["targets"]]
-        )
+        event = self.event("fr-upload", "upload")
         file = {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
         data = [None, [file], False]
-        return self.send({"data": data, "fn_index": event["id"], "trigger_id": target, "session_hash": self.session})
+        return self.send({"data": data, "fn_index": event["id"], "session_hash": self.session})
+
+    def event(self, elem_id: str, kind: str) -> dict[str, Any]:
+        """The page's event of that kind on the component of that element id."""
+        target = next(part["id"] for part in self.config["components"] if part["props"].get("elem_id") == elem_id)
+        return next(one for one in self.config["dependencies"] if [target, kind] in [list(t) for t in one["targets"]])
 
     def send(self, body: dict[str, Any]) -> str:
         """Send an event and wait for its end."""

@@ -13,6 +13,7 @@ import pytest
 
 from tests.deploy.page_client import PageClient
 from tests.page.served import Served, served
+from tests.phantoms import make_volume_image, write_dicom_series
 
 BOUNDARY = "--B\r\n"
 END = b"\r\n--B--\r\n"
@@ -137,3 +138,19 @@ def test_requests_of_other_sites_without_an_origin_are_refused(
 def test_the_name_of_another_server_is_not_believed(page: Served) -> None:
     answer = httpx.get(f"{page.address}/config", headers={"x-gradio-server": "http://evil.org"})
     assert "evil.org" not in answer.text
+
+
+def test_a_folder_of_thousands_of_files_opens(client: PageClient, tmp_path: Path) -> None:
+    series = write_dicom_series(make_volume_image((40, 40, 12)), tmp_path / "series")
+    names = [*((f"IM{number}", file.read_bytes()) for number, file in enumerate(series))]
+    names += [(f"note{number}.txt", f"no image {number}".encode()) for number in range(2600)]
+    paths: list[str] = []
+    for first in range(0, len(names), 1000):  # as Gradio's page sends them
+        files = [("files", one) for one in names[first : first + 1000]]
+        answer = client.http.post("/gradio_api/upload", params={"upload_id": "u1"}, files=files)
+        paths += answer.raise_for_status().json()
+    assert len(paths) == len(names)
+    event = client.event("fr-upload", "upload")
+    sent = [{"path": path, "orig_name": name, "url": "x" * 150} for path, (name, _) in zip(paths, names, strict=True)]
+    body = {"data": [None, sent, False], "fn_index": event["id"], "session_hash": client.session}
+    assert "12 slices" in client.send(body)
