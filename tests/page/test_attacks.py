@@ -151,6 +151,10 @@ def test_a_folder_of_thousands_of_files_opens(client: PageClient, tmp_path: Path
         paths += answer.raise_for_status().json()
     assert len(paths) == len(names)
     event = client.event("fr-upload", "upload")
-    sent = [{"path": path, "orig_name": name, "url": "x" * 150} for path, (name, _) in zip(paths, names, strict=True)]
+    meta = {"_type": "gradio.FileData"}
+    sent = [
+        {"path": path, "orig_name": name, "url": "x" * 150, "meta": meta}
+        for path, (name, _) in zip(paths, names, strict=True)
+    ]
     body = {"data": [None, sent, False], "fn_index": event["id"], "session_hash": client.session}
     assert "12 slices" in client.send(body)

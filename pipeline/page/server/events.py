@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+FILE_KIND = {"_type": "gradio.FileData"}
+"""What Gradio's page says of each file."""
 DEEPEST = 20
 """Levels of lists and objects in an event."""
 JOIN, DRAW, CANCEL, RESET = (f"/gradio_api/{name}" for name in ("queue/join", "component_server", "cancel", "reset"))
@@ -102,7 +104,7 @@ def _fits(component: str, value: object, owns: Owns) -> bool:
 
 
 def _is_upload(file: object, owns: Owns) -> bool:
-    path = file.get("path") if isinstance(file, dict) else None
+    path = file.get("path") if isinstance(file, dict) and file.get("meta") == FILE_KIND else None
     return isinstance(path, str) and "\0" not in path and owns(Path(path))
 
 

@@ -10,6 +10,7 @@ import pytest
 from starlette.types import Message
 
 from pipeline.page.server import own_session
+from pipeline.page.server.events import FILE_KIND
 from pipeline.page.server.own_session import LARGEST_EVENT
 from pipeline.page.state.open_cases import OpenCases
 from tests.page.server.client import client_for, visit
@@ -66,18 +67,23 @@ def test_only_the_viewers_function_is_called_by_name(cases: OpenCases) -> None:
         [None, {"path": "/data/Doe_Jane.nii.gz"}, True],
         [None, [{"url": "http://127.0.0.1/x"}], True],
         [None, ["/data/Doe_Jane.nii.gz"], True],
-        [None, [{"path": "/tmp/uploads/hash/a.nii"}, {"path": "/etc/passwd"}], True],
+        [
+            None,
+            [{"path": "/tmp/uploads/hash/a.nii", "meta": FILE_KIND}, {"path": "/etc/passwd", "meta": FILE_KIND}],
+            True,
+        ],
+        [None, [{"path": "/tmp/uploads/hash/a.nii"}], True],
         [{"a": 1}, None, True],
         [None, None, "Doe"],
     ],
-    ids=["path", "one", "address", "text", "among others", "state", "checkbox"],
+    ids=["path", "one", "address", "text", "among others", "no kind", "state", "checkbox"],
 )
 def test_a_value_that_no_component_has_is_refused(cases: OpenCases, data: list[Any]) -> None:
     client = client_for(cases)
     visit(client)
     client.post("/gradio_api/upload", files={"files": b"x"})
     event = {"fn_index": 5, "session_hash": "s"}
-    own = [None, [{"path": "/tmp/uploads/hash/a.nii", "orig_name": "a.nii"}], True]
+    own = [None, [{"path": "/tmp/uploads/hash/a.nii", "orig_name": "a.nii", "meta": FILE_KIND}], True]
     assert client.post("/gradio_api/queue/join", json={**event, "data": own}).status_code == 200
     refused = client.post("/gradio_api/queue/join", json={**event, "data": data})
     assert (refused.status_code, "Doe" in refused.text) == (422, False)
