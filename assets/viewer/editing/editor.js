@@ -12,11 +12,14 @@ import { Strokes } from "./strokes.js";
 import { SIZES_MM, TOOLS, Toolbar } from "./toolbar.js";
 
 const FIRST_SIZE_MM = 12;
+const EDITING_LABEL = "Slices, correcting the outline. Arrow keys step through them; drag draws; shift and arrow keys move "
+  + "the brush, space uses it.";
 
 export class Editor {
   constructor(viewer, { bar, button, canvas }) {
     this.viewer = viewer;
     this.button = button;
+    this.label = viewer.stage.getAttribute("aria-label");
     this.mask = null; // of the open case, once it can be corrected
     this.on = false;
     this.tool = "brush";
@@ -51,7 +54,8 @@ export class Editor {
     this.modelCount = mask.count;
     this.classified = this.encoded();
     const kept = await storage.find(this.key);
-    if (this.mask !== mask || !kept || String(kept.size_xyz) !== String(value.size_xyz)) return;
+    const begun = this.mask !== mask || mask.open || mask.done.length; // another case, or drawn in meanwhile
+    if (begun || !kept || String(kept.size_xyz) !== String(value.size_xyz)) return;
     const voxels = maskOfRuns(kept.runs, mask.voxels.length);
     if (!voxels) return;
     mask.restore(voxels, kept.done, kept.undone);
@@ -193,6 +197,7 @@ export class Editor {
     this.button.title = this.viewer.drawing && !this.viewer.drawing.maskVoxels ? "Editing needs WebGL2" : "";
     this.button.setAttribute("aria-pressed", String(this.on));
     this.viewer.element.dataset.editing = this.shown ? "yes" : "no";
+    this.viewer.stage.setAttribute("aria-label", this.shown ? EDITING_LABEL : this.label);
     this.toolbar.sync();
     if (this.mask && !this.shown) this.viewer.drawing.showMask(this.mask);
   }

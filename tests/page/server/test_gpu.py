@@ -210,3 +210,18 @@ def test_outside_of_zerogpu_nothing_is_forked(monkeypatch, tmp_path, bright_segm
     analyse = gpu.bind(CHOICE)
     *_, last = analyse(study_of(make_volume(BOX), tmp_path / "upload"), KEY, never)
     assert last.analysis is not None
+
+
+@pytest.mark.parametrize("lent", [False, True])
+def test_a_corrected_mask_is_classified_here_and_spends_no_gpu_time(calls, monkeypatch, tmp_path, lent):
+    models = gpu._loaded[CHOICE]
+    monkeypatch.setattr(gpu, "LENT", lent)
+    monkeypatch.setattr("pipeline.analysis.load_models", lambda *names, **_: models)
+    bound = gpu.bind(CHOICE, any_input=True)
+    volume = make_volume(BOX)
+    organs = run_to_end(find_steps(volume, never, models)).organs
+    *_, last = bound.reclassify(volume, organs, organs.liver, never)
+    assert last.analysis is not None
+    assert last.analysis.mask_edited
+    assert last.analysis.fibrosis is not None
+    assert calls == []
