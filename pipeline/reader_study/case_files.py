@@ -4,7 +4,7 @@ images.json         what the viewer needs for the images alone; nothing in it co
 overlays.json       what the viewer needs for mask, outline, heat map and doubts
 analysis.json       the models' result, schema 1
 liver_mask.nii.gz   liver (0 or 1) on the grid of volume.nii.gz
-organs.nii.gz       the same with the other organs that the segmenter knows, for export-masks; never sent
+organs.nii.gz       all organs that the segmenter knows, on that grid; values of ``pipeline.case``
 prepared.json       what the files were made of; written last, so where it exists the others are complete
 """
 
@@ -147,5 +147,5 @@ def _write_files(analysis: Analysis, folder: Path) -> None:
     liver = sitk.GetImageFromArray(analysis.organs.liver.astype(np.uint8))
     liver.CopyInformation(analysis.volume.image)
     sitk.WriteImage(liver, str(folder / MASK), useCompression=True)
-    sitk.WriteImage(analysis.organs.labels, str(folder / ORGANS), useCompression=True)
+    sitk.WriteImage(sitk.Cast(analysis.organs.labels, sitk.sitkUInt8), str(folder / ORGANS), useCompression=True)
     write_json(folder / ANALYSIS, analysis_json(analysis))

@@ -108,7 +108,6 @@ def _read(reader: Person, out: Path) -> None:
     reader.save()
     reader.go_on()
     reader.ready()
-    reader.press("h")
     reader.answer(30, "n", 4)
     _picture(page, out / "study_aided.png")
     reader.save()

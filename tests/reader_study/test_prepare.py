@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 
+from pipeline.case import LIVER
 from pipeline.errors import InputError, StudyError
 from pipeline.reader_study.accounts import Accounts, Role
 from pipeline.reader_study.case_files import CaseFiles
@@ -41,6 +42,8 @@ def test_the_stored_mask_lies_on_the_stored_images(tmp_path: Path) -> None:
     assert mask.GetSize() == volume.GetSize()
     assert mask.GetDirection() == volume.GetDirection()
     assert mask.GetOrigin() == pytest.approx(volume.GetOrigin())
+    organs = sitk.GetArrayFromImage(sitk.ReadImage(str(files.folder / "organs.nii.gz")))
+    assert ((organs == LIVER) == (sitk.GetArrayFromImage(mask) == 1)).all()
     assert files.analysis()["input"]["case_id"] == prepared.protocol.cases[0].case_id
 
 
