@@ -13,10 +13,10 @@ from pipeline.reader_study.work_list import Read
 from tests.reading_room.clients import Person, Trial
 
 NAMES = (
-    "liver.nii.gz", "outline.nii.gz", "heat.nii.gz", "doubt.nii.gz", "liver_mask.nii.gz", "organs.nii.gz", "analysis.json",
-    "overlays.json", "images.json", "prepared.json", "volume.nii.gz", "volume.nii", "report.pdf", "reference.csv",
-    "study.yaml", "accounts.json", "..%2foverlays.json", "..%2f..%2freference.csv", "%2e%2e/%2e%2e/study.yaml",
-    "volume.nii.gz%00heat.nii.gz", "reviews.csv",
+    "liver.nii.gz", "outline.nii.gz", "heat.nii.gz", "doubt.nii.gz", "liver_mask.nii.gz", "organs.nii.gz",
+    "analysis.json", "overlays.json", "images.json", "prepared.json", "volume.nii.gz", "volume.nii", "report.pdf",
+    "reference.csv", "study.yaml", "accounts.json", "..%2foverlays.json", "..%2f..%2freference.csv",
+    "%2e%2e/%2e%2e/study.yaml", "volume.nii.gz%00heat.nii.gz", "reviews.csv",
 )  # fmt: skip
 """File names that somebody may guess."""
 
