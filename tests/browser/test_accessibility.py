@@ -6,25 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
+from tests.browser.axe import serious_faults
 from tests.browser.conftest import Server, Visitor
 
 pytestmark = pytest.mark.browser
-SERIOUS = ("serious", "critical")
 THEMES = pytest.mark.parametrize("theme", ["light", "dark"])
 
 
 def faults(visitor: Visitor) -> list[str]:
-    """Rules that are broken seriously, with the elements."""
-    visitor.page.wait_for_timeout(400)  # colours fade
-    found = Axe().run(visitor.page).response["violations"]
-    return [
-        f"{rule['id']}: {node['target']} {node.get('failureSummary', '')[:200]}"
-        for rule in found
-        if rule["impact"] in SERIOUS
-        for node in rule["nodes"]
-    ]
+    return serious_faults(visitor.page)
 
 
 @THEMES

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from pipeline.reader_study.work_list import AIDED, UNAIDED, arms_of
+from tests.browser.axe import serious_faults
 from tests.browser.reading_room import Person, RunningRoom, running_room
 from tests.reader_study.prepared import make_study
 
@@ -232,3 +233,36 @@ def test_a_whole_study_of_two_readers(open_room: Callable[..., RunningRoom], arr
     assert counted == {(code, case, arm) for code in ("R1", "R2") for case in cases for arm in (UNAIDED, AIDED)}
     assert {row["truth"] for row in table} == {"0", "1"}
     assert {row["protocol_sha256"] for row in table} == {protocol.sha256}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_of_a_study_has_a_serious_fault(
+    open_room: Callable[..., RunningRoom], arrive: Arrive, scheme: str
+) -> None:
+    room = open_room(cases=2, practice=1)
+    reader = arrive(room, "R1", color_scheme=scheme)
+    page = reader.page
+
+    def checked(address: str) -> None:
+        page.goto(f"{room.address}/{address}")
+        assert serious_faults(page) == []
+
+    checked("")
+    checked("read")
+    page.keyboard.press("?")
+    assert serious_faults(page) == []
+    page.keyboard.press("Escape")
+    reader.answer()
+    reader.save()
+    assert serious_faults(page) == []
+    checked("read")  # aided
+    reader.ready()
+    reader.answer()
+    reader.save()
+    checked("feedback?number=2")
+    coordinator = arrive(room, "K1", color_scheme=scheme)
+    coordinator.page.goto(f"{room.address}/coordinator")
+    assert serious_faults(coordinator.page) == []
+    page.context.clear_cookies()
+    checked("login")
+    checked("invite#token")
