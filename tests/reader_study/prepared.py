@@ -60,7 +60,7 @@ def stand_in(manifest: Path, *, calls: list[str] | None = None) -> Callable[[Pat
             calls.append(image.name)
         read = sitk.Cast(sitk.DICOMOrient(sitk.ReadImage(str(image)), "LPS"), sitk.sitkFloat32)
         volume = Volume(read, Source("nifti", "0" * 16))
-        organs = _shortened(fake_organs(volume), number)
+        organs = _shortened(fake_organs(volume), number % 5)
         base = make_analysis(probability=PROBABILITIES[number % len(PROBABILITIES)])
         return Analysis(
             volume, organs, base.fibrosis, fake_heat(organs), base.segmenter, base.classifier, base.warnings
