@@ -134,14 +134,15 @@ def _in_use(page: gr.Blocks, cases: OpenCases, session: str) -> bool:
 
 def _health(engine: Engine, analysing: Analysing, cases: OpenCases) -> dict[str, Any]:
     """What ``/healthz`` answers: numbers and states, no names."""
+    used = cases.bytes_used()
     return {
         "status": engine.status,
         "version": __version__,
         "models": {"segmenter": engine.default.segmenter, "classifier": engine.default.classifier},
         "analyses": len(analysing.line),
-        "bytes_used": cases.bytes_used(),
+        "bytes_used": used,
         "bytes_free": cases.bytes_free(),
-        "room": cases.no_room() is None,
+        "room": cases.no_room(used) is None,
     }
 
 
