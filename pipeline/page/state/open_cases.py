@@ -108,13 +108,15 @@ class OpenCases:
             self._touched[key] = self._clock()
         return case
 
-    def no_room(self) -> str | None:
-        """Why no more images can be taken now, as a sentence; None where they can."""
-        return (
-            NO_ROOM
-            if self.bytes_free() < self._budget.free_bytes or self.bytes_used() > self._budget.total_bytes
-            else None
-        )
+    def no_room(self, used: int | None = None) -> str | None:
+        """Why no more images can be taken now, as a sentence; None where they can.
+
+        Args:
+            used: what ``bytes_used`` has just counted; counted anew without.
+        """
+        if self.bytes_free() < self._budget.free_bytes:
+            return NO_ROOM
+        return NO_ROOM if (self.bytes_used() if used is None else used) > self._budget.total_bytes else None
 
     def bytes_free(self) -> int:
         """Free space of the disk on which cases are, bytes."""
