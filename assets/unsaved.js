@@ -13,8 +13,11 @@ document.addEventListener("input", (event) => {
   if (inForm) answered = true;
 }, true);
 
+let said = ""; // a message of an earlier save stays on the page
 new MutationObserver(() => {
-  if (document.querySelector("#fr-saved .fr-done")) answered = false;
+  const text = document.querySelector("#fr-saved .fr-done")?.textContent || "";
+  if (text && text !== said) answered = false;
+  said = text;
 }).observe(document.documentElement, { subtree: true, childList: true });
 
 let leaving = 0; // one press is several events

@@ -153,6 +153,8 @@ def _washout(design: str, given: float | None) -> float:
     from pipeline.reader_study.protocol import WASHOUT_DAYS
 
     if design == "crossover":
+        if given == 0:
+            raise StudyError("A crossover study needs a washout; give --washout-days, 28 by common practice.")
         return WASHOUT_DAYS if given is None else given
     if given:
         raise StudyError("A sequential study has no washout; leave out --washout-days or choose crossover.")

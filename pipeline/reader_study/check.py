@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pipeline.errors import PipelineError, StudyError
 from pipeline.reader_study.accounts import Accounts, Role
 from pipeline.reader_study.case_files import CaseFiles
-from pipeline.reader_study.protocol import Design, Protocol, StudyCase, StudyModel
-from pipeline.reader_study.study_folder import StudyFolder
+from pipeline.reader_study.protocol import WASHOUT_DAYS, Design, Protocol, StudyCase, StudyModel
+from pipeline.reader_study.study_folder import StudyFolder, reference_sha256
 from pipeline.reader_study.study_rows import StudyRows
 
 ModelHash = Callable[[str, str], str]
@@ -104,6 +104,8 @@ def _reference(folder: StudyFolder, protocol: Protocol) -> Iterator[str]:
     yield from (f"reference.csv: case {one} occurs twice." for one in _twice(row[place] for row in rows[1:] if row))
     known = {case.case_id for case in protocol.cases}
     yield from (f"reference.csv has no truth of case {case_id}." for case_id in sorted(known - truths.keys()))
+    if protocol.reference_sha256 not in (None, reference_sha256(truths)):
+        yield "reference.csv was changed since the study was prepared."
     if extra := truths.keys() - known:
         yield f"reference.csv has {len(extra)} cases that the study does not have."
     counted = {truths[case.case_id] for case in protocol.cases if not case.practice and case.case_id in truths}
@@ -154,6 +156,11 @@ def _notes(folder: StudyFolder, protocol: Protocol) -> Iterator[str]:
         yield "The number of readers is odd: one order of the arms has one reader more."
     if not any(case.practice for case in protocol.cases):
         yield "There is no practice case."
+    if len(protocol.readers) < 3:
+        yield "With fewer than three readers little can be said about other readers."
+    if protocol.design is Design.CROSSOVER and 0 < protocol.washout_days < WASHOUT_DAYS:
+        yield f"The washout is shorter than {WASHOUT_DAYS} days."
+    yield from _few_cases(folder, protocol)
     try:
         accounts = Accounts(folder.accounts_file).all()
         unclassified = sum(CaseFiles(folder.case(c.case_id)).analysis()["fibrosis"] is None for c in protocol.cases)
@@ -163,6 +170,17 @@ def _notes(folder: StudyFolder, protocol: Protocol) -> Iterator[str]:
         yield f"Invitations not used yet: {', '.join(waiting)}."
     if unclassified:
         yield f"{unclassified} cases have no probability: the models found no axial T2 of the liver."
+
+
+def _few_cases(folder: StudyFolder, protocol: Protocol) -> Iterator[str]:
+    try:
+        truths = folder.read_reference()
+    except StudyError:
+        return
+    counted = Counter(truths[case.case_id] for case in protocol.cases if not case.practice and case.case_id in truths)
+    for truth, words in ((True, "with"), (False, "without")):
+        if counted[truth] == 1:
+            yield f"Only one case is {words} the condition: most figures cannot be estimated."
 
 
 def _twice(names: Iterator[str]) -> list[str]:

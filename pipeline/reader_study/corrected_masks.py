@@ -70,7 +70,7 @@ def _latest(folder: StudyFolder, left_out: Counter[str]) -> dict[str, str]:
     cases = {case.case_id for case in protocol.cases}
     chosen: dict[str, str] = {}
     for row in ReviewStore(folder.reviews).rows().to_dict("records"):
-        if row["mask_edited"] != "yes" or row["study"] != protocol.study or row["case_id"] not in cases:
+        if row["protocol_sha256"] != protocol.sha256 or row["case_id"] not in cases or row["mask_edited"] != "yes":
             continue
         if reason := _fault(folder, row["review_id"], row["mask_sha256"]):
             left_out[reason] += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from pipeline.reader_study.protocol import (
 )
 from pipeline.reader_study.readers_file import People
 from pipeline.reader_study.study_cases import PlannedCase, PlannedCases
-from pipeline.reader_study.study_folder import StudyFolder
+from pipeline.reader_study.study_folder import StudyFolder, reference_sha256
 from pipeline.reader_study.study_rows import StudyRows
 
 Analyse = Callable[[Path], Analysis]
@@ -85,19 +86,36 @@ def prepare(
     stored = StudyRows(folder.reviews).all()
     if stored and not folder.protocol_file.exists():
         raise StudyError("The folder holds reads but no study.yaml; put the protocol back or name an empty folder.")
+    changed = StudyError(
+        f"{len(stored)} reads are stored, so the protocol can no longer be changed; name another folder for a new "
+        "study."
+    )
+    if stored and not _is_prepared(folder, planned, models):
+        raise changed  # before anything of the study is written
     cases = prepare_cases(folder, planned, models, analyse, progress)
     protocol = _protocol(settings, people, planned, models, cases)
     if stored and folder.read_protocol().sha256 != protocol.sha256:
-        raise StudyError(
-            f"{len(stored)} reads are stored, so the protocol can no longer be changed; name another folder for a new "
-            "study."
-        )
+        raise changed
     try:
+        _keep_earlier(folder, protocol)
         _write_reference(folder, planned)
         write_protocol(folder.protocol_file, protocol)
     except OSError as error:
         raise StudyError("The study cannot be written; check the rights and the room of the folder.") from error
     return Prepared(protocol, Accounts(folder.accounts_file).update(people.accounts))
+
+
+def _keep_earlier(folder: StudyFolder, protocol: Protocol) -> None:
+    """A reading room that is open may still store rows under the protocol before: it can be put back."""
+    file = folder.protocol_file
+    if file.exists() and folder.read_protocol().sha256 != protocol.sha256:
+        shutil.copyfile(file, file.with_name("study.earlier.yaml"))
+
+
+def _is_prepared(folder: StudyFolder, planned: PlannedCases, models: StudyModels) -> bool:
+    """Whether every case is stored as it would be now, so that nothing would be analysed anew."""
+    files = [(CaseFiles(folder.case(case.case_id)), case) for case in planned.cases]
+    return all(found.is_prepared(file_sha256(case.image), models.hashes) for found, case in files)
 
 
 def prepare_cases(
@@ -152,6 +170,7 @@ def _protocol(
         figure_of_merit=settings.figure_of_merit,
         reference_standard=settings.reference_standard or planned.positive_class,
         positive_class=planned.positive_class,
+        reference_sha256=reference_sha256({case.case_id: case.truth for case in planned.cases}),
         segmenter=StudyModel(name=models.segmenter.name, sha256=models.segmenter.sha256),
         classifier=StudyModel(name=models.classifier.name, sha256=models.classifier.sha256),
         app_version=__version__,

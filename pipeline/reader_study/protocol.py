@@ -93,13 +93,15 @@ class Protocol(_Part):
     design: Design
     seed: Annotated[int, Field(ge=0, lt=1 << 31)]
     """Seed of the order of cases and of the assignment of readers to orders of the arms."""
-    washout_days: Annotated[float, Field(ge=0)] = WASHOUT_DAYS
+    washout_days: Annotated[float, Field(ge=0, le=3650)] = WASHOUT_DAYS
     """Time between the sittings of a crossover study."""
     primary_end_point: Text = ""
     figure_of_merit: FigureOfMerit = FigureOfMerit.AUC
     reference_standard: Text = ""
     positive_class: Text = ""
     """What a case with truth 1 has."""
+    reference_sha256: Sha256 | None = None
+    """Hash of the truth of every case (``reference_sha256``)."""
     segmenter: StudyModel
     classifier: StudyModel
     app_version: str

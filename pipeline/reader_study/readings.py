@@ -106,12 +106,11 @@ def open_study(folder: StudyFolder) -> StudyReadings:
         StudyError: the protocol, the reference standard or a stored result cannot be read, or no read counts.
     """
     protocol = folder.read_protocol()
-    case_ids = tuple(case.case_id for case in protocol.cases if not case.practice)
-    if not case_ids:
+    if all(case.practice for case in protocol.cases):
         raise StudyError("The protocol has practice cases only: there is nothing to analyse.")
     rows = ReviewStore(folder.reviews).rows().to_dict("records")
     cells = [{str(column): str(cell) for column, cell in row.items()} for row in rows]
-    found = select(cells, protocol, read_cases(folder, case_ids), closed=is_closed(folder))
+    found = select(cells, protocol, read_cases(folder, protocol), closed=is_closed(folder))
     if not found.first:
         raise StudyError("No read of this study is stored yet: there is nothing to report.")
     return found

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from models.files import file_sha256
 from pipeline.errors import StudyError
+from pipeline.reader_study.protocol import Protocol, StudyCase
 from pipeline.reader_study.study_folder import StudyFolder
 
 Arm = Literal["unaided", "aided"]
@@ -31,6 +33,8 @@ class ReadCase:
     """Operating point that ``probability`` is compared with."""
     score: int | None = None
     """Segmentation score that the model predicted, 1 to 3."""
+    trained_on: str = ""
+    """What the classifier was trained on, in the words of its card; empty if not stored."""
 
     @property
     def model_positive(self) -> bool | None:
@@ -122,30 +126,37 @@ def _whole(cell: str, low: int, high: int) -> int | None:
     return number
 
 
-def read_cases(folder: StudyFolder, case_ids: tuple[str, ...]) -> tuple[ReadCase, ...]:
-    """Truth and the model's stored result of each case, in the order of ``case_ids``.
+def read_cases(folder: StudyFolder, protocol: Protocol) -> tuple[ReadCase, ...]:
+    """Truth and the model's stored result of each case that counts, in the protocol's order.
 
     Raises:
-        StudyError: the reference standard or a stored result is missing or damaged.
+        StudyError: the reference standard or a stored result is missing, damaged, or another than in the protocol.
     """
-    truth = folder.read_reference()
+    truth, cases = folder.reference_of(protocol), [case for case in protocol.cases if not case.practice]
+    case_ids = [case.case_id for case in cases]
     if missing := [case_id for case_id in case_ids if case_id not in truth]:
         raise StudyError(f"reference.csv has no truth for {len(missing)} of {len(case_ids)} cases; complete it.")
-    return tuple(_read_case(folder, case_id, truth[case_id]) for case_id in case_ids)
+    return tuple(_read_case(folder, case, truth[case.case_id]) for case in cases)
 
 
-def _read_case(folder: StudyFolder, case_id: str, positive: bool) -> ReadCase:
+def _read_case(folder: StudyFolder, case: StudyCase, positive: bool) -> ReadCase:
+    file = folder.case(case.case_id) / "analysis.json"
+    if file.is_file() and file_sha256(file) != case.analysis_sha256:
+        raise StudyError(
+            "The stored result of a case (analysis.json) was changed since the study was prepared: run `study check`."
+        )
     try:
-        stored = json.loads((folder.case(case_id) / "analysis.json").read_text(encoding="utf-8"))
+        stored = json.loads(file.read_text(encoding="utf-8"))
         fibrosis = stored["fibrosis"] or {}
         score = stored["segmentation_quality"].get("score")
         probability, threshold = fibrosis.get("probability"), fibrosis.get("threshold")
         return ReadCase(
-            case_id,
+            case.case_id,
             positive,
             None if probability is None else float(probability),
             None if threshold is None else float(threshold),
             None if score is None else int(score),
+            str(stored.get("models", {}).get("classifier", {}).get("trained_on", "")),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StudyError(

@@ -50,6 +50,11 @@ def plan_cases(manifest: Path, study: str, practice: int | None = None) -> Plann
         StudyError: one class only, no case that counts, or a wrong cell in ``practice``.
     """
     cohort = read_manifest(manifest, need=("patient_id", "image", "label_source"))
+    healthy = [line_of(place) for place, source in enumerate(cohort.rows["label_source"]) if source == "healthy"]
+    if healthy:
+        raise StudyError(
+            f"{', '.join(healthy)}: healthy negatives are for training; a study needs a reference standard."
+        )
     chosen = _practice(manifest, len(cohort.rows), practice)
     cases = tuple(
         PlannedCase(

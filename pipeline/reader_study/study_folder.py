@@ -11,9 +11,11 @@ corrected/REVIEW_ID/  corrected masks, by the row that they belong to
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.files import json_sha256
 from pipeline.errors import StudyError
 from pipeline.reader_study.protocol import Protocol, read_protocol
 
@@ -64,3 +66,19 @@ class StudyFolder:
         if any(truth not in ("0", "1") for _, truth in rows):
             raise StudyError("reference.csv: truth must be 1 or 0 in every row.")
         return {case_id: truth == "1" for case_id, truth in rows}
+
+    def reference_of(self, protocol: Protocol) -> dict[str, bool]:
+        """``read_reference``, unless it is another than the protocol was written with.
+
+        Raises:
+            StudyError: as ``read_reference``, or it was changed.
+        """
+        truth = self.read_reference()
+        if protocol.reference_sha256 not in (None, reference_sha256(truth)):
+            raise StudyError("reference.csv was changed since the study was prepared: put the old file back.")
+        return truth
+
+
+def reference_sha256(truth: Mapping[str, bool]) -> str:
+    """Hash of the truth by case, the same for every order of the rows."""
+    return json_sha256(dict(truth))

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from starlette.responses import RedirectResponse, Response
 
-from pipeline.reader_study.study_folder import StudyFolder
 from pipeline.reading_room.errors import Refused
 from pipeline.reading_room.progress import progress_of, results_of
+from pipeline.reading_room.room import Room
 from pipeline.reading_room.visit import Visit
 from pipeline.reviews.cells import written
 from pipeline.reviews.record import COLUMNS
@@ -57,7 +57,7 @@ def export(visit: Visit) -> Response:
     practice = {case.case_id for case in room.protocol.cases if case.practice}
     closed = room.closed is not None
     columns = COLUMNS if closed else OPEN_COLUMNS
-    truth = _truth(room.folder) if closed else {}
+    truth = _truth(room) if closed else {}
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([*columns, "practice", *(["truth"] if closed else [])])
@@ -77,5 +77,5 @@ def close(visit: Visit) -> Response:
     return RedirectResponse("coordinator", 303)
 
 
-def _truth(folder: StudyFolder) -> Mapping[str, str]:
-    return {case_id: str(int(truth)) for case_id, truth in folder.read_reference().items()}
+def _truth(room: Room) -> Mapping[str, str]:
+    return {case_id: str(int(truth)) for case_id, truth in room.folder.reference_of(room.protocol).items()}

@@ -40,8 +40,9 @@ class ReaderResult:
 
     reader: str
     arm: str
-    assessed: int
+    reads: int
     right: int
+    """Not assessable counts as wrong, as in the report."""
     auc: float | None
     """None without both classes."""
 
@@ -72,7 +73,7 @@ def progress_of(room: Room) -> list[ReaderProgress]:
 
 def results_of(room: Room) -> list[ReaderResult]:
     """Figures by reader and arm, and of the model last. Only for a closed study."""
-    truth = room.folder.read_reference()
+    truth = room.folder.reference_of(room.protocol)
     cases = [case.case_id for case in room.protocol.cases if not case.practice]
     found = []
     for one in room.protocol.readers:
@@ -92,12 +93,10 @@ def results_of(room: Room) -> list[ReaderResult]:
 def _result(
     name: str, arm: str, verdicts: dict[str, str], scores: dict[str, float], truth: dict[str, bool]
 ) -> ReaderResult:
-    assessed = {case_id: verdict == "yes" for case_id, verdict in verdicts.items() if verdict in ("yes", "no")}
+    right = sum(verdict == ("yes" if truth[case_id] else "no") for case_id, verdict in verdicts.items())
     labels = np.array([truth[case_id] for case_id in scores], bool)
     area = auc(labels, np.array(list(scores.values()))) if labels.any() and not labels.all() else None
-    return ReaderResult(
-        name, arm, len(assessed), sum(truth[case_id] == verdict for case_id, verdict in assessed.items()), area
-    )
+    return ReaderResult(name, arm, len(verdicts), right, area)
 
 
 def _median_s(rows: Iterable[Row]) -> float | None:

@@ -95,7 +95,16 @@ def case_file(visit: Visit) -> Response:
     name = visit.request.path_params["name"]
     if name not in allowed:
         raise Refused(404, NO_PAGE)
-    return FileResponse(files.folder / name, media_type="application/gzip")
+    if name != VOLUME_FILE:
+        visit.room.record_shown(visit.who.code, visit.who.id, opened.read.case_id)
+    path = files.folder / name
+    answer = FileResponse(path, media_type="application/gzip", stat_result=path.stat())
+    for header in (
+        "last-modified",
+        "etag",
+    ):  # times of the analyses tell the manifest's order, which may follow the truth
+        del answer.headers[header]
+    return answer
 
 
 def drawn_slice(visit: Visit) -> Response:
@@ -104,9 +113,11 @@ def drawn_slice(visit: Visit) -> Response:
         view = SliceView.from_request(visit.json)
     except InputError as error:
         raise Refused(422, str(error)) from error
-    number = view.case.rpartition("-")[2]
-    opened = open_read(visit.room, visit.who.code, int(number) if number.isdecimal() and len(number) < 7 else 0)
-    return JSONResponse(draw(visit.room.files(opened.read.case_id), view, overlays=opened.shows_ai))
+    room, reader, number = visit.room, visit.who.code, view.case.rpartition("-")[2]
+    opened = open_read(room, reader, int(number) if number.isdecimal() and len(number) < 7 else 0)
+    if opened.shows_ai:
+        room.record_shown(reader, visit.who.id, opened.read.case_id)
+    return JSONResponse(draw(room.files(opened.read.case_id), view, overlays=opened.shows_ai))
 
 
 def save_read(visit: Visit) -> Response:
@@ -157,7 +168,7 @@ def feedback_page(visit: Visit) -> Response:
         "feedback",
         read=read,
         rows=rows,
-        truth=room.folder.read_reference()[read.case_id],
+        truth=room.folder.reference_of(room.protocol)[read.case_id],
         positive_class=room.protocol.positive_class,
         analysis=room.files(read.case_id).analysis(),
         following=work.next,

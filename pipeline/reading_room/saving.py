@@ -24,6 +24,7 @@ from pipeline.reviews.viewing import ViewingLog, viewing_log
 
 LONGEST_MASK = LONGEST_TEXT_OF_MASK + 200
 """Characters of a mask with its size."""
+CHANGED = "The study was prepared anew while it was open: tell your coordinator to start the reading room again."
 _ONE_AT_A_TIME = threading.Lock()
 """Held from the look for an earlier row to the end of a save, so that a row and its mask are of one tab."""
 SAVED, ALREADY = "saved", "already"
@@ -107,6 +108,8 @@ def save(room: Room, session: Session, answers: Answers) -> Saved:
     review = _review(room, session, answers, opened)
     _refuse_incomplete(answers, opened, review)
     liver = corrected_liver(room, opened.read.case_id, answers.mask) if opened.shows_ai else None
+    if room.folder.read_protocol().sha256 != room.protocol.sha256:
+        raise Refused(409, CHANGED)
     with _ONE_AT_A_TIME:
         if _stored(room, session.code, answers):  # another tab was first
             return Saved(ALREADY, opened.read)

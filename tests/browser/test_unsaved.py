@@ -76,3 +76,18 @@ def test_a_saved_review_is_left_and_opened_again(
     page.click("#fr-save")
     page.locator("#fr-saved", has_text="a correction of").wait_for()
     assert questions.asked == []
+
+
+def test_an_answer_changed_after_a_save_is_asked_about_too(visitor: Visitor, questions: Questions, nifti: Path) -> None:
+    page = visitor.page
+    visitor.open(nifti)
+    visitor.analyse()
+    visitor.answer_all()
+    visitor.save()
+    visitor.answer(advanced="No")
+    page.locator(".frv-stage").press("ArrowUp")  # the page changes, and the message of the save still stands
+    page.wait_for_timeout(300)
+    page.click("#fr-examples button >> nth=0")
+    page.wait_for_timeout(600)
+    assert len(questions.asked) == 1
+    assert page.inner_text(".fr-opened") == nifti.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -63,8 +64,8 @@ def protocol(planted: Planted) -> Protocol:
         app_version="0",
         readers=tuple(StudyReader(reader=f"R{k + 1}", experience="5 years") for k in range(planted.readers)),
         cases=tuple(
-            StudyCase(case_id=name, practice=practice, image_sha256="b" * 64, analysis_sha256="c" * 64)
-            for name, practice in names
+            StudyCase(case_id=name, practice=practice, image_sha256="b" * 64, analysis_sha256=stored_sha256(found))
+            for (name, practice), found in zip(names, all_cases(planted), strict=True)
         ),
     )
 
@@ -172,22 +173,56 @@ def write_study(root: Path, planted: Planted, found: Sequence[Review] | None = N
     folder, fixed = StudyFolder(root), protocol(planted)
     root.mkdir(parents=True, exist_ok=True)
     write_protocol_file(folder.protocol_file, fixed)
-    all_cases = [*(ReadCase(f"P{k + 1}", True, 0.9, THRESHOLD, 1) for k in range(planted.practice)), *cases(planted)]
-    truth = "".join(f"{case.case_id},{int(case.positive)}\n" for case in all_cases)
+    truth = "".join(f"{case.case_id},{int(case.positive)}\n" for case in all_cases(planted))
     folder.reference_file.write_text(f"case_id,truth\n{truth}", encoding="utf-8")
-    for case in all_cases:
+    for case in all_cases(planted):
         folder.case(case.case_id).mkdir(parents=True)
-        stored = {
-            "schema": 1,
-            "segmentation_quality": {"ensemble_dice": 0.9, "score": case.score},
-            "fibrosis": {"probability": case.probability, "threshold": case.threshold},
-        }
-        (folder.case(case.case_id) / "analysis.json").write_text(json.dumps(stored), encoding="utf-8")
+        (folder.case(case.case_id) / "analysis.json").write_text(stored_text(case), encoding="utf-8")
     folder.reviews.mkdir()
     write_rows(folder, rows(planted) if found is None else found)
     if closed:
         (root / "closed.json").write_text("{}", encoding="utf-8")
     return root
+
+
+def all_cases(planted: Planted) -> list[ReadCase]:
+    """Practice cases and the others, with the model's results."""
+    return [*(ReadCase(f"P{k + 1}", True, 0.9, THRESHOLD, 1) for k in range(planted.practice)), *cases(planted)]
+
+
+def stored_text(case: ReadCase) -> str:
+    """The case's ``analysis.json``."""
+    return json.dumps(
+        {
+            "schema": 1,
+            "segmentation_quality": {"ensemble_dice": 0.9, "score": case.score},
+            "fibrosis": {"probability": case.probability, "threshold": case.threshold},
+        }
+    )
+
+
+def stored_sha256(case: ReadCase) -> str:
+    return hashlib.sha256(stored_text(case).encode()).hexdigest()
+
+
+def replace_result(folder: StudyFolder, case_id: str, content: str) -> None:
+    """Another ``analysis.json``, with the protocol as if the study had been prepared with it."""
+    (folder.case(case_id) / "analysis.json").write_text(content, encoding="utf-8")
+    fixed = folder.read_protocol()
+    sha256 = hashlib.sha256(content.encode()).hexdigest()
+    changed = [
+        one.model_copy(update={"analysis_sha256": sha256}) if one.case_id == case_id else one for one in fixed.cases
+    ]
+    fixed = fixed.model_copy(update={"cases": tuple(changed)})
+    write_protocol_file(folder.protocol_file, fixed)
+    for file in folder.reviews.glob("reviews-*.csv"):
+        rows_text = file.read_text(encoding="utf-8")
+        file.write_text(rows_text.replace(protocol_sha256_in(rows_text), fixed.sha256), encoding="utf-8")
+
+
+def protocol_sha256_in(rows_text: str) -> str:
+    """The protocol's hash in stored rows."""
+    return next(csv.DictReader(rows_text.splitlines()))["protocol_sha256"]
 
 
 def write_rows(folder: StudyFolder, found: Sequence[Review]) -> None:

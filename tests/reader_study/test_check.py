@@ -50,7 +50,10 @@ def changed(folder: StudyFolder, change: Callable[[dict], None]) -> Findings:
 def test_a_new_study_has_no_mistake(folder: StudyFolder) -> None:
     found = check_study(folder, installed)
     assert found.mistakes == ()
-    assert found.notes == ("Invitations not used yet: R1, R2, K1.",)
+    assert found.notes == (
+        "With fewer than three readers little can be said about other readers.",
+        "Invitations not used yet: R1, R2, K1.",
+    )
 
 
 @pytest.mark.parametrize(

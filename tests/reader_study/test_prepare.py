@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,14 @@ from pipeline.case import LIVER
 from pipeline.errors import InputError, StudyError
 from pipeline.reader_study.accounts import Accounts, Role
 from pipeline.reader_study.case_files import CaseFiles
+from pipeline.reader_study.protocol import read_protocol
 from pipeline.reader_study.readers_file import read_readers
 from pipeline.reader_study.study_cases import plan_cases
 from pipeline.reader_study.work_list import reads_of
 from pipeline.reviews.record import Review
 from pipeline.reviews.store import ReviewStore
-from tests.reader_study.prepared import make_study, stand_in, write_cohort, write_readers
+from tests.reader_study import prepared as module
+from tests.reader_study.prepared import MODELS, make_study, stand_in, write_cohort, write_readers
 
 
 def test_a_study_holds_pseudonyms_and_no_name(tmp_path: Path) -> None:
@@ -76,7 +79,7 @@ def test_a_case_that_cannot_be_analysed_is_named_by_its_line(tmp_path: Path) -> 
         make_study(tmp_path, analyse=faulty)
 
 
-def test_once_a_read_is_stored_a_changed_protocol_is_refused(tmp_path: Path) -> None:
+def test_once_a_read_is_stored_nothing_of_a_study_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, prepared = make_study(tmp_path)
     read = reads_of(prepared.protocol, "R1")[0]
     ReviewStore(folder.reviews).append(
@@ -97,6 +100,25 @@ def test_once_a_read_is_stored_a_changed_protocol_is_refused(tmp_path: Path) -> 
     with pytest.raises(StudyError, match="1 reads are stored"):
         make_study(tmp_path, question="Another?")
     assert folder.protocol_file.read_bytes() == before
+    stored = {file: file.read_bytes() for file in (folder.root / "cases").rglob("*") if file.is_file()}
+    updated = replace(MODELS, segmenter=replace(MODELS.segmenter, sha256="f" * 64))
+    monkeypatch.setattr(module, "MODELS", updated)
+    with pytest.raises(StudyError, match="1 reads are stored"):
+        make_study(tmp_path)
+    swapped = (
+        (tmp_path / "cohort" / "manifest.csv").read_text().replace("F4", "FX").replace("F1", "F4").replace("FX", "F1")
+    )
+    monkeypatch.undo()
+    (tmp_path / "cohort" / "manifest.csv").write_text(swapped)
+    with pytest.raises(StudyError, match="1 reads are stored"):
+        make_study(tmp_path)
+    assert {file: file.read_bytes() for file in stored} == stored
+
+
+def test_the_protocol_before_is_kept_when_nothing_was_read(tmp_path: Path) -> None:
+    folder, first = make_study(tmp_path)
+    make_study(tmp_path, question="Another?")
+    assert read_protocol(folder.protocol_file.with_name("study.earlier.yaml")) == first.protocol
 
 
 def test_one_class_is_refused(tmp_path: Path) -> None:

@@ -11,8 +11,18 @@ import pytest
 from pipeline.errors import StudyError
 from pipeline.reader_study.protocol import Design
 from pipeline.reader_study.readings import LeftOut, StudyReadings, open_study, select
-from pipeline.reader_study.study_folder import StudyFolder
-from tests.reader_study.studies import Planted, cases, changed, later, protocol, rows, texts, write_study
+from pipeline.reader_study.study_folder import StudyFolder, reference_sha256
+from tests.reader_study.studies import (
+    Planted,
+    cases,
+    changed,
+    later,
+    protocol,
+    replace_result,
+    rows,
+    texts,
+    write_study,
+)
 
 SMALL = Planted(readers=2, positives=3, negatives=3)
 ONE = "R1-unaided-C2"
@@ -160,7 +170,7 @@ def test_a_case_without_truth_is_refused(tmp_path):
 @pytest.mark.parametrize("content", ["", "[]", json.dumps({"fibrosis": None})])
 def test_a_damaged_result_is_refused_without_its_case(tmp_path, content):
     folder = StudyFolder(write_study(tmp_path / "study", SMALL))
-    (folder.case("C3") / "analysis.json").write_text(content)
+    replace_result(folder, "C3", content)
     with pytest.raises(StudyError, match=r"analysis\.json") as refused:
         open_study(folder)
     assert "C3" not in str(refused.value)
@@ -168,6 +178,25 @@ def test_a_damaged_result_is_refused_without_its_case(tmp_path, content):
 
 def test_a_case_that_the_model_did_not_classify_has_no_verdict(tmp_path):
     folder = StudyFolder(write_study(tmp_path / "study", SMALL))
-    (folder.case("C3") / "analysis.json").write_text(json.dumps({"fibrosis": None, "segmentation_quality": {}}))
+    replace_result(folder, "C3", json.dumps({"fibrosis": None, "segmentation_quality": {}}))
     case = next(case for case in open_study(folder).cases if case.case_id == "C3")
     assert (case.model_positive, case.model_right, case.score) == (None, None, None)
+
+
+def test_a_result_that_was_changed_afterwards_is_refused(tmp_path):
+    folder = StudyFolder(write_study(tmp_path / "study", SMALL))
+    file = folder.case("C3") / "analysis.json"
+    file.write_text(file.read_text() + " ")
+    with pytest.raises(StudyError, match="changed since the study was prepared"):
+        open_study(folder)
+
+
+def test_a_reference_standard_that_was_changed_afterwards_is_refused(tmp_path):
+    folder = StudyFolder(write_study(tmp_path / "study", SMALL))
+    fixed = folder.read_protocol()
+    sealed = fixed.model_copy(update={"reference_sha256": reference_sha256(folder.read_reference())})
+    assert folder.reference_of(sealed) == folder.read_reference()
+    text = folder.reference_file.read_text()
+    folder.reference_file.write_text(text.replace("C1,1", "C1,0"))
+    with pytest.raises(StudyError, match="put the old file back"):
+        folder.reference_of(sealed)

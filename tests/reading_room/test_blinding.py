@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.reader_study.protocol import write_protocol
 from pipeline.reader_study.work_list import AIDED, UNAIDED, arms_of
 from tests.reading_room.clients import AIDED_ANSWERS, ANSWERS, Person, Trial
 from tests.reading_room.secrets import Secrets, everything_asked
@@ -145,3 +146,33 @@ def test_only_practice_cases_have_feedback_and_only_when_they_are_done(trial: Tr
     person.read_until(5)
     for number in (1, 3, 4, 5, 6):
         assert person.client.get(f"/feedback?number={number}").status_code == 404
+
+
+def test_an_overlay_that_was_sent_ends_the_correction_of_the_unaided_read(trial: Trial) -> None:
+    person = trial.log_in("R1")
+    person.read_until(3)
+    unaided = person.read()
+    assert trial.room.work("R1").next.arm == AIDED
+    row = person.rows()[-1]
+    assert person.client.get(f"/files/{unaided.number + 1}/liver.nii.gz").status_code == 200
+    again = person.save(unaided.number, **ANSWERS, corrects=row["review_id"], correction="I looked again.")
+    assert again.status_code == 404
+    assert person.rows()[-1] == row
+
+
+def test_files_do_not_say_when_their_case_was_analysed(trial: Trial) -> None:
+    person = trial.log_in("R1")
+    headers = person.client.get("/files/1/volume.nii.gz").headers
+    assert not {"last-modified", "etag"} & {name.lower() for name in headers}
+
+
+def test_a_study_that_was_prepared_anew_takes_no_rows_of_the_old_protocol(trial: Trial) -> None:
+    person = trial.log_in("R1")
+    read = person.next
+    assert read
+    changed = trial.folder.read_protocol().model_copy(update={"question": "Another one?"})
+    write_protocol(trial.folder.protocol_file, changed)
+    answer = person.save(read.number, **ANSWERS)
+    assert answer.status_code == 409
+    assert "coordinator" in answer.json()["error"]
+    assert person.rows() == []

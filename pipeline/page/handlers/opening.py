@@ -73,9 +73,9 @@ class Opening:
         state = self._left(state)
         empty = replace(state, study=None, series_key="", viewer={}, result=None)
         blank = {
+            **self.updates.running(False),
             **self.updates.blank(empty),
             **self.updates.reopenable(empty),
-            **self.updates.running(False),
             self.components.analyse: gr.update(interactive=False, visible=True),
         }
         yield {**blank, self.components.upload: None, **self.updates.say("Reading the upload …")}
@@ -183,8 +183,8 @@ class Opening:
         self.cases.discard(state.case_key)
         empty = replace(state, case_key="", study=None, series_key="")
         return {
-            **self.updates.blank(empty),
             **self.updates.running(False),
+            **self.updates.blank(empty),
             self.components.analyse: gr.update(interactive=False, visible=True),
             **self.updates.say("Deleted. Saved reviews stay.", "done"),
         }

@@ -77,6 +77,8 @@ def draw_differences(figure: FigureBase, analysis: StudyAnalysis) -> None:
     axes.axvline(0, color=MUTED, linewidth=0.8)
     axes.set_yticks(range(len(known)), [name for name, _ in known])
     axes.set_ylim(len(known) - 0.5, -0.5)
+    low, high = axes.get_xlim()
+    axes.set_xlim(max(low, -1.05), min(high, 1.05))  # intervals of few readers go beyond what is possible
     name_axes(axes, "worse with the model    |    better with the model", "")
 
 

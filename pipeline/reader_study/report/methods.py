@@ -6,6 +6,7 @@ from pipeline import __version__
 from pipeline.exports.mrmc_wording import FIGURE_WORDS
 from pipeline.reader_study.analysis.study import StudyAnalysis
 from pipeline.reader_study.protocol import Design, Protocol
+from pipeline.reader_study.work_list import AIDED, arms_of
 
 REFERENCES = (
     "Sounderajah V et al. STARD-AI. Nat Med (2025).",
@@ -63,7 +64,7 @@ def _reading(protocol: Protocol) -> str:
     else:
         how = (
             f"Unaided and aided reads of a case were separate sittings, at least {protocol.washout_days:g} days apart "
-            f"{FDA}; half of the readers began with each arm."
+            f"{FDA}; {_orders(protocol)}."
         )
     return (
         f"{how} The order of cases was drawn for each reader (seed {protocol.seed}). "
@@ -71,6 +72,11 @@ def _reading(protocol: Protocol) -> str:
         "100), verdict (yes, no, not assessable), confidence (1 to 5) and active time; an aided read agreement with "
         "the model and a segmentation score (1 to 3) as well."
     )
+
+
+def _orders(protocol: Protocol) -> str:
+    aided = sum(arms_of(protocol, one.reader)[0] == AIDED for one in protocol.readers)
+    return f"{len(protocol.readers) - aided} readers began unaided and {aided} aided"
 
 
 def _practice(count: int) -> str:

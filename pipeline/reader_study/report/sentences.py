@@ -9,12 +9,16 @@ from pipeline.exports.mrmc_wording import FIGURE_WORDS, cautions, conclusions
 from pipeline.reader_study.analysis.comparison import ArmComparison
 from pipeline.reader_study.analysis.reliance import Reliance
 from pipeline.reader_study.analysis.study import StudyAnalysis
-from pipeline.reader_study.protocol import Design
-from pipeline.reader_study.readings import StudyReadings
+from pipeline.reader_study.protocol import Design, Protocol
+from pipeline.reader_study.readings import StudyReadings, by_key
+from pipeline.reader_study.reads import ARMS
+from pipeline.reader_study.work_list import AIDED, UNAIDED, arms_of
 from pipeline.statistics.estimate import Estimate
+from pipeline.statistics.mrmc import MrmcAnalysis
 
 AUTOMATION_BIAS = "Readers followed the model when it was wrong (automation bias)."
-"""Said where the model was wrong and the interval of the change in accuracy lies below 0."""
+"""Said where the model was wrong, the interval of the change in accuracy lies below 0, and at least half of the fall is
+the model's own verdicts taken over."""
 ANSWER_WORDS = {"verdict": "verdict", "suspicion": "suspicion", "segmentation": "segmentation score"}
 
 
@@ -55,12 +59,46 @@ def limits(analysis: StudyAnalysis) -> list[str]:
     unclassified = sum(case.model_positive is None for case in readings.cases)
     if unclassified:
         found.append(f"{unclassified} cases have no verdict of the model; they are in no figure that needs one.")
-    if readings.protocol.design is Design.CROSSOVER:
-        found.append(
-            "In a crossover the two reads of a case are weeks apart: changes of verdict hold the readers' own "
-            "variation beside the effect of the model."
+    if trained_on := {case.trained_on for case in readings.cases if case.trained_on}:
+        found.append(f"The classifier was trained on {', '.join(sorted(trained_on))}.")
+    return [*found, *_of_design(analysis)]
+
+
+def _of_design(analysis: StudyAnalysis) -> Iterator[str]:
+    """What the design itself leaves open."""
+    protocol, primary = analysis.readings.protocol, analysis.primary
+    if protocol.design is Design.SEQUENTIAL:
+        yield (
+            "The aided read is always the second look at a case: the difference holds a second look beside the effect "
+            "of the model."
         )
-    return found
+        return
+    yield (
+        "In a crossover the two reads of a case are weeks apart: changes of verdict hold the readers' own variation "
+        "beside the effect of the model."
+    )
+    yield (
+        "The sitting (first or second) is not modelled. One reader's own difference between the arms is also one "
+        "between sittings, and nothing separates the two; over readers they cancel only where as many began with each "
+        "arm."
+    )
+    if primary.analysis is not None:
+        yield _by_order(protocol, primary.analysis)
+
+
+def _by_order(protocol: Protocol, found: MrmcAnalysis) -> str:
+    """Mean difference of the readers who began with each arm, and the mean of both: it is free of a common effect of
+    the sitting."""
+    modalities, values = list(found.readings.modalities), found.figures.values
+    differences = values[modalities.index(AIDED)] - values[modalities.index(UNAIDED)]
+    groups: dict[str, list[float]] = {UNAIDED: [], AIDED: []}
+    for reader, difference in zip(found.readings.readers, differences, strict=True):
+        groups[arms_of(protocol, reader)[0]].append(float(difference))
+    if not all(groups.values()):
+        return "All readers in the comparison began with the same arm: model and sitting cannot be told apart."
+    means = {arm: sum(of) / len(of) for arm, of in groups.items()}
+    words = "; ".join(f"{len(of)} who began {arm}: {means[arm]:+.3f}" for arm, of in groups.items())
+    return f"Difference by the arm that readers began with: {words}; mean of both {sum(means.values()) / 2:+.3f}."
 
 
 def _comparison_words(found: ArmComparison, head: str) -> str:
@@ -80,9 +118,18 @@ def reliance_words(found: Reliance) -> str:
         f"the better in {better} and for the worse in {worse}; accuracy {found.unaided.value:.3f} unaided, "
         f"{found.aided.value:.3f} aided, difference {_signed(found.difference)}."
     )
-    if found.model == "wrong" and found.difference.bounded and found.difference.high < 0:
+    if found.model == "wrong" and _follows(found):
         words += f" {AUTOMATION_BIAS}"
     return words
+
+
+def _follows(found: Reliance) -> bool:
+    """Whether accuracy fell and the model's own wrong verdicts rose: giving up on a case is not following."""
+    before, after = found.with_model
+    if after.value <= before.value:
+        return False
+    fell = found.difference.high < 0 if found.difference.bounded else found.difference.value == -1
+    return fell and after.value - before.value >= -found.difference.value / 2
 
 
 def _without_comparison(analysis: StudyAnalysis) -> Iterator[str]:
@@ -131,8 +178,32 @@ def _gaps(analysis: StudyAnalysis) -> Iterator[str]:
     if primary.cases_left_out:
         yield (
             f"{primary.cases_left_out} of {len(readings.cases)} cases are not in the comparison, since a reader lacks "
-            "a read of them; this is right only where reads are missing by chance."
+            "a read of them or, for the AUC, called them not assessable without a suspicion; this is right only where "
+            "that happens by chance, and not where it depends on the images."
         )
+        yield from _costly_reader(analysis)
+
+
+def _costly_reader(analysis: StudyAnalysis) -> Iterator[str]:
+    """The reader without whom the comparison would hold most cases more."""
+    primary, stored = analysis.primary, by_key(analysis.readings.first)
+    if primary.analysis is None:
+        return
+    readers, kept = primary.analysis.readings.readers, len(primary.analysis.readings.positive)
+    with_rating = {
+        key for key, read in stored.items() if primary.figure_of_merit != "auc" or read.suspicion is not None
+    }
+
+    def complete(others: list[str]) -> int:
+        return sum(
+            all((reader, arm, case.case_id) in with_rating for reader in others for arm in ARMS)
+            for case in analysis.readings.cases
+        )
+
+    without = {reader: complete([one for one in readers if one != reader]) for reader in readers}
+    most = max(without, key=without.__getitem__)
+    if len(readers) > 2 and without[most] > kept:
+        yield f"Without {most} the comparison would hold {without[most]} cases instead of {kept}."
 
 
 def _signed(estimate: Estimate) -> str:
