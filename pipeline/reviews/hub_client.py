@@ -74,6 +74,11 @@ def until_answered(ask: Callable[[], Answer], target: HubTarget) -> Answer:
     while True:
         try:
             return ask()
+        except AttributeError as error:
+            # huggingface_hub closes its shared client after a fault in one thread, just as another takes it.
+            if "'NoneType' object has no attribute" not in str(error) or time.monotonic() > end:
+                raise
+            continue
         except FAULTS as error:
             status = error.response.status_code if isinstance(error, hub.HfHubHTTPError) else 0
             log.warning("start of the reviews' copy: %s", kind_of(error))
