@@ -146,11 +146,32 @@ def _networks_steps(
     timings: dict[str, float] = {}
     with timed(timings, "segment"):
         organs = yield from part_steps(segment_steps(volume, models.segmenter), 0.0, SEGMENT_UNTIL, cancelled)
+    return (yield from found_steps(volume, organs, models, cancelled, timings, any_input=any_input))
+
+
+def found_steps(
+    volume: Volume,
+    organs: OrganMask,
+    models: Models,
+    cancelled: Callable[[], bool],
+    timings: dict[str, float],
+    *,
+    any_input: bool,
+    judged: OrganMask | None = None,
+    start: float = SEGMENT_UNTIL,
+) -> Generator[Step, None, Found]:
+    """Classify inside the organs' liver, unless this is no axial T2 of an abdomen with a liver in it.
+
+    Args:
+        timings: seconds of the parts so far; those of this one are added.
+        judged: the organs by which that is judged; None: ``organs``.
+        start: share of the progress bar at which this begins.
+    """
     contrast = check_contrast(volume, organs)
-    unsuitable = not_classified(volume, organs, volume.warnings + contrast)
+    unsuitable = not_classified(volume, judged or organs, volume.warnings + contrast)
     fibrosis, heatmap = None, None
     if any_input or not unsuitable:
-        fibrosis, heatmap = yield from classified_steps(volume, organs, models.classifier, cancelled, timings)
+        fibrosis, heatmap = yield from _classified_steps(volume, organs, models.classifier, cancelled, timings, start)
     return Found(
         organs=organs,
         fibrosis=fibrosis,
@@ -170,13 +191,13 @@ def analyze(study: Study, key: str, models: Models, *, any_input: bool = False) 
     return last.analysis
 
 
-def classified_steps(
+def _classified_steps(
     volume: Volume,
     organs: OrganMask,
     classifier: Classifier,
     cancelled: Callable[[], bool],
     timings: dict[str, float],
-    start: float = SEGMENT_UNTIL,
+    start: float,
 ) -> Generator[Step, None, tuple[Fibrosis, HeatMap | None]]:
     """Classify and explain, with their steps; the seconds of both are added to ``timings``.
 

@@ -9,14 +9,12 @@ from functools import partial
 import numpy as np
 import SimpleITK as sitk
 
-from pipeline.analysis import Found, assemble, classified_steps
+from pipeline.analysis import Found, assemble, found_steps
 from pipeline.case import LIVER, SPLEEN, Analysis, OrganMask, Step, Volume, view
 from pipeline.errors import InputError, SegmentationError
-from pipeline.intake import check_contrast
 from pipeline.networks import Models, run_somewhere
 from pipeline.segmentation.quality import SMALLEST_LIVER_ML, largest_component, touches_edge
 from pipeline.stages import device_turn
-from pipeline.suitability import not_classified
 
 
 def reclassify_steps(
@@ -98,21 +96,8 @@ def _classify_steps(
     any_input: bool,
     models: Models,
 ) -> Generator[Step, None, Found]:
-    """What the classifier finds. ``score``: predicted for the uncorrected mask, which tells noise from a poor scan."""
-    timings: dict[str, float] = {}
-    contrast = check_contrast(volume, organs)
-    unsuitable = not_classified(volume, replace(organs, score=score), volume.warnings + contrast)
-    fibrosis, heatmap = None, None
-    if any_input or not unsuitable:
-        fibrosis, heatmap = yield from classified_steps(volume, organs, models.classifier, cancelled, timings, 0.0)
-    return Found(
-        organs=organs,
-        fibrosis=fibrosis,
-        heatmap=heatmap,
-        segmenter=models.segmenter.model.model_info(),
-        classifier=models.classifier.info,
-        timings_s=timings,
-        unsuitable=unsuitable,
-        contrast=contrast,
-        mask_edited=True,
-    )
+    """What the classifier finds. ``score``: predicted for the uncorrected mask."""
+    # Of the uncorrected mask: its predicted score tells noise from a poor scan.
+    judged, timings = replace(organs, score=score), dict[str, float]()
+    steps = found_steps(volume, organs, models, cancelled, timings, any_input=any_input, judged=judged, start=0.0)
+    return replace((yield from steps), mask_edited=True)

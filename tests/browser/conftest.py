@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,9 +15,9 @@ import pytest
 import SimpleITK as sitk
 
 from tests.phantoms import make_volume_image, write_dicom_series, zip_folder
+from tests.processes import running
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [
     "--no-sandbox",
     "--use-angle=swiftshader",
@@ -133,9 +130,6 @@ class Visitor:
 
 def start_server(folder: Path, *arguments: str) -> Iterator[Server]:
     """Run ``tests.browser.serve`` in a process of its own until the generator is closed."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
@@ -144,21 +138,8 @@ def start_server(folder: Path, *arguments: str) -> Iterator[Server]:
         "TMPDIR": str(folder),
     }
     reviews = folder / "reviews"
-    command = [sys.executable, "-m", "tests.browser.serve", "--port", str(port), "--reviews", str(reviews), *arguments]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdin
-    assert process.stdout
-    try:
-        assert process.stdout.readline().strip() == "ready", "the page did not start"
-        yield Server(f"http://127.0.0.1:{port}", reviews)
-    finally:
-        process.stdin.close()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    with running(["tests.browser.serve", "--reviews", str(reviews), *arguments], environment) as address:
+        yield Server(address, reviews)
 
 
 @pytest.fixture(scope="session")

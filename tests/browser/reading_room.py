@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +12,8 @@ from playwright.sync_api import Browser, Page
 
 from pipeline.reader_study.prepare import Prepared
 from pipeline.reader_study.study_folder import StudyFolder
-from tests.browser.conftest import PATIENCE_MS, ROOT
+from tests.browser.conftest import PATIENCE_MS
+from tests.processes import running
 
 PASSWORD = "correct horse"
 
@@ -44,25 +42,9 @@ class RunningRoom:
 @contextmanager
 def running_room(folder: StudyFolder, prepared: Prepared) -> Iterator[RunningRoom]:
     """Run ``tests.browser.serve_study`` until the block ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "tests.browser.serve_study", str(folder.root), "--port", str(port)]
     environment = {**os.environ, "FIBROREVIEW_SITE_KEY": "key of the tests"}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdin
-    assert process.stdout
-    try:
-        assert process.stdout.readline().strip() == "ready", "the reading room did not start"
-        yield RunningRoom(f"http://127.0.0.1:{port}", folder, prepared)
-    finally:
-        process.stdin.close()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    with running(["tests.browser.serve_study", str(folder.root)], environment) as address:
+        yield RunningRoom(address, folder, prepared)
 
 
 @dataclass

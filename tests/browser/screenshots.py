@@ -14,7 +14,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.conftest import FLAGS, ROOT, start_server
+from tests.browser.conftest import FLAGS, start_server
+from tests.processes import ROOT
 
 MINUTES_MS = 10 * 60_000
 

@@ -23,9 +23,10 @@ from pipeline.reader_study.readers_file import read_readers
 from pipeline.reader_study.study_cases import plan_cases
 from pipeline.reader_study.study_folder import StudyFolder
 from pipeline.reader_study.work_list import reads_of
-from tests.browser.conftest import FLAGS, ROOT
+from tests.browser.conftest import FLAGS
 from tests.browser.reading_room import Person, running_room
 from tests.phantoms import make_volume_image
+from tests.processes import ROOT
 from tests.reader_study.prepared import MODELS, stand_in, write_readers
 
 EXAMPLES = ROOT / "assets" / "examples"

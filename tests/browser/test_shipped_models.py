@@ -9,7 +9,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.browser.conftest import ROOT, Server, Visitor, start_server
+from tests.browser.conftest import Server, Visitor, start_server
+from tests.processes import ROOT
 
 EXAMPLES = ROOT / "assets" / "examples"
 MODELS = [ROOT / "models" / name / "model.json" for name in ("liver_t2", "fibrosis_t2")]

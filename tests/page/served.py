@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.processes import running
 
 
 @dataclass(frozen=True)
@@ -24,17 +21,6 @@ class Served:
 @contextmanager
 def served(folder: Path, *arguments: str) -> Iterator[Served]:
     """Serve until the block ends; ``arguments`` are those of ``tests.browser.serve``."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "tests.browser.serve", "--port", str(port), "--reviews", str(folder / "reviews")]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, *arguments], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
-        )
-        assert process.stdout
-        assert process.stdout.readline() == b"ready\n", (folder / "log").read_text(errors="replace")
-        try:
-            yield Served(f"http://127.0.0.1:{port}", folder / "log")
-        finally:
-            process.communicate(timeout=30)
+    command = ["tests.browser.serve", "--reviews", str(folder / "reviews"), *arguments]
+    with (folder / "log").open("wb") as log, running(command, log=log) as address:
+        yield Served(address, folder / "log")

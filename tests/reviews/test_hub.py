@@ -174,6 +174,7 @@ def test_pushes_are_repeated_without_being_asked(hub: FakeHub, tmp_path: Path) -
     wait_for(lambda: "failed" in server.copy.words())
     hub.faults.clear()
     wait_for(lambda: server.copy.words() == "")
+    assert server.copy.unpushed() == 0
     server.copy.close()
 
 

@@ -117,7 +117,7 @@ def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, sit
     async def privacy(_: Request) -> Response:
         return HTMLResponse(site.privacy)
 
-    scripts = viewer_scripts()
+    scripts = viewer_scripts() | {name: ASSETS / name for name in PAGE_SCRIPTS}
 
     async def viewer(request: Request) -> Response:
         script = scripts.get(request.path_params["name"])
@@ -125,42 +125,42 @@ def app_kwargs(settings: PageSettings, cases: OpenCases, visitors: Visitors, sit
             return PlainTextResponse("There is no such script.", status_code=404)
         return FileResponse(script, media_type="text/javascript", headers={"cache-control": "no-cache"})
 
-    async def page_script(request: Request) -> Response:
-        file, headers = ASSETS / Path(request.url.path).name, {"cache-control": "no-cache"}
-        return FileResponse(file, media_type="text/javascript", headers=headers)
-
     async def niivue(_: Request) -> Response:
         if site.library is None:
             return PlainTextResponse("The viewer library is not installed.", status_code=404)
         return FileResponse(site.library, media_type="text/javascript")
 
-    ancestors = "'self' https://huggingface.co" if settings.public else "'self'"
     return {
         "routes": [
             Route("/healthz", health),
             Route("/privacy", privacy),
             Route("/viewer/niivue.js", niivue),
-            *(Route(f"/viewer/{name}", page_script) for name in PAGE_SCRIPTS),
             Route("/viewer/{name:path}", viewer),
         ],
-        "middleware": [
-            Middleware(SecurityHeaders, frame_ancestors=ancestors),
-            Middleware(
-                OwnOrigin,
-                hosts=settings.hosts,
-                any_host=("/healthz", "/") if settings.public else ("/healthz",),
-                behind_tls=settings.public,
-            ),
-            Middleware(OpenRoutes, patterns=(OPEN_ROUTES, LOGIN_ROUTES) if settings.logins else (OPEN_ROUTES,)),
-            Middleware(
-                OwnSession,
-                visitors=visitors,
-                session_of_file=cases.session_of_file,
-                session_of_case=cases.session_of_case,
-                no_room=cases.no_room,
-                left=cases.discard_visitor,
-                events=site.events,
-                cross_site=settings.public,
-            ),
-        ],
+        "middleware": _middleware(settings, cases, visitors, site),
     }
+
+
+def _middleware(settings: PageSettings, cases: OpenCases, visitors: Visitors, site: OwnPages) -> list[Middleware]:
+    """What each request passes, the outermost first."""
+    ancestors = "'self' https://huggingface.co" if settings.public else "'self'"
+    return [
+        Middleware(SecurityHeaders, frame_ancestors=ancestors),
+        Middleware(
+            OwnOrigin,
+            hosts=settings.hosts,
+            any_host=("/healthz", "/") if settings.public else ("/healthz",),
+            behind_tls=settings.public,
+        ),
+        Middleware(OpenRoutes, patterns=(OPEN_ROUTES, LOGIN_ROUTES) if settings.logins else (OPEN_ROUTES,)),
+        Middleware(
+            OwnSession,
+            visitors=visitors,
+            session_of_file=cases.session_of_file,
+            session_of_case=cases.session_of_case,
+            no_room=cases.no_room,
+            left=cases.discard_visitor,
+            events=site.events,
+            cross_site=settings.public,
+        ),
+    ]

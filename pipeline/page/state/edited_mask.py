@@ -56,9 +56,7 @@ class EditedMask(BaseModel):
             InputError: the mask has another grid, its runs do not fill it, or nothing is outlined.
         """
         if list(size_xyz) != self.size_xyz:
-            raise InputError(
-                "The corrected outline does not fit these images: open the case again and correct it anew."
-            )
+            raise InputError(ANOTHER_GRID)
         lengths = _lengths(self.runs)
         voxels = int(np.prod(self.size_xyz, dtype=np.int64))
         if int(lengths.sum()) != voxels or (lengths[1:] == 0).any():
