@@ -87,7 +87,7 @@ class Logins:
             before = _Failures()
         wait = 0.0 if before.count < FREE_FAILURES else min(2.0 ** (before.count - FREE_FAILURES), LONGEST_DELAY_S)
         begins = max(now, before.until) + wait if wait else now
-        if begins - now > LONGEST_WAIT_S:  # it is not tried, so it pushes nobody further back
+        if begins - now > LONGEST_WAIT_S:  # refused untried, so it delays no later attempt
             self._failures[name] = replace(before, last=now)
         else:
             self._failures[name] = _Failures(before.count + 1, now, begins)
@@ -121,7 +121,7 @@ def read_logins(file: Path) -> dict[str, str]:
         if not line.strip():
             continue
         if not NAME.fullmatch(name) or name in logins or not _is_hash(stored):
-            raise ConfigError(f"The file of logins: line {number} is no NAME:HASH, or its name stands twice.")
+            raise ConfigError(f"The file of logins: line {number} is no NAME:HASH, or its name is duplicated.")
         logins[name] = stored
     return logins
 

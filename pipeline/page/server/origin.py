@@ -19,10 +19,10 @@ FOREIGN_ORIGIN = "This server does not answer pages of other sites."
 
 
 class OwnOrigin:
-    """ASGI middleware: 403 for a Host that is none of ours, or an Origin other than the page itself.
+    """ASGI middleware: 403 for an unknown Host, or an Origin other than the page itself.
 
     What a proxy says of the address (``X-Forwarded-Host``, ``-Proto``) goes no further unless it can be believed: a
-    host that is one of ours, and https where uvicorn trusts the proxy, as it does one on this machine and those in
+    host that is in ``hosts``, and https where uvicorn trusts the proxy, as it does one on this machine and those in
     ``FORWARDED_ALLOW_IPS``.
 
     Args:
@@ -78,7 +78,7 @@ class OwnOrigin:
         source = _netloc(parts.netloc) if parts else None
         if parts is None or source is None or (scheme == "https" and parts.scheme != "https"):
             return FOREIGN_ORIGIN
-        # Behind a proxy Host may be an inner name, or lack the port: the page's own address is then one of ours.
+        # Behind a proxy Host may be an inner name, or lack the port: the page's own address is then one of the named hosts.
         return None if source == host or source in self.named else FOREIGN_ORIGIN
 
     @staticmethod
@@ -86,7 +86,7 @@ class OwnOrigin:
         """Requests without an origin: browsers say whether a page of another site made them.
 
         A link may lead here, and a Space's frame does; an image, a script or a form of another site may not, and
-        nobody is logged out from elsewhere.
+        another site cannot log a user out.
         """
         if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
             return None

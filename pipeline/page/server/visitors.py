@@ -1,7 +1,7 @@
 """Who owns what: each browser gets a signed cookie, and the sessions and uploads that it begins belong to it.
 
-Gradio knows a session by a hash that the browser chooses and that stands in addresses. Here a session belongs to the
-cookie that first used it; so do uploads, and the files of its cases.
+Gradio identifies a session by a hash that the browser chooses and that is part of addresses. Here a session belongs to
+the cookie that first used it; so do uploads, and the files of its cases.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class HasCookies(Protocol):
 class Visitors:
     """Owners of sessions and uploads, by cookie. One object for all visitors; it keeps no address and no name.
 
-    A visitor is a random number that this process has signed, so that nobody can make one up. Browsers that keep no
+    A visitor is a random number signed by this process, so that it cannot be forged. Browsers that keep no
     cookie are one visitor together, the empty one: they share the limits, and a session of theirs is protected by its
     hash alone.
 
     Args:
-        port: stands in the cookie's name, since browsers share cookies between the ports of a host.
+        port: part of the cookie's name, since browsers share cookies between the ports of a host.
     """
 
     def __init__(self, port: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -76,7 +76,7 @@ class Visitors:
         return f"{visitor}.{self._signature(visitor)}"
 
     def visitor_of(self, request: HasCookies) -> str:
-        """The visitor that the request's cookie names; empty where it has none of ours."""
+        """The visitor that the request's cookie names; empty without a valid cookie."""
         visitor, _, signature = request.cookies.get(self.cookie, "").partition(".")
         genuine = re.fullmatch(r"[0-9a-f]{32}", visitor) and re.fullmatch(r"[0-9a-f]{64}", signature)
         return visitor if genuine and hmac.compare_digest(signature, self._signature(visitor)) else ""
@@ -87,7 +87,7 @@ class Visitors:
     # ---- sessions
 
     def use(self, session: str, visitor: str) -> Use:
-        """Whether a session is this visitor's; one that nobody has used becomes it."""
+        """Whether a session is this visitor's; a new session becomes this visitor's."""
         with self._lock:
             owner = self._session_owner.get(session)
             if owner is None:
@@ -187,7 +187,7 @@ class Visitors:
         """Take a visitor's own upload, once.
 
         Returns:
-            Whether it was nobody else's too; None where it is not this visitor's.
+            Whether no other visitor has uploaded the same content; None if this visitor has not.
         """
         with self._lock:
             if visitor not in self._file_owners.get(str(file), ()):

@@ -222,7 +222,7 @@ class OpenCases:
             return next((case.session for case in self._open.values() if case.served == folder), None)
 
     def sweep(self) -> None:
-        """Discard cases not used for ``keep_s`` seconds, uploads that nobody opened, and folders of dead processes."""
+        """Discard cases not used for ``keep_s`` seconds, unopened uploads, and folders of dead processes."""
         sweep_ownerless()
         self._sweep_uploads()
         oldest = self._clock() - self._keep_s
@@ -233,7 +233,7 @@ class OpenCases:
             self.discard(key)
 
     def _sweep_uploads(self) -> None:
-        """Delete uploads that nobody has opened for ``KEEP_UPLOAD_S`` since a sweep has first seen them.
+        """Delete uploads that are still unopened ``KEEP_UPLOAD_S`` after a sweep first saw them.
 
         Gradio moves files when all of an upload have arrived, which may take long: until then they stay.
         """
@@ -242,7 +242,7 @@ class OpenCases:
         self._seen = {file: self._seen.get(file, now) for file in files}
         for file, seen in [*self._seen.items()]:
             if now - seen >= KEEP_UPLOAD_S and (arriving is None or seen < arriving):
-                log.info("An upload that nobody opened was deleted.")
+                log.info("An unopened upload was deleted.")
                 file.unlink(missing_ok=True)
                 del self._seen[file]
         for folder in [Path(folder) for folder, _, _ in os.walk(self.uploads, topdown=False)][:-1]:
