@@ -78,7 +78,7 @@ class OwnOrigin:
         source = _netloc(parts.netloc) if parts else None
         if parts is None or source is None or (scheme == "https" and parts.scheme != "https"):
             return FOREIGN_ORIGIN
-        # Behind a proxy Host may be an inner name, or lack the port: the page's own address is then one of the named hosts.
+        # Behind a proxy Host may be an inner name or lack the port; the page's own address is then a named host.
         return None if source == host or source in self.named else FOREIGN_ORIGIN
 
     @staticmethod
