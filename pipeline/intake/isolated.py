@@ -22,27 +22,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
-
-from pipeline import errors
 from pipeline.case import Study, Volume
 from pipeline.errors import InputError, PipelineError
 from pipeline.intake import decoded
 from pipeline.intake import study as in_process
+from pipeline.intake.answer import DIED, STUDY, Answer
 from pipeline.intake.archive import Budget
 from pipeline.intake.limits import number_from
 
 log = logging.getLogger(__name__)
 
-STUDY = TypeAdapter(Study)
-"""A study as JSON and back, validated."""
 ROOT = Path(__file__).resolve().parents[2]
-DIED = "This file could not be read within the server's limits; export the T2 series again and upload it alone."
 NOT_KEPT = "The images cannot be stored; free disk space and open the case again."
-KEY = re.compile(r"nifti|s[0-9]{2,6}")
-"""Keys of series; they become parts of file names."""
 LARGEST_ANSWER = 32 << 20
 GRACE_S = 5.0
 """Time beyond the fork's own limit after which its answer is no longer awaited, s."""
@@ -53,7 +46,6 @@ TURN_S = 60.0
 START_S = 60.0
 """Longest wait for the process to start and to fork, s."""
 BUSY = "Several uploads are being read: try again in a minute."
-Line = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f]*$")]
 CAN_FORK = hasattr(os, "fork") and hasattr(socket, "send_fds")
 
 
@@ -84,19 +76,6 @@ class Limits:
 LIMITS = Limits()
 
 
-class _Answer(BaseModel):
-    """What a fork may answer: it has read a stranger's bytes, so nothing of it is believed without a look."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    study: dict[str, Any] | None = None
-    fault: Annotated[str, Field(max_length=50)] = ""
-    message: Annotated[str, Field(max_length=1000)] = ""
-    log: Annotated[
-        list[tuple[Annotated[str, Field(pattern=r"^pipeline\.[a-z_.]{1,80}$")], int, Line]], Field(max_length=200)
-    ] = []
-
-
 def open_upload(path: Path, into: Path, *, budget: Budget | None = None, limits: Limits | None = None) -> Study:
     """``study.open_upload`` under ``limits`` (default: those of the environment); after an error ``into`` is empty.
 
@@ -109,7 +88,7 @@ def open_upload(path: Path, into: Path, *, budget: Budget | None = None, limits:
     request = {"call": "open_upload", "path": str(path.absolute()), "into": str(into.absolute())}
     try:
         answer = WORKER.ask({**request, "budget": asdict(budget)}, limits)
-        return _study(answer, into)
+        return answer.study_in(into)
     except PipelineError:
         _empty(into)
         raise
@@ -139,18 +118,6 @@ def read_series(study: Study, key: str, *, limits: Limits | None = None) -> Volu
     return volume
 
 
-def _study(answer: _Answer, into: Path) -> Study:
-    try:
-        study = STUDY.validate_python(answer.study)
-    except ValueError as error:
-        log.warning("The answer of the intake process is damaged (%s).", type(error).__name__)
-        raise InputError(DIED) from error
-    if study.folder != into.absolute() or not all(KEY.fullmatch(series.key) for series in study.series):
-        log.warning("The answer of the intake process names other files than its own.")
-        raise InputError(DIED)
-    return study
-
-
 def _empty(folder: Path) -> None:
     """Delete what an upload that failed has left."""
     with suppress(OSError):
@@ -171,7 +138,7 @@ class _Worker:
         with self._lock:
             self._running()
 
-    def ask(self, request: Mapping[str, Any], limits: Limits | None) -> _Answer:
+    def ask(self, request: Mapping[str, Any], limits: Limits | None) -> Answer:
         """Send a request to a new fork and await its answer; its log lines become this process's.
 
         Raises:
@@ -187,14 +154,12 @@ class _Worker:
                 ours.settimeout(limits.wall_s + GRACE_S)
                 ours.sendall(json.dumps({**request, "limits": asdict(limits), "environment": passed_on}).encode())
                 ours.shutdown(socket.SHUT_WR)
-                answer = _Answer.model_validate_json(_received(ours, until))
+                answer = Answer.model_validate_json(_received(ours, until))
             except (OSError, ValueError) as error:
                 log.warning("The intake process gave no answer (%s).", type(error).__name__)
                 raise InputError(DIED) from error
-        for name, level, line in answer.log:
-            logging.getLogger(name).log(level, "%s", line)
-        if answer.fault:
-            raise _fault(answer.fault)(answer.message)
+        answer.relay_log()
+        answer.raise_fault()
         return answer
 
     @contextmanager
@@ -298,8 +263,3 @@ def _received(source: socket.socket, until: float) -> bytes:
             raise ValueError("answer too large")
         parts.append(part)
     return b"".join(parts)
-
-
-def _fault(name: object) -> type[PipelineError]:
-    kind = getattr(errors, name, InputError) if isinstance(name, str) and name in errors.__all__ else InputError
-    return kind if isinstance(kind, type) and issubclass(kind, PipelineError) else InputError

@@ -22,8 +22,8 @@ from pydicom.uid import MRImageStorage
 
 from pipeline.errors import InputError, PipelineError
 from pipeline.intake import study as in_process
+from pipeline.intake.answer import STUDY, RecordedLog
 from pipeline.intake.archive import Budget
-from pipeline.intake.isolated import STUDY
 
 PASSED_ON = "FIBROREVIEW_"
 """Prefix of the environment variables that each request brings along."""
@@ -74,7 +74,7 @@ def _preload() -> None:
 
 
 def _answer(channel: socket.socket) -> None:
-    records = _Records()
+    records = RecordedLog()
     root = logging.getLogger()
     root.handlers, root.level = [records], logging.INFO
     with channel, channel.makefile("rb") as source:
@@ -132,20 +132,6 @@ def _lower(kind: int, soft: int, hard: int) -> None:
     if allowed != resource.RLIM_INFINITY:
         soft, hard = min(soft, allowed), min(hard, allowed)
     resource.setrlimit(kind, (soft, hard))
-
-
-class _Records(logging.Handler):
-    """Log records of a request, for the server's own log."""
-
-    MOST = 200
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[tuple[str, int, str]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if len(self.lines) < self.MOST:
-            self.lines.append((record.name, record.levelno, record.getMessage()))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ import pytest
 
 from pipeline.errors import InputError, SeriesError
 from pipeline.intake import LIMITS, decoded, isolated, open_upload, preselected, read_series
-from pipeline.intake.isolated import DIED, ROOT, WORKER
+from pipeline.intake.answer import DIED
+from pipeline.intake.isolated import ROOT, WORKER
 from pipeline.intake.worker import TOO_MUCH, UNREADABLE
 from tests.intake.helpers import read, write_nifti
 from tests.phantoms import make_volume_image, write_dicom_series, zip_folder

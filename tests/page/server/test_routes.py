@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.errors import ConfigError
 from pipeline.page.server.own_session import MOST_UNOPENED
 from pipeline.page.server.routes import viewer_scripts
-from pipeline.page.server.settings import settings_from
 from pipeline.page.server.visitors import COOKIE, Visitors
-from pipeline.page.state.open_cases import DISK_BUDGET, NO_ROOM, DiskBudget, OpenCases
+from pipeline.page.state.open_cases import NO_ROOM, DiskBudget, OpenCases
 from tests.page.server import client as client_module
 from tests.page.server.client import client_for, visit
 
@@ -261,48 +258,3 @@ def test_the_page_on_what_is_stored_names_the_settings(cases: OpenCases) -> None
     plain = client_for(cases).get("/privacy").text
     assert "2 hours without use" in plain
     assert "Hugging Face" not in plain
-
-
-@pytest.mark.parametrize(
-    ("variable", "good", "bad"),
-    [
-        ("KEEP_HOURS", "0.5", "-1"),
-        ("MAX_DISK_GB", "5", "many"),
-        ("FREE_DISK_GB", "0", "nan"),
-        ("MAX_CASES", "3", "0"),
-        ("MAX_WAITING", "0", "31"),
-        ("MAX_SECONDS", "60", "inf"),
-        ("MAX_UNPACKED_GB", "1", "0"),
-        ("MAX_FILES", "5", "x"),
-        ("MAX_RATIO", "50", "-3"),
-        ("INTAKE_MEMORY_MB", "600", "nan"),
-        ("INTAKE_SECONDS", "10", "0"),
-        ("MAX_VOXELS", "1000000", "none"),
-    ],
-)
-def test_limits_come_from_the_environment(variable: str, good: str, bad: str) -> None:
-    name = f"FIBROREVIEW_{variable}"
-    settings_from({name: good})
-    with pytest.raises(ConfigError, match=name):
-        settings_from({name: bad})
-
-
-def test_limits_are_used() -> None:
-    named = {"KEEP_HOURS": "0.5", "MAX_DISK_GB": "5", "MAX_CASES": "3", "MAX_WAITING": "0", "MAX_SECONDS": "60"}
-    settings = settings_from({f"FIBROREVIEW_{name}": value for name, value in named.items()})
-    assert settings.keep_case_s == 1800
-    assert settings.disk == replace(DISK_BUDGET, total_bytes=5 << 30, cases_per_visitor=3)
-    assert (settings.runs.waiting, settings.runs.seconds) == (0, 60)
-
-
-def test_the_style_of_the_log_comes_from_the_environment() -> None:
-    assert settings_from({}).log == "plain"
-    assert settings_from({"FIBROREVIEW_LOG": "json"}).log == "json"
-    with pytest.raises(ConfigError, match="FIBROREVIEW_LOG"):
-        settings_from({"FIBROREVIEW_LOG": "xml"})
-
-
-def test_names_of_the_server_come_from_the_environment() -> None:
-    environment = {"FIBROREVIEW_HOSTS": "Liver.Example.org, other.org ", "SPACE_HOST": "owner-name.hf.space"}
-    assert settings_from(environment).hosts == {"liver.example.org", "other.org", "owner-name.hf.space"}
-    assert settings_from({}).hosts == frozenset()
