@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.files import file_sha256
+from pipeline.errors import ReviewError
 from pipeline.page.state.edited_mask import LONGEST_TEXT as LONGEST_TEXT_OF_MASK
 from pipeline.page.state.edited_mask import TOO_ROUGH
 from pipeline.reader_study.work_list import Read
@@ -116,7 +117,12 @@ def save(room: Room, session: Session, answers: Answers) -> Saved:
         if liver is not None:
             mask_sha256 = store_liver(room, opened.read.case_id, review.review_id, liver)
             review = replace(review, mask_edited=True, mask_sha256=mask_sha256)
-        room.rows.store.append(review)
+        try:
+            room.rows.store.append(review)
+        except ReviewError:
+            if _stored(room, session.code, answers):  # another process was first, with other answers
+                return Saved(ALREADY, opened.read)
+            raise
     return Saved(SAVED, opened.read)
 
 

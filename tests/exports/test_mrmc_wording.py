@@ -117,3 +117,23 @@ def test_left_out_cases_are_counted():
     found = analyse_readings(van_dyke())
     assert cautions(found, 3)[0].startswith("Cases left out")
     assert mrmc_json(found, 3)["cases"] == {"positive": 45, "negative": 69, "left_out": 3}
+
+
+def test_two_readers_are_called_exploratory_and_three_are_not() -> None:
+    study = van_dyke()
+    for readers, warned in ((2, True), (3, False)):
+        fewer = replace(study, readers=study.readers[:readers], ratings=study.ratings[:, :readers])
+        words = " ".join(cautions(analyse_readings(fewer)))
+        assert ("exploratory" in words) == warned
+
+
+def test_an_interval_beyond_what_is_possible_is_not_printed() -> None:
+    positive = np.array([True, True, True, False, False, False])
+    same, opposite = np.where(positive, 3.0, 1.0) + np.arange(6) / 10, np.where(positive, 1.0, 3.0) + np.arange(6) / 10
+    mixed = np.array([3.0, 1.0, 2.0, 2.5, 0.5, 1.5])
+    few = Readings(("a", "b"), ("R1", "R2"), positive, np.array([[same, mixed], [mixed, opposite]]))
+    found = analyse_readings(few)
+    pair = found.inferences["rrrc"].pairwise[0]
+    assert max(-pair.low, pair.high) > 1
+    assert "95 % interval wider than possible" in conclusions(found)[0]
+    assert any("too small to say anything" in words for words in cautions(found))

@@ -30,6 +30,8 @@ class ArmComparison:
     """Readers without a read that can be used in one of the arms."""
     why_not: str = ""
     """Why there is no analysis."""
+    costliest: tuple[str, int] | None = None
+    """The reader without whom most cases would be complete, and their number; None where no reader costs any."""
 
 
 def compare_arms(readings: StudyReadings, reads: Sequence[StoredRead], fom: FigureOfMerit) -> ArmComparison:
@@ -47,16 +49,31 @@ def compare_arms(readings: StudyReadings, reads: Sequence[StoredRead], fom: Figu
     left_out = tuple(reader for reader in readings.readers if reader not in readers)
     complete = [case for case in readings.cases if _is_complete(case, readers, usable)] if readers else []
     lost = len(readings.cases) - len(complete)
+    costliest = _costliest(readings.cases, readers, usable, len(complete))
     if not complete:
         reason = "no case was read in both arms by every reader" if readers else "no reader has reads in both arms"
-        return ArmComparison(fom, None, lost, left_out, reason)
+        return ArmComparison(fom, None, lost, left_out, reason, costliest)
     ratings = [[[usable[reader, arm, case.case_id] for case in complete] for reader in readers] for arm in MODALITIES]
     truth = np.array([case.positive for case in complete])
     crossed = Readings(MODALITIES, tuple(readers), truth, np.array(ratings, float))
     try:
-        return ArmComparison(fom, analyse_readings(crossed, fom, METHOD), lost, left_out)
+        return ArmComparison(fom, analyse_readings(crossed, fom, METHOD), lost, left_out, costliest=costliest)
     except ReadingsError as error:
-        return ArmComparison(fom, None, lost, left_out, str(error))
+        return ArmComparison(fom, None, lost, left_out, str(error), costliest)
+
+
+def _costliest(
+    cases: Sequence[ReadCase], readers: Sequence[str], usable: Collection[Key], complete: int
+) -> tuple[str, int] | None:
+    """As ``ArmComparison.costliest``; with two readers none, since one alone is no comparison over readers."""
+    if len(readers) < 3:
+        return None
+    without = {
+        reader: sum(_is_complete(case, [one for one in readers if one != reader], usable) for case in cases)
+        for reader in readers
+    }
+    reader = max(without, key=without.__getitem__)
+    return (reader, without[reader]) if without[reader] > complete else None
 
 
 def _is_complete(case: ReadCase, readers: Sequence[str], usable: Collection[Key]) -> bool:

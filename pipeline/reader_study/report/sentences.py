@@ -10,8 +10,7 @@ from pipeline.reader_study.analysis.comparison import ArmComparison
 from pipeline.reader_study.analysis.reliance import Reliance
 from pipeline.reader_study.analysis.study import StudyAnalysis
 from pipeline.reader_study.protocol import Design, Protocol
-from pipeline.reader_study.readings import StudyReadings, by_key
-from pipeline.reader_study.reads import ARMS
+from pipeline.reader_study.readings import StudyReadings
 from pipeline.reader_study.work_list import AIDED, UNAIDED, arms_of
 from pipeline.statistics.estimate import Estimate
 from pipeline.statistics.mrmc import MrmcAnalysis
@@ -181,29 +180,10 @@ def _gaps(analysis: StudyAnalysis) -> Iterator[str]:
             "a read of them or, for the AUC, called them not assessable without a suspicion; this is right only where "
             "that happens by chance, and not where it depends on the images."
         )
-        yield from _costly_reader(analysis)
-
-
-def _costly_reader(analysis: StudyAnalysis) -> Iterator[str]:
-    """The reader without whom the comparison would hold most cases more."""
-    primary, stored = analysis.primary, by_key(analysis.readings.first)
-    if primary.analysis is None:
-        return
-    readers, kept = primary.analysis.readings.readers, len(primary.analysis.readings.positive)
-    with_rating = {
-        key for key, read in stored.items() if primary.figure_of_merit != "auc" or read.suspicion is not None
-    }
-
-    def complete(others: list[str]) -> int:
-        return sum(
-            all((reader, arm, case.case_id) in with_rating for reader in others for arm in ARMS)
-            for case in analysis.readings.cases
-        )
-
-    without = {reader: complete([one for one in readers if one != reader]) for reader in readers}
-    most = max(without, key=without.__getitem__)
-    if len(readers) > 2 and without[most] > kept:
-        yield f"Without {most} the comparison would hold {without[most]} cases instead of {kept}."
+    if primary.costliest is not None:
+        reader, cases = primary.costliest
+        kept = len(readings.cases) - primary.cases_left_out
+        yield f"Without {reader} the comparison would hold {cases} cases instead of {kept}."
 
 
 def _signed(estimate: Estimate) -> str:

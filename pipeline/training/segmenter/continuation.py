@@ -19,7 +19,7 @@ Names = Mapping[str, Sequence[str]]
 
 
 def continues_same_folds(model: ModelFolder, split: nnunet_plan.Split) -> bool:
-    """Whether the model was trained on this very split, so that its members may go on with it."""
+    """Whether the model was trained on this very split, so that its members can be trained further on it."""
     return folds_from_split(split) == read_folds(model.folder)
 
 
@@ -48,7 +48,7 @@ def plan_of(model: ModelFolder, split: nnunet_plan.Split, anatomy_of: Mapping[st
         )
     if (model.info["configuration"], model.info["orientation"]) != (nnunet_plan.CONFIGURATION, nnunet_plan.ORIENTATION):
         raise ModelError(
-            "The model to start from was trained elsewhere, in another configuration; it cannot go on here."
+            "The model to start from was trained elsewhere, in another configuration; it cannot be continued here."
         )
     plans, dataset = (json.loads((model.folder / name).read_text()) for name in ("plans.json", "dataset.json"))
     return nnunet_plan.GivenPlan(plans, dataset["labels"])
