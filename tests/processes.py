@@ -1,46 +1,20 @@
-"""Servers in processes of their own, for tests over HTTP and in a browser."""
+"""Process pools that start no process: a worker takes longer to start than a small job to compute."""
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-PATIENCE_S = 30
+import pytest
 
 
-@contextmanager
-def running(
-    command: Sequence[str], environment: Mapping[str, str] | None = None, log: IO[bytes] | None = None
-) -> Iterator[str]:
-    """Run ``python -m COMMAND --port N`` until the block ends; the value is its address.
+def compute_in_this_process(patch: pytest.MonkeyPatch) -> None:
+    """Until ``patch`` is undone, process pools compute each job when it is submitted."""
 
-    The command prints ``ready`` once it serves, and ends when its standard input closes.
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command, "--port", str(port)],
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-    )
-    assert process.stdin
-    assert process.stdout
-    try:
-        assert process.stdout.readline().strip() == b"ready", "the server did not start"
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.stdin.close()
-        try:
-            process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    def submit(pool: ProcessPoolExecutor, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future:
+        job: Future = Future()
+        job.set_result(function(*arguments, **named))
+        return job
+
+    patch.setattr(ProcessPoolExecutor, "submit", submit)

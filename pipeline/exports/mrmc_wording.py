@@ -59,8 +59,8 @@ def _difference_words(found: MrmcAnalysis, pair: Difference) -> str:
 
 
 TWO_READERS = (
-    "With two readers the test over other readers rejects too often, 8 to 11 % at 0.05 in simulations without a "
-    "difference: take it as exploratory."
+    "With two readers the test over other readers rejects too often, 9 % of simulated studies without a difference "
+    "at 0.05: take it as exploratory."
 )
 
 

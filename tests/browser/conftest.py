@@ -15,7 +15,7 @@ import pytest
 import SimpleITK as sitk
 
 from tests.phantoms import make_volume_image, write_dicom_series, zip_folder
-from tests.processes import running
+from tests.servers import running
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 FLAGS = [

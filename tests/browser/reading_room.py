@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from pipeline.reader_study.prepare import Prepared
 from pipeline.reader_study.study_folder import StudyFolder
 from tests.browser.conftest import PATIENCE_MS
-from tests.processes import running
+from tests.servers import running
 
 PASSWORD = "correct horse"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.conftest import FLAGS, start_server
-from tests.processes import ROOT
+from tests.servers import ROOT
 
 MINUTES_MS = 10 * 60_000
 

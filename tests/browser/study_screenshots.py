@@ -26,8 +26,8 @@ from pipeline.reader_study.work_list import reads_of
 from tests.browser.conftest import FLAGS
 from tests.browser.reading_room import Person, running_room
 from tests.phantoms import make_volume_image
-from tests.processes import ROOT
 from tests.reader_study.prepared import MODELS, stand_in, write_readers
+from tests.servers import ROOT
 
 EXAMPLES = ROOT / "assets" / "examples"
 LARGEST = 118_000

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.browser.conftest import Server, Visitor, start_server
-from tests.processes import ROOT
+from tests.servers import ROOT
 
 EXAMPLES = ROOT / "assets" / "examples"
 MODELS = [ROOT / "models" / name / "model.json" for name in ("liver_t2", "fibrosis_t2")]

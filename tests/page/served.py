@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.processes import running
+from tests.servers import running
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tests.deploy.page_client import PageClient
 from tests.intake.helpers import write_nifti
 from tests.page.served import Served, served
 from tests.phantoms import make_volume_image
-from tests.processes import ROOT
+from tests.servers import ROOT
 
 COUNTS = [pytest.param(300, id="short"), pytest.param(10_000, id="long", marks=pytest.mark.slow)]
 DEEP: Any = []
