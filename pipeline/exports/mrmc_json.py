@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.exports.mrmc_wording import cautions, conclusions
 from pipeline.statistics.mrmc import MrmcAnalysis
-from pipeline.statistics.obuchowski_rockette import Difference, Inference
+from pipeline.statistics.obuchowski_rockette import Inference, PairDifference
 
 
 def mrmc_json(found: MrmcAnalysis, cases_left_out: int = 0) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _reader_intervals(found: MrmcAnalysis) -> dict[str, dict[str, Any]]:
     return _by_modality(found, values)
 
 
-def _pairs(found: MrmcAnalysis, pairs: tuple[Difference, ...]) -> list[dict[str, Any]]:
+def _pairs(found: MrmcAnalysis, pairs: tuple[PairDifference, ...]) -> list[dict[str, Any]]:
     names = found.readings.modalities
     return [
         {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from pipeline.statistics.mrmc import MrmcAnalysis
-from pipeline.statistics.obuchowski_rockette import ROUNDING, Difference, Generalisation
+from pipeline.statistics.obuchowski_rockette import ROUNDING, Generalisation, PairDifference
 from pipeline.statistics.reader_figures import FigureOfMerit
 
 FIGURE_WORDS: dict[FigureOfMerit, str] = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
@@ -45,7 +45,7 @@ def primary(found: MrmcAnalysis) -> Generalisation:
     return "rrrc" if len(found.readings.readers) > 1 else "frrc"
 
 
-def _difference_words(found: MrmcAnalysis, pair: Difference) -> str:
+def _difference_words(found: MrmcAnalysis, pair: PairDifference) -> str:
     a, b = (found.readings.modalities[number] for number in (pair.first, pair.second))
     head = f"{FIGURE_WORDS[found.fom]} of {a} minus {b}: {pair.value:+.3f}"
     if math.isnan(pair.p):
@@ -64,7 +64,7 @@ TWO_READERS = (
 )
 
 
-def _interval_words(pair: Difference) -> str:
+def _interval_words(pair: PairDifference) -> str:
     if max(-pair.low, pair.high) > 1:
         return "95 % interval wider than possible"
     return f"95 % {pair.low:+.3f} to {pair.high:+.3f}"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.errors import ReadingsError
 from pipeline.statistics.mrmc_power import Pilot, cases_needed, power
-from pipeline.statistics.obuchowski_rockette import Components, Covariances
+from pipeline.statistics.obuchowski_rockette import Covariances, VarianceComponents
 from pipeline.statistics.reader_figures import FigureOfMerit
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -89,7 +89,7 @@ def read_pilot(file: Path) -> PilotStudy:
         ) from error
     cov, parts = found.cov, found.variance_components
     pilot = Pilot(
-        Components(parts.reader, parts.reader_modality),
+        VarianceComponents(parts.reader, parts.reader_modality),
         Covariances(cov.var, cov.cov1, cov.cov2, cov.cov3),
         found.cases.positive + found.cases.negative,
     )

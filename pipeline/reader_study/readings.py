@@ -24,7 +24,7 @@ SAME_PROBABILITY = 5e-4
 """Difference that is rounding of the probability in a row."""
 
 
-class LeftOut(StrEnum):
+class Exclusion(StrEnum):
     """Why a row is in neither analysis."""
 
     OPEN = "rows of the ordinary page"
@@ -51,7 +51,7 @@ class StudyReadings:
     """The same reads with their latest correction: the sensitivity analysis."""
     corrections: int
     """Rows that correct a read of ``first``."""
-    left_out: Mapping[LeftOut, int] = field(default_factory=dict)
+    left_out: Mapping[Exclusion, int] = field(default_factory=dict)
     closed: bool = True
     """Whether the study is closed; else this is an interim look."""
 
@@ -146,7 +146,7 @@ def select(
         sorted_reads(first),
         sorted_reads(latest),
         choice.corrections_used,
-        {reason: choice.left_out[reason] for reason in LeftOut if choice.left_out[reason]},
+        {reason: choice.left_out[reason] for reason in Exclusion if choice.left_out[reason]},
         closed,
     )
 
@@ -161,7 +161,7 @@ class _Choice:
         self.practice = {case.case_id for case in protocol.cases if case.practice}
         self.first: dict[Key, StoredRead] = {}
         self.corrections: list[StoredRead] = []
-        self.left_out: Counter[LeftOut] = Counter()
+        self.left_out: Counter[Exclusion] = Counter()
         self.corrections_used = 0
 
     def add(self, row: Mapping[str, str]) -> None:
@@ -171,13 +171,13 @@ class _Choice:
         try:
             read = parse_read(row, self.cases[row["case_id"]])
         except ValueError:
-            self.left_out[LeftOut.UNREADABLE] += 1
+            self.left_out[Exclusion.UNREADABLE] += 1
             return
         key = (read.reader, read.arm, read.case.case_id)
         if row["revises"]:
             self.corrections.append(read)
         elif key in self.first:
-            self.left_out[LeftOut.REPEATED] += 1
+            self.left_out[Exclusion.REPEATED] += 1
         else:
             self.first[key] = read
 
@@ -188,30 +188,30 @@ class _Choice:
         if self.protocol.design is Design.SEQUENTIAL:
             for key in [key for key, read in first.items() if _is_after(read, revealed)]:
                 del first[key]
-                self.left_out[LeftOut.AFTER_REVEAL] += 1
+                self.left_out[Exclusion.AFTER_REVEAL] += 1
         latest = dict(first)
         for read in self.corrections:
             key = (read.reader, read.arm, read.case.case_id)
             if key not in first:
-                self.left_out[LeftOut.NO_READ] += 1
+                self.left_out[Exclusion.NO_READ] += 1
             elif read.after_reveal or (_is_after(read, revealed) and not _is_after(first[key], revealed)):
-                self.left_out[LeftOut.AFTER_REVEAL] += 1
+                self.left_out[Exclusion.AFTER_REVEAL] += 1
             else:
                 latest[key] = read
                 self.corrections_used += 1
         return first, latest
 
-    def _foreign(self, row: Mapping[str, str]) -> LeftOut | None:
+    def _foreign(self, row: Mapping[str, str]) -> Exclusion | None:
         if row["arm"] == "open":
-            return LeftOut.OPEN
+            return Exclusion.OPEN
         if row["study"] != self.protocol.study:
-            return LeftOut.OTHER_STUDY
+            return Exclusion.OTHER_STUDY
         if row["protocol_sha256"] != self.sha256:
-            return LeftOut.OTHER_PROTOCOL
+            return Exclusion.OTHER_PROTOCOL
         if row["case_id"] in self.practice:
-            return LeftOut.PRACTICE
+            return Exclusion.PRACTICE
         if row["reader"] not in self.readers or row["case_id"] not in self.cases:
-            return LeftOut.NOT_IN_PROTOCOL
+            return Exclusion.NOT_IN_PROTOCOL
         return None
 
     def _reveals(self) -> dict[tuple[str, str], datetime]:

@@ -17,7 +17,7 @@ from pipeline.reading_room.drawing import draw
 from pipeline.reading_room.errors import Refused
 from pipeline.reading_room.release import CLOSED, OpenRead, feedback_read, open_read
 from pipeline.reading_room.room import Room
-from pipeline.reading_room.saving import ALREADY, Answers, Saved, save
+from pipeline.reading_room.saving import ALREADY, ReadAnswers, Saved, save
 from pipeline.reading_room.sessions import opened_token
 from pipeline.reading_room.visit import NO_PAGE, Visit
 
@@ -123,7 +123,7 @@ def drawn_slice(visit: Visit) -> Response:
 def save_read(visit: Visit) -> Response:
     """Store the answers of a read."""
     room, reader = visit.room, visit.who.code
-    saved = save(room, visit.who, Answers.from_request(visit.json))
+    saved = save(room, visit.who, ReadAnswers.from_request(visit.json))
     work = room.work(reader)
     return JSONResponse(
         {

@@ -39,7 +39,7 @@ WORDS = {
 }
 
 
-class Answers(BaseModel):
+class ReadAnswers(BaseModel):
     """What the page sends. None and empty: not answered."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -63,7 +63,7 @@ class Answers(BaseModel):
     """The corrected liver mask as the viewer sends it; empty where it was not corrected."""
 
     @classmethod
-    def from_request(cls, content: Any) -> Answers:
+    def from_request(cls, content: Any) -> ReadAnswers:
         """Raises:
         Refused: it is not what the page sends.
         """
@@ -88,7 +88,7 @@ class Saved:
     read: Read
 
 
-def save(room: Room, session: Session, answers: Answers) -> Saved:
+def save(room: Room, session: Session, answers: ReadAnswers) -> Saved:
     """Store the answers and lock the read. A second save of one read, from any tab or machine, finds the first one's.
 
     Raises:
@@ -126,7 +126,7 @@ def save(room: Room, session: Session, answers: Answers) -> Saved:
     return Saved(SAVED, opened.read)
 
 
-def _stored(room: Room, reader: str, answers: Answers) -> Read | None:
+def _stored(room: Room, reader: str, answers: ReadAnswers) -> Read | None:
     """The read, if a row for this very form is stored: of the first save, or of this correction."""
     work = room.work(reader)
     read = work.read(answers.number)
@@ -136,7 +136,7 @@ def _stored(room: Room, reader: str, answers: Answers) -> Read | None:
     return read if any(row["arm"] == read.arm and row["revises"] == answers.corrects for row in rows) else None
 
 
-def _review(room: Room, session: Session, answers: Answers, opened: OpenRead) -> Review:
+def _review(room: Room, session: Session, answers: ReadAnswers, opened: OpenRead) -> Review:
     read, protocol = opened.read, room.protocol
     files = room.files(read.case_id)
     began = opened_at(room, answers.opened, session.code, read.number)
@@ -171,7 +171,7 @@ def _review(room: Room, session: Session, answers: Answers, opened: OpenRead) ->
     )
 
 
-def _with_ai(analysis: dict[str, Any], answers: Answers, counted: ViewingLog) -> dict[str, Any]:
+def _with_ai(analysis: dict[str, Any], answers: ReadAnswers, counted: ViewingLog) -> dict[str, Any]:
     """The columns of an aided read only."""
     fibrosis, quality = analysis["fibrosis"], analysis["segmentation_quality"]
     return {
@@ -186,14 +186,14 @@ def _with_ai(analysis: dict[str, Any], answers: Answers, counted: ViewingLog) ->
     }
 
 
-def _counted(room: Room, answers: Answers, opened: OpenRead, began: datetime | None) -> ViewingLog:
+def _counted(room: Room, answers: ReadAnswers, opened: OpenRead, began: datetime | None) -> ViewingLog:
     """The browser's statistics, as far as they can be true."""
     slices = int(room.files(opened.read.case_id).images()["size_xyz"][2])
     open_for_s = None if began is None else (room.now() - began).total_seconds()
     return viewing_log(answers.viewing or None, slices=slices, open_for_s=open_for_s)
 
 
-def _refuse_incomplete(answers: Answers, opened: OpenRead, review: Review) -> None:
+def _refuse_incomplete(answers: ReadAnswers, opened: OpenRead, review: Review) -> None:
     """Refuse a read that lacks an answer, naming all that are missing."""
     asked: dict[str, object] = {"advanced_fibrosis": answers.advanced_fibrosis}
     if answers.advanced_fibrosis != "not_assessable":

@@ -10,12 +10,12 @@ from pipeline.statistics.auc import auc_interval
 from pipeline.statistics.estimate import Estimate
 from pipeline.statistics.obuchowski_rockette import (
     GENERALISATIONS,
-    Components,
     Covariances,
-    Difference,
     Generalisation,
     Inference,
     MeanSquares,
+    PairDifference,
+    VarianceComponents,
     components,
     covariances,
     infer,
@@ -49,9 +49,9 @@ class MrmcAnalysis:
     """[modality][reader]: how that interval was made, in words."""
     ms: MeanSquares
     cov: Covariances
-    components: Components
+    components: VarianceComponents
     inferences: dict[Generalisation, Inference]
-    by_reader: tuple[tuple[Difference, ...], ...]
+    by_reader: tuple[tuple[PairDifference, ...], ...]
     """[reader][pair]: differences of one reader, readers being fixed."""
 
     @property

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from scipy import stats
 
 from pipeline.errors import ReadingsError
-from pipeline.statistics.obuchowski_rockette import Components, Covariances, Generalisation
+from pipeline.statistics.obuchowski_rockette import Covariances, Generalisation, VarianceComponents
 
 MODALITIES = 2
 MOST_CASES = 100_000
@@ -22,7 +22,7 @@ MOST_CASES = 100_000
 class Pilot(NamedTuple):
     """What planning takes from a pilot study."""
 
-    components: Components
+    components: VarianceComponents
     cov: Covariances
     cases: int
     """Cases of the pilot, whose share of positives the planned study keeps."""

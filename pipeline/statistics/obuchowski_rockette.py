@@ -69,7 +69,7 @@ class Covariances(NamedTuple):
         return difference if difference > ROUNDING * self.var else 0.0
 
 
-class Components(NamedTuple):
+class VarianceComponents(NamedTuple):
     """ANOVA estimates of the variances of random effects. They can be negative: then the truth is near 0."""
 
     reader: float
@@ -87,7 +87,7 @@ class EqualityTest(NamedTuple):
     p: float
 
 
-class Difference(NamedTuple):
+class PairDifference(NamedTuple):
     """First modality minus second, by index, with its 95 % interval and two-sided p."""
 
     first: int
@@ -114,7 +114,7 @@ class Inference(NamedTuple):
     """What one generalisation says."""
 
     test: EqualityTest
-    pairwise: tuple[Difference, ...]
+    pairwise: tuple[PairDifference, ...]
     """Not adjusted for their number."""
     single: tuple[Interval, ...]
     """By modality."""
@@ -146,9 +146,11 @@ def covariances(covariance: np.ndarray) -> Covariances:
     return Covariances(*(float(covariance[kind].mean()) if kind.any() else math.nan for kind in kinds))
 
 
-def components(ms: MeanSquares, cov: Covariances, modalities: int) -> Components:
+def components(ms: MeanSquares, cov: Covariances, modalities: int) -> VarianceComponents:
     """Variances of readers and of reader-by-modality effects, by equating mean squares to their expectations."""
-    return Components((ms.r - ms.tr) / modalities - cov.cov1 + cov.cov3, ms.tr - cov.var + cov.cov1 + cov.excess)
+    return VarianceComponents(
+        (ms.r - ms.tr) / modalities - cov.cov1 + cov.cov3, ms.tr - cov.var + cov.cov1 + cov.excess
+    )
 
 
 def infer(figures: ReaderFigures, generalisation: Generalisation) -> Inference:
@@ -212,10 +214,10 @@ def _single(figures: ReaderFigures, number: int, generalisation: Generalisation)
     return Interval(mean, error, df, mean - half, mean + half)
 
 
-def _difference(pair: tuple[int, int], value: float, error: float, df: float) -> Difference:
+def _difference(pair: tuple[int, int], value: float, error: float, df: float) -> PairDifference:
     half = _reach(df) * error
     p = float(2 * stats.t.sf(abs(value) / error, df)) if error > 0 and df > 0 else math.nan
-    return Difference(*pair, value, error, df, value - half, value + half, p)
+    return PairDifference(*pair, value, error, df, value - half, value + half, p)
 
 
 def _test(ms_t: float, variance: float, df1: int, df: float) -> EqualityTest:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import StudyError
 from pipeline.reader_study.protocol import Design
-from pipeline.reader_study.readings import LeftOut, StudyReadings, open_study, select
+from pipeline.reader_study.readings import Exclusion, StudyReadings, open_study, select
 from pipeline.reader_study.study_folder import StudyFolder, reference_sha256
 from tests.reader_study.studies import (
     Planted,
@@ -56,15 +56,15 @@ def test_a_complete_study_has_every_read_once():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"arm": "open"}, LeftOut.OPEN),
-        ({"study": "other"}, LeftOut.OTHER_STUDY),
-        ({"study": ""}, LeftOut.OTHER_STUDY),
-        ({"protocol_sha256": "d" * 64}, LeftOut.OTHER_PROTOCOL),
-        ({"case_id": "P1"}, LeftOut.PRACTICE),
-        ({"case_id": "elsewhere"}, LeftOut.NOT_IN_PROTOCOL),
-        ({"reader": "R9"}, LeftOut.NOT_IN_PROTOCOL),
-        ({"suspicion": 101}, LeftOut.UNREADABLE),
-        ({"advanced_fibrosis": "maybe"}, LeftOut.UNREADABLE),
+        ({"arm": "open"}, Exclusion.OPEN),
+        ({"study": "other"}, Exclusion.OTHER_STUDY),
+        ({"study": ""}, Exclusion.OTHER_STUDY),
+        ({"protocol_sha256": "d" * 64}, Exclusion.OTHER_PROTOCOL),
+        ({"case_id": "P1"}, Exclusion.PRACTICE),
+        ({"case_id": "elsewhere"}, Exclusion.NOT_IN_PROTOCOL),
+        ({"reader": "R9"}, Exclusion.NOT_IN_PROTOCOL),
+        ({"suspicion": 101}, Exclusion.UNREADABLE),
+        ({"advanced_fibrosis": "maybe"}, Exclusion.UNREADABLE),
     ],
 )
 def test_a_row_that_does_not_count_is_counted_by_its_reason(changes, reason):
@@ -78,7 +78,7 @@ def test_the_first_stored_row_of_a_read_counts():
     other = "no" if row(ONE).advanced_fibrosis == "yes" else "yes"
     found = selected([*rows(SMALL), later(SMALL, ONE, advanced_fibrosis=other)])
     assert of(found, ONE).verdict == row(ONE).advanced_fibrosis
-    assert found.left_out == {LeftOut.REPEATED: 1}
+    assert found.left_out == {Exclusion.REPEATED: 1}
 
 
 def test_the_latest_correction_counts_in_the_sensitivity_analysis_only():
@@ -103,13 +103,13 @@ def test_an_unaided_read_cannot_be_corrected_after_the_reveal():
     found = selected([*rows(SMALL), before, after, admitted])
     (read,) = [read for read in found.latest if read.review_id in ("new", "after", "admitted")]
     assert read.suspicion == 11
-    assert found.left_out == {LeftOut.AFTER_REVEAL: 2}
+    assert found.left_out == {Exclusion.AFTER_REVEAL: 2}
 
 
 def test_an_unaided_read_after_the_aided_one_counts_in_a_crossover_only():
     late = row("R1-aided-C2").saved_at + timedelta(hours=1)
     sequential = selected(changed(rows(SMALL), ONE, saved_at=late))
-    assert sequential.left_out == {LeftOut.AFTER_REVEAL: 1}
+    assert sequential.left_out == {Exclusion.AFTER_REVEAL: 1}
     assert sequential.missing() == {("R1", "unaided"): 1}
     planted = replace(SMALL, design=Design.CROSSOVER)
     found = changed(rows(planted), ONE, saved_at=late)
@@ -129,7 +129,7 @@ def test_an_unaided_read_after_the_aided_one_counts_in_a_crossover_only():
 def test_a_correction_of_a_read_that_is_not_stored_is_no_read():
     found = [one for one in rows(SMALL) if one.review_id != ONE]
     selection = selected([*found, later(SMALL, ONE, revises="gone")])
-    assert selection.left_out == {LeftOut.NO_READ: 1}
+    assert selection.left_out == {Exclusion.NO_READ: 1}
     assert selection.missing() == {("R1", "unaided"): 1}
 
 

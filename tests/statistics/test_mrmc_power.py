@@ -11,7 +11,13 @@ from benchmarks.mrmc_simulation import STRUCTURES, rates, simulated
 from pipeline.errors import ReadingsError
 from pipeline.statistics.mrmc import analyse_readings
 from pipeline.statistics.mrmc_power import Pilot, cases_needed, power
-from pipeline.statistics.obuchowski_rockette import Components, Covariances, components, covariances, mean_squares
+from pipeline.statistics.obuchowski_rockette import (
+    Covariances,
+    VarianceComponents,
+    components,
+    covariances,
+    mean_squares,
+)
 from pipeline.statistics.reader_figures import Readings, reader_figures
 from tests.statistics.studies import van_dyke
 
@@ -55,7 +61,7 @@ def test_a_difference_of_0_is_found_at_the_level_of_the_test(pilot):
 
 
 def test_a_negative_variance_of_the_interaction_counts_as_0(pilot):
-    below, none = (pilot._replace(components=Components(0.001, interaction)) for interaction in (-0.0001, 0.0))
+    below, none = (pilot._replace(components=VarianceComponents(0.001, interaction)) for interaction in (-0.0001, 0.0))
     assert power(below, EFFECT, 6, 100) == power(none, EFFECT, 6, 100)
 
 
@@ -72,7 +78,7 @@ def test_designs_that_are_none_are_refused(pilot, readers, cases, alpha):
 
 def test_a_pilot_without_variances_is_refused():
     for empty in (0.0, math.nan):
-        flat = Pilot(Components(empty, empty), Covariances(empty, empty, empty, empty), 100)
+        flat = Pilot(VarianceComponents(empty, empty), Covariances(empty, empty, empty, empty), 100)
         with pytest.raises(ReadingsError, match="0 or not estimable"):
             power(flat, EFFECT, 5, 100)
 
@@ -86,6 +92,6 @@ def test_simulated_studies_reject_as_often_as_planned():
         ms, cov = mean_squares(figures.values), covariances(figures.covariance)
         parts.append((*components(ms, cov, 2), *cov))
     means = np.mean(parts, axis=0)
-    planned = power(Pilot(Components(*means[:2]), Covariances(*means[2:]), 100), 0.07, 5, 100).power
+    planned = power(Pilot(VarianceComponents(*means[:2]), Covariances(*means[2:]), 100), 0.07, 5, 100).power
     found = rates(structure, aucs, studies=600, seed=8).rejected
     assert found == pytest.approx(planned, abs=0.06)  # three standard errors

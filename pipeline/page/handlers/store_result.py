@@ -16,7 +16,7 @@ from pipeline.exports import write_analysis
 from pipeline.exports.viewer_files import write_viewer_heat, write_viewer_overlays
 from pipeline.page.state.open_cases import OpenCase
 from pipeline.page.state.session_state import StoredResult
-from pipeline.page.view.result_card import Comparison, result_html
+from pipeline.page.view.result_card import MaskComparison, result_html
 from pipeline.page.view.slice_viewer import file_address
 
 DOWNLOADS = {
@@ -117,7 +117,7 @@ def pack_correction(analysis: Analysis, case: OpenCase, shown: StoredResult, org
     }
     turn = shown.overlays["edit"]["turn"] + 1
     overlays = {**model.overlays, **write_viewer_heat(analysis, case.served, f"heat_{turn}.nii.gz")}
-    compared = Comparison(
+    compared = MaskComparison(
         probability=model.probability,
         liver_ml=organs.liver_ml,
         dice=dice(organs.liver, analysis.organs.liver),

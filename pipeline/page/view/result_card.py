@@ -15,7 +15,7 @@ SPLEEN_RANGE = "healthy adults 107–315 mL"
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MaskComparison:
     """What the segmenter's own mask gave, beside the result on the corrected one."""
 
     probability: float | None
@@ -25,7 +25,7 @@ class Comparison:
     """Between the two liver masks."""
 
 
-def result_html(analysis: Analysis, downloads: Mapping[str, str], compared: Comparison | None = None) -> str:
+def result_html(analysis: Analysis, downloads: Mapping[str, str], compared: MaskComparison | None = None) -> str:
     """The card of one analysis. ``downloads``: address by label; ``compared``: of a corrected mask."""
     return render(
         "result_card",

@@ -21,7 +21,7 @@ from pipeline.reader_study.report.tables import sections
 TEMPLATE = Path(__file__).parent / "templates" / "reader_study.html.j2"
 
 
-class Drawing(NamedTuple):
+class FigureSlot(NamedTuple):
     """A figure of the report."""
 
     title: str
@@ -42,19 +42,19 @@ class Shown(NamedTuple):
 WIDTH = 7.2
 
 
-def drawings(analysis: StudyAnalysis) -> list[Drawing]:
+def drawings(analysis: StudyAnalysis) -> list[FigureSlot]:
     """The figures in the order of the report."""
     readers = len(analysis.readings.readers)
     rows = math.ceil(readers / figures.COLUMNS)
     panel = 2.1 if readers >= figures.COLUMNS else 2.6
     dot = "The dot is the yes-or-no verdict; the number is the AUC."
     return [
-        Drawing("Flow of cases and reads", "After STARD-AI.", draw_flow, 4.8),
-        Drawing("ROC by reader and arm", dot, figures.draw_roc, panel * rows),
-        Drawing("Paired differences", "Lines are 95 % intervals.", figures.draw_differences, 1.1 + 0.28 * readers),
-        Drawing("Changes of verdict", "Lines are 95 % intervals.", figures.draw_changes, 3.0),
-        Drawing("Reading times", "Boxes are quartiles, lines medians.", figures.draw_times, 3.0),
-        Drawing(
+        FigureSlot("Flow of cases and reads", "After STARD-AI.", draw_flow, 4.8),
+        FigureSlot("ROC by reader and arm", dot, figures.draw_roc, panel * rows),
+        FigureSlot("Paired differences", "Lines are 95 % intervals.", figures.draw_differences, 1.1 + 0.28 * readers),
+        FigureSlot("Changes of verdict", "Lines are 95 % intervals.", figures.draw_changes, 3.0),
+        FigureSlot("Reading times", "Boxes are quartiles, lines medians.", figures.draw_times, 3.0),
+        FigureSlot(
             "Agreement of readers and model",
             "Cohen's kappa: verdict unweighted, suspicion with quadratic weights on all 101 levels; – is undefined.",
             figures.draw_agreement,
@@ -84,7 +84,7 @@ def html_report(analysis: StudyAnalysis) -> str:
     )
 
 
-def _picture(drawing: Drawing, analysis: StudyAnalysis) -> Picture:
+def _picture(drawing: FigureSlot, analysis: StudyAnalysis) -> Picture:
     figure = Figure(figsize=(WIDTH, drawing.height), facecolor="white", layout="constrained")
     drawing.draw(figure, analysis)
     return picture(figure, drawing.title)

@@ -15,7 +15,7 @@ from pipeline.evaluation.pages import Table
 from pipeline.exports.a4_page import AMBER, AMBER_DARK, INK, MUTED, PAGE, RULE, Page, TextStyle
 from pipeline.reader_study.analysis.study import StudyAnalysis
 from pipeline.reader_study.report.methods import REFERENCES, methods
-from pipeline.reader_study.report.page import WIDTH, Drawing, drawings
+from pipeline.reader_study.report.page import WIDTH, FigureSlot, drawings
 from pipeline.reader_study.report.sentences import findings, limits, not_estimable, state_words
 from pipeline.reader_study.report.tables import sections
 
@@ -106,7 +106,7 @@ class Sheets:
                 return size, [1.03 * width for width in widths]
         return size, [width * room / sum(widths) for width in widths]
 
-    def drawing(self, drawing: Drawing, analysis: StudyAnalysis) -> None:
+    def drawing(self, drawing: FigureSlot, analysis: StudyAnalysis) -> None:
         """A figure at its own size, on a page with others where there is room."""
         height = min(drawing.height, BOTTOM - TOP - 0.8)
         self.heading(drawing.title, below=height + 0.2)
@@ -130,7 +130,7 @@ def write_pdf(analysis: StudyAnalysis, file: Path) -> None:
             pages.savefig(figure)
 
 
-def _raster(drawing: Drawing, analysis: StudyAnalysis, height: float) -> np.ndarray:
+def _raster(drawing: FigureSlot, analysis: StudyAnalysis, height: float) -> np.ndarray:
     """The figure as (rows, columns, 4) pixels: it lays itself out, which a part of a page cannot."""
     figure = Figure(figsize=(WIDTH, height), dpi=FIGURE_DPI, facecolor="white", layout="constrained")
     canvas = FigureCanvasAgg(figure)
